@@ -1,0 +1,125 @@
+//! The record of a call: what the API shows, the log carries and the store keeps.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::model::directory::Contact;
+use crate::model::id::{AgentId, CallId, LegId, NumberId, OfferId, Wacid};
+use crate::model::quality::Quality;
+use crate::model::reason::{
+    CallState, Direction, EndReason, EndedBy, LegKind, OfferCause, OfferOutcome, RecordingState,
+};
+use crate::model::time::Timestamp;
+
+/// One call. Serialised, this is the call object of the API.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct CallRecord {
+    pub id: CallId,
+    pub number_id: NumberId,
+    pub direction: Direction,
+    pub state: CallState,
+    /// The words of the call lists: `Ringing`, `Ongoing`, `Completed`, `Missed by Agent`, …
+    pub status: Status,
+    pub contact: Contact,
+    /// Who talks to the customer, or placed the call.
+    pub agent_id: Option<AgentId>,
+    pub offers: Vec<OfferRecord>,
+    pub created_at: Timestamp,
+    pub answered_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    /// Talk time, answer to end; of a running call as of the last change.
+    pub duration_ms: i64,
+    pub end_reason: Option<EndReason>,
+    pub ended_by: Option<EndedBy>,
+    pub legs: Vec<LegRecord>,
+    pub recording: RecordingRecord,
+    pub transcript: Absent,
+    pub summary: Absent,
+    /// What the call cost; `null` where nothing is charged.
+    #[schema(value_type = Option<Object>)]
+    pub charge: Option<()>,
+    pub wacid: Option<Wacid>,
+    pub callback_data: Option<String>,
+    /// Meta's error code of a failed call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_code: Option<i64>,
+    /// Why the candidates were rung in this order; shown by `/v1/calls/{id}/trace`.
+    #[serde(skip)]
+    pub trace: serde_json::Value,
+}
+
+/// One offer of the call to one agent.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct OfferRecord {
+    pub id: OfferId,
+    pub agent_id: AgentId,
+    pub offered_at: Timestamp,
+    pub outcome: OfferOutcome,
+    pub cause: Option<OfferCause>,
+    pub ended_at: Option<Timestamp>,
+    /// Why this agent was chosen, in one sentence.
+    pub reason: String,
+}
+
+/// One leg and how it sounded.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct LegRecord {
+    pub id: LegId,
+    pub kind: LegKind,
+    pub quality: Quality,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct RecordingRecord {
+    pub state: RecordingState,
+    pub duration_ms: i64,
+    /// Holes that were filled with silence.
+    pub gaps: i64,
+}
+
+/// A part of the record that this call does not have.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct Absent {
+    pub state: &'static str,
+}
+
+/// Nothing transcribes or sums up this call.
+pub const OFF: Absent = Absent { state: "off" };
+
+crate::model::words! {
+    /// The words of the call lists.
+    Status {
+        Ringing = "Ringing",
+        Ongoing = "Ongoing",
+        Completed = "Completed",
+        MissedByAgent = "Missed by Agent",
+        MissedByCustomer = "Missed by Customer",
+        RejectedByCustomer = "Rejected by Customer",
+        Failed = "Failed",
+    }
+}
+
+impl Status {
+    /// The word for a call in this state that ended (or not) for this reason.
+    pub fn of(state: CallState, answered: bool, end_reason: Option<EndReason>) -> Self {
+        match (end_reason, state) {
+            (None, CallState::Active | CallState::Held | CallState::WrapUp) => Self::Ongoing,
+            (None, _) => Self::Ringing,
+            (Some(_), _) if answered => Self::Completed,
+            (Some(EndReason::MissedByCustomer), _) => Self::MissedByCustomer,
+            (Some(EndReason::RejectedByCustomer), _) => Self::RejectedByCustomer,
+            (
+                Some(
+                    EndReason::MissedByAgent
+                    | EndReason::NoAgentAvailable
+                    | EndReason::CallerCancelled
+                    | EndReason::OutsideHours
+                    | EndReason::BusinessUnavailable
+                    | EndReason::Drained,
+                ),
+                _,
+            ) => Self::MissedByAgent,
+            (Some(_), _) => Self::Failed,
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! One call's media without sockets or clocks: legs, what is joined to what, and the one continuous line each peer hears.
+//!
+//! A [`Leg`] is built at the desk ([`Leg::answer_customer`], [`OutgoingLeg::offer_customer`], [`Leg::answer_agent`]), moved into a
+//! [`Bridge`] for good, and driven there: one mutation, then [`Bridge::poll_output`] until [`Output::Timeout`].
+
+pub use bridge::{Bridge, Output};
+pub use leg::{Identity, Leg, LegKey, OutgoingLeg};
+
+mod bridge;
+mod leg;
+pub mod sdp;
+
+use std::net::SocketAddr;
+
+use crate::model::id::LegId;
+use crate::model::quality::Quality;
+use crate::model::reason::{LegKind, MediaAlarm};
+
+/// What a bridge tells the desk. Rare: nothing here happens per packet.
+#[derive(Clone, Debug)]
+pub enum MediaEvent {
+    /// ICE and DTLS are done; media may flow.
+    Connected { leg: LegId },
+    /// The leg is dead: ICE or DTLS gave up, the peer closed it, or its code panicked. It takes no more input.
+    Lost { leg: LegId, reason: String },
+    /// A key was pressed, reported once per press (RFC 4733).
+    Digit { leg: LegId, digit: char },
+    /// The watchdog noticed something wrong, or that it is over.
+    Alarm { leg: LegId, alarm: MediaAlarm, raised: bool },
+    /// First audio of the joined agent was sent to the customer after the gate opened.
+    FirstAudio { leg: LegId },
+    /// How the leg sounded so far: each 10 s, and once at its end (`last`).
+    Quality { leg: LegId, kind: LegKind, quality: Quality, last: bool },
+}
+
+/// A datagram to send on the leg's socket.
+#[derive(Debug)]
+pub struct Transmit {
+    pub leg: LegKey,
+    pub destination: SocketAddr,
+    pub contents: Vec<u8>,
+}
+
+/// Counters of what was refused before any parser saw it, and of what was forwarded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    pub forwarded: u64,
+    pub filler: u64,
+    /// Datagrams from sources ICE has not validated for this leg.
+    pub strangers: u64,
+    /// RTP of an SSRC no media claimed at first sight.
+    pub unknown_ssrc: u64,
+    pub panics: u64,
+}

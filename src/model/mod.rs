@@ -1,0 +1,16 @@
+//! The words every floor speaks: identities, phone numbers, moments, reasons, events, and the record a packet becomes
+//! when it is copied away from the call.
+//!
+//! Nothing here waits, decides or knows who uses it.
+
+pub mod directory;
+pub mod event;
+pub mod id;
+pub mod phone;
+pub mod quality;
+pub mod reason;
+pub mod rtp;
+pub mod time;
+mod words;
+
+pub(crate) use words::words;

@@ -1,0 +1,165 @@
+//! Why things are as they are: states, end reasons, outcomes and blockers, each a closed list.
+
+use super::words::words;
+
+/// A word that is not in its closed list.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{word}` is not one of the words of {list}")]
+pub struct UnknownWord {
+    pub list: &'static str,
+    pub word: String,
+}
+
+words! {
+    /// Who started the call, in Meta's words.
+    Direction { UserInitiated = "user_initiated", BusinessInitiated = "business_initiated" }
+}
+
+words! {
+    /// Where a call stands.
+    CallState {
+        New = "new",
+        Checking = "checking",
+        Offering = "offering",
+        Ringing = "ringing",
+        Answering = "answering",
+        Active = "active",
+        Held = "held",
+        WrapUp = "wrap_up",
+        Ended = "ended",
+    }
+}
+
+words! {
+    /// Why a call ended.
+    EndReason {
+        Completed = "completed",
+        MissedByAgent = "missed_by_agent",
+        MissedByCustomer = "missed_by_customer",
+        RejectedByCustomer = "rejected_by_customer",
+        CallerCancelled = "caller_cancelled",
+        OutsideHours = "outside_hours",
+        BusinessUnavailable = "business_unavailable",
+        NoAgentAvailable = "no_agent_available",
+        PermissionDenied = "permission_denied",
+        LimitReached = "limit_reached",
+        WalletNegative = "wallet_negative",
+        MediaTimeoutRx = "media_timeout_rx",
+        MediaTimeoutTx = "media_timeout_tx",
+        SetupFailed = "setup_failed",
+        UpstreamError = "upstream_error",
+        Drained = "drained",
+        AgentLost = "agent_lost",
+        PolicyPstnBlocked = "policy_pstn_blocked",
+    }
+}
+
+words! {
+    /// Who ended the call.
+    EndedBy { Customer = "customer", Agent = "agent", System = "system", Upstream = "upstream" }
+}
+
+words! {
+    /// How an offer to an agent stands.
+    OfferOutcome { Pending = "pending", Accepted = "accepted", MissedByAgent = "missed_by_agent", Withdrawn = "withdrawn" }
+}
+
+words! {
+    /// Why an offer ended as it did.
+    OfferCause {
+        Rejected = "rejected",
+        RingTimeout = "ring_timeout",
+        NotShown = "not_shown",
+        CallerCancelled = "caller_cancelled",
+        AnsweredElsewhere = "answered_elsewhere",
+        AgentLeft = "agent_left",
+    }
+}
+
+words! {
+    /// Why an outbound call may not be placed.
+    BlockerCode {
+        NoPermission = "no_permission",
+        PermissionExpired = "permission_expired",
+        RequestLimit24h = "request_limit_24h",
+        RequestLimit7d = "request_limit_7d",
+        ConnectedLimit = "connected_limit",
+        AttemptsLimit = "attempts_limit",
+        BicNotAvailable = "bic_not_available",
+        NotAssignee = "not_assignee",
+        NotAssigned = "not_assigned",
+        PlanRequired = "plan_required",
+        MessagingLimit = "messaging_limit",
+        NotCloudApi = "not_cloud_api",
+        CallingDisabled = "calling_disabled",
+        CallHoursLocked = "call_hours_locked",
+        WalletNegative = "wallet_negative",
+        CallInProgress = "call_in_progress",
+        QualityRestricted = "quality_restricted",
+        AgentBusy = "agent_busy",
+        AgentOffline = "agent_offline",
+        Draining = "draining",
+    }
+}
+
+words! {
+    /// What a role may be called.
+    Role { Owner = "owner", SalesLead = "sales_lead", Admin = "admin", Teammate = "teammate" }
+}
+
+words! {
+    /// Whether an agent takes calls.
+    Presence { Online = "online", Offline = "offline" }
+}
+
+words! {
+    /// Where a customer's permission to be called stands.
+    PermissionStatus {
+        None = "none",
+        Requested = "requested",
+        Temporary = "temporary",
+        Permanent = "permanent",
+        Rejected = "rejected",
+        Expired = "expired",
+        Revoked = "revoked",
+    }
+}
+
+words! {
+    /// How a recording stands.
+    RecordingState { None = "none", Recording = "recording", Ready = "ready", Failed = "failed" }
+}
+
+words! {
+    /// The two ends of a bridged call.
+    LegKind { WhatsApp = "whatsapp", Agent = "agent" }
+}
+
+words! {
+    /// What the media watchdog noticed on a leg.
+    MediaAlarm {
+        /// No RTP from the peer for the alarm time.
+        NoRtp = "no_rtp",
+        /// No RTCP from the peer for the alarm time.
+        NoRtcp = "no_rtcp",
+        /// Packets arrive but carry no voice while the other side speaks, or one direction is empty.
+        OneWay = "one_way",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_reads_back_as_itself() {
+        for reason in EndReason::ALL {
+            assert_eq!(reason.as_str().parse::<EndReason>().unwrap(), *reason);
+        }
+        assert_eq!(serde_json::to_string(&BlockerCode::RequestLimit24h).unwrap(), "\"request_limit_24h\"");
+        assert_eq!(
+            "hung_up".parse::<EndReason>().unwrap_err().to_string(),
+            "`hung_up` is not one of the words of EndReason"
+        );
+    }
+}

@@ -1,0 +1,130 @@
+//! RTP words: full-width sequence and time, and the record a packet becomes when it is copied away from the call.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Opus counts RTP time at 48 kHz whatever the audio's rate (RFC 7587 section 4.1).
+pub const OPUS_CLOCK_HZ: u32 = 48_000;
+
+/// RTP ticks of one 20 ms frame.
+pub const FRAME_TICKS: u32 = 960;
+
+/// Widens a 16- or 32-bit RTP counter into a 64-bit one, tolerating reordering (RFC 3550 appendix A.1).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unwrapper {
+    last: Option<u64>,
+}
+
+impl Unwrapper {
+    /// The full-width value of a 32-bit RTP timestamp: the one nearest to the last seen.
+    pub fn time(&mut self, raw: u32) -> u64 {
+        let Some(last) = self.last else {
+            // Room below the first value, so that an earlier packet arriving late does not go below zero.
+            let first = (1 << 32) + u64::from(raw);
+            self.last = Some(first);
+            return first;
+        };
+        #[allow(clippy::cast_possible_wrap, reason = "the difference modulo 2^32 is meant as signed")]
+        let step = raw.wrapping_sub(last as u32) as i32;
+        let wide = last.saturating_add_signed(i64::from(step));
+        if step > 0 {
+            self.last = Some(wide);
+        }
+        wide
+    }
+}
+
+/// The side of the call a copied packet belongs to: left and right channel of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// What the customer said, as it arrived.
+    Customer,
+    /// What the customer was sent: the agent, hold audio or silence, after the splicer.
+    Agent,
+}
+
+/// Names one recording on the way from a shard to the tap worker; never reused within a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TapKey(pub u64);
+
+/// One entry of the tap ring. Order in the ring is order in time.
+#[derive(Clone, Debug)]
+pub enum TapRecord {
+    /// Copies begin; sample 0 of the recording is this instant.
+    Open { tap: TapKey, at: Instant },
+    Media(TapMedia),
+    /// The ring was full: `count` packets of this side were not copied.
+    Gap { tap: TapKey, side: Side, count: u32, at: Instant },
+    /// The agent side changed its source (agent, hold, silence), so its decoder starts anew.
+    Switch { tap: TapKey, side: Side, at: Instant },
+    /// No more copies; the recording ends at this instant.
+    Close { tap: TapKey, at: Instant },
+}
+
+/// One audio packet, copied. 160 bytes inline hold any 20 ms of speech Opus; longer payloads spill.
+#[derive(Clone, Debug)]
+pub struct TapMedia {
+    pub tap: TapKey,
+    pub side: Side,
+    /// Full-width sequence number; only order and distance mean something.
+    pub seq: u64,
+    /// RTP time at 48 kHz, as on the wire.
+    pub rtp_time: u32,
+    pub arrival: Instant,
+    pub payload: TapPayload,
+}
+
+/// Opus bytes, inline when short.
+#[derive(Clone)]
+pub struct TapPayload {
+    len: u16,
+    inline: [u8; Self::INLINE],
+    spill: Option<Arc<[u8]>>,
+}
+
+impl TapPayload {
+    /// A copy this long is cheaper than a reference count bouncing between cores.
+    pub const INLINE: usize = 160;
+
+    pub fn new(payload: &Arc<[u8]>) -> Self {
+        let mut inline = [0; Self::INLINE];
+        if let Some(room) = inline.get_mut(..payload.len()) {
+            room.copy_from_slice(payload);
+            Self { len: payload.len() as u16, inline, spill: None }
+        } else {
+            Self { len: 0, inline, spill: Some(Arc::clone(payload)) }
+        }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        self.spill.as_deref().unwrap_or(&self.inline[..usize::from(self.len)])
+    }
+}
+
+impl std::fmt::Debug for TapPayload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.bytes().len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rtp_time_widens_over_the_wrap_and_back_for_a_late_packet() {
+        let mut unwrap = Unwrapper::default();
+        let first = unwrap.time(u32::MAX - 959);
+        assert_eq!(unwrap.time(0) - first, 960);
+        assert_eq!(unwrap.time(u32::MAX - 959), first);
+        assert_eq!(unwrap.time(960) - first, 1920);
+    }
+
+    #[test]
+    fn a_payload_reads_back_short_or_long() {
+        for len in [0, 1, 160, 161, 1200] {
+            let payload: Arc<[u8]> = (0..len).map(|i| i as u8).collect();
+            assert_eq!(TapPayload::new(&payload).bytes(), &*payload, "{len}");
+        }
+    }
+}
