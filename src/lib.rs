@@ -2,4 +2,7 @@
 pub mod call { pub mod record; }
 pub mod media;
 pub mod model;
+pub mod policy;
 pub mod shard;
+pub mod store;
+pub mod switchboard;
