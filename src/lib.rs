@@ -1,5 +1,5 @@
 //! Tandem
-pub mod call { pub mod record; }
+pub mod call;
 pub mod media;
 pub mod model;
 pub mod policy;

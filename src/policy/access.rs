@@ -13,4 +13,7 @@ words! {
 
 /// Who asks.
 #[derive(Clone, Debug)]
-pub enum Actor { Key { name: String, scopes: Vec<Scope> }, Agent(Agent) }
+pub enum Actor {
+    Key { name: String, scopes: Vec<Scope> },
+    Agent(Agent),
+}

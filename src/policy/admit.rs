@@ -21,11 +21,21 @@ pub struct OutboundFacts {
 
 /// The right to place this one call. Only [`admit`] makes one.
 #[derive(Debug)]
-pub struct Permit { number_id: NumberId, contact_id: ContactId, agent_id: AgentId }
+pub struct Permit {
+    number_id: NumberId,
+    contact_id: ContactId,
+    agent_id: AgentId,
+}
 impl Permit {
-    pub fn number_id(&self) -> &NumberId { &self.number_id }
-    pub fn contact_id(&self) -> &ContactId { &self.contact_id }
-    pub fn agent_id(&self) -> &AgentId { &self.agent_id }
+    pub fn number_id(&self) -> &NumberId {
+        &self.number_id
+    }
+    pub fn contact_id(&self) -> &ContactId {
+        &self.contact_id
+    }
+    pub fn agent_id(&self) -> &AgentId {
+        &self.agent_id
+    }
 }
 
 /// One reason against a call.
@@ -39,6 +49,10 @@ pub struct Blocker {
 
 /// Why the call may not be placed: every reason at once, never only the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Denial { pub blockers: Vec<Blocker> }
+pub struct Denial {
+    pub blockers: Vec<Blocker>,
+}
 
-pub fn admit(_facts: &OutboundFacts) -> Result<Permit, Denial> { todo!() }
+pub fn admit(_facts: &OutboundFacts) -> Result<Permit, Denial> {
+    todo!()
+}

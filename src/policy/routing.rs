@@ -24,7 +24,10 @@ pub struct RoutingFacts {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate { pub agent_id: AgentId, pub reason: String }
+pub struct Candidate {
+    pub agent_id: AgentId,
+    pub reason: String,
+}
 
 /// One line of the trace: which step looked at whom and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
@@ -38,6 +41,11 @@ pub struct TraceStep {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Routing { pub candidates: Vec<Candidate>, pub trace: Vec<TraceStep> }
+pub struct Routing {
+    pub candidates: Vec<Candidate>,
+    pub trace: Vec<TraceStep>,
+}
 
-pub fn route(_facts: &RoutingFacts) -> Routing { todo!() }
+pub fn route(_facts: &RoutingFacts) -> Routing {
+    todo!()
+}

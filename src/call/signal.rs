@@ -1,0 +1,92 @@
+//! What happened to a call, seen from outside it.
+
+use crate::model::id::{AgentId, OfferId, Wacid};
+use crate::model::reason::{EndReason, EndedBy};
+use crate::model::time::Timestamp;
+
+/// One thing that happened. Any of them may come late, twice, or before another that explains it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// The call exists; begin.
+    Begin,
+    /// Routing answered. `None`: nobody eligible is left.
+    Routed(Option<Candidate>),
+    /// The customer's leg is built and has moved to its shard.
+    CustomerLegReady,
+    /// The customer's leg cannot be built.
+    CustomerLegFailed,
+    /// WhatsApp answered `pre_accept`; an error that is final ends the call, a passing one does not.
+    PreAccepted(Result<(), UpstreamFailure>),
+    /// WhatsApp answered `accept`.
+    Accepted(Result<(), UpstreamFailure>),
+    /// WhatsApp answered `connect`.
+    Dialled(Result<Wacid, UpstreamFailure>),
+    /// The answer to our outbound offer, by webhook.
+    CustomerAnswer {
+        sdp: String,
+    },
+    /// The customer's phone rings.
+    CustomerRings,
+    /// The customer picked up, says WhatsApp.
+    CustomerAccepted {
+        at: Timestamp,
+    },
+    /// The customer declined, says WhatsApp.
+    CustomerRejected,
+    /// WhatsApp says the call is over.
+    Terminated(Terminated),
+    /// ICE and DTLS towards the customer are done.
+    CustomerConnected,
+    /// The customer's media path is dead.
+    CustomerLost,
+    /// First audio packet from the customer.
+    CustomerHeard,
+    /// The media path of the agent in the call is up.
+    AgentConnected,
+    /// The media path of the agent in the call is gone.
+    AgentLost,
+    AgentAccepts(OfferId),
+    AgentRejects(OfferId),
+    /// The agent went offline or away.
+    AgentLeft(AgentId),
+    HangUp(EndedBy),
+    Hold(bool),
+    /// The gateway cannot go on with this call.
+    Abandon(EndReason),
+}
+
+/// Whom routing chose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    pub offer_id: OfferId,
+    pub agent_id: AgentId,
+    /// Why, in one sentence.
+    pub reason: String,
+}
+
+/// WhatsApp refused, or did not answer in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamFailure {
+    pub reason: EndReason,
+    /// Meta's error code.
+    pub code: Option<i64>,
+    /// The same request may succeed later or was not needed (5xx, time-out): the call can go on.
+    pub passing: bool,
+    /// Whether WhatsApp acted on the request is not known.
+    pub outcome_unknown: bool,
+}
+
+/// Meta's `terminate` webhook, reduced to what bears on the call.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Terminated {
+    /// Stamp of the webhook.
+    pub at: Timestamp,
+    pub failed: bool,
+    /// First error code, if any.
+    pub code: Option<i64>,
+    /// When it was picked up; `None` means it never was.
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    /// Talk time by Meta's clock, in seconds.
+    pub duration_s: Option<i64>,
+}

@@ -1,0 +1,558 @@
+//! The state machine itself.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use crate::model::id::{AgentId, OfferId};
+use crate::model::reason::{CallState, Direction, EndReason, EndedBy, OfferCause, OfferOutcome};
+use crate::model::time::Moment;
+
+use super::action::Action;
+use super::record::{CallRecord, OfferRecord, Status};
+use super::signal::{Candidate, Signal, Terminated, UpstreamFailure};
+use super::timer::{Patience, Timer, Timers};
+use super::verdict::{Facts, Ours};
+
+/// A signal the call cannot follow now. Only people's wishes are refused; what merely happened never is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("the offer is no longer pending")]
+    OfferNotPending,
+    #[error("the call has ended")]
+    Ended,
+    #[error("only a call that is up can be put on hold or resumed")]
+    NotUp,
+}
+
+/// One call.
+#[derive(Clone, Debug)]
+pub struct Call {
+    record: CallRecord,
+    patience: Patience,
+    timers: Timers,
+    facts: Facts,
+    customer: Customer,
+    pre_accept: PreAccept,
+    accept_sent: bool,
+    /// WhatsApp knows the call is over, or was told.
+    upstream_over: bool,
+    agent_here: bool,
+    actions: VecDeque<Action>,
+    news: Vec<&'static str>,
+}
+
+/// The customer's media path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Customer {
+    None,
+    Building,
+    Connecting,
+    Connected,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PreAccept {
+    No,
+    Sent,
+    /// Answered, well or not: accept may follow either way.
+    Settled,
+}
+
+impl Call {
+    /// A call that has just been heard of or asked for. `record.state` must be `new`.
+    pub fn new(record: CallRecord, patience: Patience) -> Self {
+        debug_assert_eq!(record.state, CallState::New);
+        Self {
+            record,
+            patience,
+            timers: Timers::default(),
+            facts: Facts::default(),
+            customer: Customer::None,
+            pre_accept: PreAccept::No,
+            accept_sent: false,
+            upstream_over: false,
+            agent_here: false,
+            actions: VecDeque::new(),
+            news: vec!["call.created"],
+        }
+    }
+
+    /// An ended call taken back from the store, because WhatsApp says something more about it.
+    pub fn restore(record: CallRecord, patience: Patience) -> Self {
+        debug_assert_eq!(record.state, CallState::Ended);
+        let ours = record.end_reason.zip(record.ended_by).map(|(reason, by)| Ours {
+            reason,
+            by,
+            at: record.ended_at.unwrap_or(record.created_at),
+            // What came from WhatsApp's side is read anew from what it says now.
+            guess: matches!(by, EndedBy::Customer | EndedBy::Upstream),
+        });
+        let facts = Facts {
+            accepted_at: record.answered_at,
+            rejected: record.end_reason == Some(EndReason::RejectedByCustomer),
+            terminated: None,
+            ours,
+        };
+        Self {
+            patience,
+            timers: Timers::default(),
+            facts,
+            customer: Customer::None,
+            pre_accept: PreAccept::No,
+            accept_sent: false,
+            upstream_over: true,
+            agent_here: false,
+            actions: VecDeque::new(),
+            news: Vec::new(),
+            record,
+        }
+    }
+
+    /// The record as it stands, to be stored and shown.
+    pub fn record(&self) -> &CallRecord {
+        &self.record
+    }
+
+    /// For what is written beside the state: quality, the recording, the routing trace.
+    pub fn record_mut(&mut self) -> &mut CallRecord {
+        &mut self.record
+    }
+
+    pub fn is_ended(&self) -> bool {
+        self.record.state == CallState::Ended
+    }
+
+    /// Nothing more is expected from WhatsApp: it ended the call itself.
+    pub fn is_settled(&self) -> bool {
+        self.is_ended() && self.facts.terminated.is_some()
+    }
+
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Event types to log with the record as it stands, oldest first.
+    pub fn take_news(&mut self) -> Vec<&'static str> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// The agent that is being rung, if one is.
+    pub fn ringing(&self) -> Option<(&OfferId, &AgentId)> {
+        self.record.offers.iter().find(|o| o.outcome == OfferOutcome::Pending).map(|o| (&o.id, &o.agent_id))
+    }
+
+    /// Takes in what happened.
+    ///
+    /// # Errors
+    /// [`Refused`] when somebody wishes what the call's state does not allow; nothing has changed then.
+    pub fn handle(&mut self, signal: Signal, now: Moment) -> Result<(), Refused> {
+        match signal {
+            Signal::Begin => self.begin(),
+            Signal::Routed(candidate) => self.routed(candidate, now),
+            Signal::CustomerLegReady => self.customer_leg_ready(now),
+            Signal::CustomerLegFailed => self.end_ours(EndReason::SetupFailed, EndedBy::System, now),
+            Signal::PreAccepted(answer) => self.pre_accepted(answer, now),
+            Signal::Accepted(answer) => self.accepted(answer, now),
+            Signal::Dialled(answer) => self.dialled(answer, now),
+            Signal::CustomerAnswer { sdp } => self.customer_answer(sdp),
+            Signal::CustomerRings => self.customer_rings(now),
+            Signal::CustomerAccepted { at } => {
+                self.facts.accepted_at.get_or_insert(at);
+                self.answered(now);
+            }
+            Signal::CustomerRejected => self.customer_rejected(now),
+            Signal::Terminated(terminated) => self.terminated(terminated, now),
+            Signal::CustomerConnected => self.customer_connected(),
+            Signal::CustomerLost => self.customer_lost(now),
+            Signal::CustomerHeard => {}
+            Signal::AgentConnected => self.agent_connected(),
+            Signal::AgentLost => self.agent_lost(now),
+            Signal::AgentAccepts(offer) => return self.agent_accepts(&offer, now),
+            Signal::AgentRejects(offer) => return self.agent_rejects(&offer, now),
+            Signal::AgentLeft(agent) => self.agent_left(&agent, now),
+            Signal::HangUp(by) => return self.hang_up(by, now),
+            Signal::Hold(held) => return self.hold(held),
+            Signal::Abandon(reason) => self.end_ours(reason, EndedBy::System, now),
+        }
+        Ok(())
+    }
+
+    /// Takes in that time has passed.
+    pub fn handle_timeout(&mut self, now: Moment) {
+        while let Some(timer) = self.timers.expired(now.at) {
+            match timer {
+                Timer::Ring => {
+                    self.miss_ringing(OfferCause::RingTimeout, now);
+                    self.actions.push_back(Action::Route);
+                }
+                Timer::RingTotal => {
+                    self.miss_ringing(OfferCause::RingTimeout, now);
+                    self.end_ours(EndReason::MissedByAgent, EndedBy::System, now);
+                }
+                Timer::SetUp => self.end_ours(EndReason::SetupFailed, EndedBy::System, now),
+                Timer::Verdict => self.end_guess(EndReason::UpstreamError, EndedBy::Upstream, now),
+                Timer::CustomerRing => self.end_ours(EndReason::MissedByCustomer, EndedBy::System, now),
+                Timer::AgentReturn => self.end_ours(EndReason::AgentLost, EndedBy::System, now),
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        if self.record.state != CallState::New {
+            return;
+        }
+        self.record.state = CallState::Checking;
+        self.actions.push_back(match self.record.direction {
+            Direction::UserInitiated => Action::Route,
+            Direction::BusinessInitiated => Action::Dial,
+        });
+    }
+
+    fn routed(&mut self, candidate: Option<Candidate>, now: Moment) {
+        if self.is_ended() || self.record.answered_at.is_some() || self.record.state == CallState::Answering {
+            // Routed too late: the one it reserved is let go again.
+            if let Some(c) = candidate {
+                let cause = OfferCause::CallerCancelled;
+                self.actions.push_back(Action::Withdraw { offer_id: c.offer_id, agent_id: c.agent_id, cause });
+            }
+            return;
+        }
+        let Some(candidate) = candidate else {
+            let reason =
+                if self.record.offers.is_empty() { EndReason::NoAgentAvailable } else { EndReason::MissedByAgent };
+            return self.end_ours(reason, EndedBy::System, now);
+        };
+        if self.record.offers.is_empty() {
+            self.timers.set(Timer::RingTotal, now.at + self.patience.of(Timer::RingTotal));
+            self.news.push("call.ringing");
+        }
+        if self.customer == Customer::None {
+            self.customer = Customer::Building;
+            self.actions.push_back(Action::AnswerCustomer);
+        }
+        self.timers.set(Timer::Ring, now.at + self.patience.of(Timer::Ring));
+        self.move_to(CallState::Ringing);
+        self.record.offers.push(OfferRecord {
+            id: candidate.offer_id.clone(),
+            agent_id: candidate.agent_id.clone(),
+            offered_at: now.wall,
+            outcome: OfferOutcome::Pending,
+            cause: None,
+            ended_at: None,
+            reason: candidate.reason.clone(),
+        });
+        // The phone at the agent's desk first, the customer's media after it: both take a moment.
+        self.actions.push_front(Action::Ring(candidate));
+    }
+
+    fn customer_leg_ready(&mut self, now: Moment) {
+        if self.is_ended() {
+            return self.actions.push_back(Action::CloseMedia);
+        }
+        if self.customer == Customer::Building {
+            self.customer = Customer::Connecting;
+        }
+        self.timers.set(Timer::SetUp, now.at + self.patience.of(Timer::SetUp));
+        if self.record.direction == Direction::UserInitiated && self.pre_accept == PreAccept::No {
+            self.pre_accept = PreAccept::Sent;
+            self.actions.push_back(Action::PreAccept);
+        } else if let Some(agent) = self.record.agent_id.clone() {
+            self.actions.push_back(Action::Join(agent));
+            if self.record.answered_at.is_some() {
+                self.open();
+            }
+        }
+    }
+
+    fn pre_accepted(&mut self, answer: Result<(), UpstreamFailure>, now: Moment) {
+        self.pre_accept = PreAccept::Settled;
+        match answer {
+            Err(failure) if !failure.passing => self.await_verdict(now),
+            // Accept works without pre_accept (Meta: recommended, not required).
+            _ => self.try_accept(),
+        }
+    }
+
+    fn accepted(&mut self, answer: Result<(), UpstreamFailure>, now: Moment) {
+        match answer {
+            Ok(()) => {
+                self.facts.accepted_at.get_or_insert(now.wall);
+                self.answered(now);
+            }
+            Err(failure) => {
+                self.record.upstream_code = self.record.upstream_code.or(failure.code);
+                self.await_verdict(now);
+            }
+        }
+    }
+
+    fn dialled(&mut self, answer: Result<crate::model::id::Wacid, UpstreamFailure>, now: Moment) {
+        match answer {
+            Ok(wacid) => {
+                self.record.wacid.get_or_insert(wacid);
+                if self.is_ended() {
+                    self.tell_upstream();
+                } else if self.record.state == CallState::Checking {
+                    self.move_to(CallState::Offering);
+                    self.news.push("call.offered");
+                    self.timers.set(Timer::CustomerRing, now.at + self.patience.of(Timer::CustomerRing));
+                }
+            }
+            // The call may exist all the same: WhatsApp's webhooks will tell, or the timer ends the wait.
+            Err(failure) if failure.outcome_unknown => {
+                self.timers.set(Timer::SetUp, now.at + self.patience.of(Timer::SetUp));
+            }
+            Err(failure) => {
+                self.record.upstream_code = failure.code;
+                self.upstream_over = true;
+                self.end_ours(failure.reason, EndedBy::Upstream, now);
+            }
+        }
+    }
+
+    fn customer_answer(&mut self, sdp: String) {
+        if !self.is_ended() && self.customer == Customer::None {
+            self.customer = Customer::Building;
+            self.actions.push_back(Action::ApplyAnswer { sdp });
+        }
+    }
+
+    fn customer_rings(&mut self, now: Moment) {
+        if self.is_ended() || self.record.answered_at.is_some() || self.record.state == CallState::Ringing {
+            return;
+        }
+        self.timers.set(Timer::CustomerRing, now.at + self.patience.of(Timer::CustomerRing));
+        self.move_to(CallState::Ringing);
+        self.news.push("call.ringing");
+    }
+
+    fn customer_rejected(&mut self, now: Moment) {
+        self.facts.rejected = true;
+        self.upstream_over = true;
+        self.end_guess(EndReason::RejectedByCustomer, EndedBy::Customer, now);
+    }
+
+    fn terminated(&mut self, terminated: Terminated, now: Moment) {
+        if self.facts.terminated.is_some() {
+            return;
+        }
+        self.upstream_over = true;
+        self.facts.terminated = Some(terminated);
+        self.end(now);
+    }
+
+    fn customer_connected(&mut self) {
+        if self.is_ended() {
+            return;
+        }
+        self.customer = Customer::Connected;
+        self.timers.stop(Timer::SetUp);
+        self.try_accept();
+    }
+
+    fn customer_lost(&mut self, now: Moment) {
+        if self.record.answered_at.is_some() {
+            self.end_ours(EndReason::MediaTimeoutRx, EndedBy::System, now);
+        } else {
+            self.end_ours(EndReason::SetupFailed, EndedBy::System, now);
+        }
+    }
+
+    fn agent_connected(&mut self) {
+        if self.is_ended() || self.agent_here {
+            return;
+        }
+        self.agent_here = true;
+        self.timers.stop(Timer::AgentReturn);
+        if self.record.answered_at.is_some() {
+            self.news.push("call.agent_attached");
+        }
+    }
+
+    fn agent_lost(&mut self, now: Moment) {
+        self.agent_here = false;
+        if self.is_ended() || self.record.answered_at.is_none() {
+            return;
+        }
+        self.timers.set(Timer::AgentReturn, now.at + self.patience.of(Timer::AgentReturn));
+        self.news.push("call.agent_lost");
+    }
+
+    fn agent_accepts(&mut self, offer: &OfferId, now: Moment) -> Result<(), Refused> {
+        let Some(pending) = self.pending_offer(offer) else {
+            return Err(Refused::OfferNotPending);
+        };
+        pending.outcome = OfferOutcome::Accepted;
+        pending.ended_at = Some(now.wall);
+        let agent = pending.agent_id.clone();
+        self.record.agent_id = Some(agent.clone());
+        self.timers.stop(Timer::Ring);
+        self.timers.stop(Timer::RingTotal);
+        self.move_to(CallState::Answering);
+        self.actions.push_back(Action::Join(agent));
+        self.try_accept();
+        Ok(())
+    }
+
+    fn agent_rejects(&mut self, offer: &OfferId, now: Moment) -> Result<(), Refused> {
+        if self.pending_offer(offer).is_none() {
+            return Err(Refused::OfferNotPending);
+        }
+        self.miss_ringing(OfferCause::Rejected, now);
+        self.actions.push_back(Action::Route);
+        Ok(())
+    }
+
+    fn agent_left(&mut self, agent: &AgentId, now: Moment) {
+        if self.ringing().is_some_and(|(_, rung)| rung == agent) {
+            self.end_ringing(OfferOutcome::Withdrawn, OfferCause::AgentLeft, now);
+            self.actions.push_back(Action::Route);
+        }
+    }
+
+    fn hang_up(&mut self, by: EndedBy, now: Moment) -> Result<(), Refused> {
+        if self.is_ended() {
+            return Err(Refused::Ended);
+        }
+        let reason = match (self.record.answered_at, self.record.direction) {
+            (Some(_), _) => EndReason::Completed,
+            (None, Direction::UserInitiated) => EndReason::MissedByAgent,
+            (None, Direction::BusinessInitiated) => EndReason::MissedByCustomer,
+        };
+        self.end_ours(reason, by, now);
+        Ok(())
+    }
+
+    fn hold(&mut self, held: bool) -> Result<(), Refused> {
+        let (to, news) = match (self.record.state, held) {
+            (CallState::Active, true) => (CallState::Held, "call.held"),
+            (CallState::Held, false) => (CallState::Active, "call.resumed"),
+            // Wishing for what already is succeeds without effect.
+            (CallState::Active, false) | (CallState::Held, true) => return Ok(()),
+            (CallState::Ended, _) => return Err(Refused::Ended),
+            _ => return Err(Refused::NotUp),
+        };
+        self.move_to(to);
+        self.news.push(news);
+        self.actions.push_back(Action::Hold(held));
+        Ok(())
+    }
+
+    /// Accept at WhatsApp once somebody answered, pre_accept is settled and the media path stands, so that no word is cut.
+    fn try_accept(&mut self) {
+        let ready = self.record.state == CallState::Answering
+            && self.pre_accept == PreAccept::Settled
+            && self.customer == Customer::Connected
+            && !self.accept_sent;
+        if ready {
+            self.accept_sent = true;
+            self.actions.push_back(Action::Accept);
+        }
+    }
+
+    fn answered(&mut self, now: Moment) {
+        if self.is_ended() {
+            // A late ACCEPTED after the end: the record learns of it.
+            return self.end(now);
+        }
+        if self.record.answered_at.is_some() {
+            return;
+        }
+        self.record.answered_at = self.facts.accepted_at;
+        self.timers.stop(Timer::CustomerRing);
+        self.timers.stop(Timer::Verdict);
+        self.move_to(CallState::Active);
+        self.news.push("call.answered");
+        if matches!(self.customer, Customer::Connecting | Customer::Connected) {
+            self.open();
+        }
+        if !self.agent_here {
+            self.timers.set(Timer::AgentReturn, now.at + self.patience.of(Timer::AgentReturn));
+        }
+    }
+
+    fn open(&mut self) {
+        self.actions.push_back(Action::OpenGate);
+        self.actions.push_back(Action::StartRecording);
+    }
+
+    fn await_verdict(&mut self, now: Moment) {
+        if !self.is_ended() {
+            self.timers.set(Timer::Verdict, now.at + self.patience.of(Timer::Verdict));
+        }
+    }
+
+    fn end_ours(&mut self, reason: EndReason, by: EndedBy, now: Moment) {
+        self.facts.ours.get_or_insert(Ours { reason, by, at: now.wall, guess: false });
+        self.end(now);
+    }
+
+    fn end_guess(&mut self, reason: EndReason, by: EndedBy, now: Moment) {
+        self.facts.ours.get_or_insert(Ours { reason, by, at: now.wall, guess: true });
+        self.end(now);
+    }
+
+    /// Writes the verdict into the record; the first time it also closes everything down.
+    fn end(&mut self, now: Moment) {
+        let Some(verdict) = self.facts.verdict(self.record.direction) else { return };
+        let first = !self.is_ended();
+        if first {
+            self.end_ringing(OfferOutcome::Withdrawn, OfferCause::CallerCancelled, now);
+        }
+        let before = (self.record.end_reason, self.record.duration_ms, self.record.answered_at);
+        self.record.end_reason = Some(verdict.reason);
+        self.record.ended_by = Some(verdict.by);
+        self.record.answered_at = verdict.answered_at;
+        self.record.ended_at = Some(verdict.ended_at);
+        self.record.duration_ms = verdict.duration_ms;
+        self.record.upstream_code = verdict.upstream_code.or(self.record.upstream_code);
+        self.move_to(CallState::Ended);
+        if first {
+            self.timers.stop_all();
+            self.news.push("call.ended");
+            self.tell_upstream();
+            self.actions.push_back(Action::CloseMedia);
+        } else if before != (self.record.end_reason, self.record.duration_ms, self.record.answered_at) {
+            self.news.push("call.updated");
+        }
+    }
+
+    /// WhatsApp hears of every end it did not make itself, as soon as the call has a name there.
+    fn tell_upstream(&mut self) {
+        if self.upstream_over || self.record.wacid.is_none() {
+            return;
+        }
+        self.upstream_over = true;
+        let refused = self.record.direction == Direction::UserInitiated && self.pre_accept == PreAccept::No;
+        self.actions.push_back(if refused { Action::Reject } else { Action::Terminate });
+    }
+
+    fn pending_offer(&mut self, offer: &OfferId) -> Option<&mut OfferRecord> {
+        self.record.offers.iter_mut().find(|o| o.id == *offer && o.outcome == OfferOutcome::Pending)
+    }
+
+    fn miss_ringing(&mut self, cause: OfferCause, now: Moment) {
+        self.end_ringing(OfferOutcome::MissedByAgent, cause, now);
+    }
+
+    /// The offer that is pending, if any, ends this way.
+    fn end_ringing(&mut self, outcome: OfferOutcome, cause: OfferCause, now: Moment) {
+        self.timers.stop(Timer::Ring);
+        let Some(pending) = self.record.offers.iter_mut().find(|o| o.outcome == OfferOutcome::Pending) else { return };
+        pending.outcome = outcome;
+        pending.cause = Some(cause);
+        pending.ended_at = Some(now.wall);
+        let (offer_id, agent_id) = (pending.id.clone(), pending.agent_id.clone());
+        self.actions.push_back(Action::Withdraw { offer_id, agent_id, cause });
+    }
+
+    /// The only place that assigns the state.
+    fn move_to(&mut self, state: CallState) {
+        self.record.state = state;
+        self.record.status = Status::of(state, self.record.answered_at.is_some(), self.record.end_reason);
+    }
+}

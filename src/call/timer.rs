@@ -1,0 +1,97 @@
+//! The named timers of a call.
+
+use std::time::{Duration, Instant};
+
+/// What a call waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// This agent does not answer: the next one is rung.
+    Ring,
+    /// Nobody answered within the whole ring window.
+    RingTotal,
+    /// The customer's media path does not come up.
+    SetUp,
+    /// WhatsApp refused the accept and owes us a `terminate` that says why.
+    Verdict,
+    /// The customer's phone rings and rings.
+    CustomerRing,
+    /// The agent's media path is gone; the agent may come back.
+    AgentReturn,
+}
+
+const COUNT: usize = 6;
+
+/// At most one deadline of each kind.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timers([Option<Instant>; COUNT]);
+
+impl Timers {
+    pub fn set(&mut self, timer: Timer, at: Instant) {
+        self.0[timer as usize] = Some(at);
+    }
+
+    pub fn stop(&mut self, timer: Timer) {
+        self.0[timer as usize] = None;
+    }
+
+    pub fn stop_all(&mut self) {
+        self.0 = [None; COUNT];
+    }
+
+    pub fn next(&self) -> Option<Instant> {
+        self.0.iter().flatten().min().copied()
+    }
+
+    /// Takes one timer that is due.
+    pub fn expired(&mut self, now: Instant) -> Option<Timer> {
+        const ALL: [Timer; COUNT] =
+            [Timer::Ring, Timer::RingTotal, Timer::SetUp, Timer::Verdict, Timer::CustomerRing, Timer::AgentReturn];
+        let due = ALL.into_iter().find(|timer| self.0[*timer as usize].is_some_and(|at| at <= now))?;
+        self.stop(due);
+        Some(due)
+    }
+}
+
+/// How long a call waits. Defaults carry their reasons in the configuration file.
+#[derive(Clone, Copy, Debug, serde::Deserialize, serde::Serialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Patience {
+    /// One agent's ring time.
+    pub ring_timeout_ms: u64,
+    /// All agents' ring time together; Meta gives up after 30 to 60 s.
+    pub ring_total_ms: u64,
+    /// From the answer to a connected media path towards the customer.
+    pub set_up_ms: u64,
+    /// After a refused accept, for the `terminate` that explains it.
+    pub verdict_ms: u64,
+    /// How long the customer's phone may ring on an outbound call.
+    pub customer_ring_ms: u64,
+    /// How long a customer is kept on hold for an agent whose browser vanished.
+    pub agent_return_ms: u64,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            ring_timeout_ms: 20_000,
+            ring_total_ms: 45_000,
+            set_up_ms: 15_000,
+            verdict_ms: 1_500,
+            customer_ring_ms: 60_000,
+            agent_return_ms: 60_000,
+        }
+    }
+}
+
+impl Patience {
+    pub fn of(&self, timer: Timer) -> Duration {
+        Duration::from_millis(match timer {
+            Timer::Ring => self.ring_timeout_ms,
+            Timer::RingTotal => self.ring_total_ms,
+            Timer::SetUp => self.set_up_ms,
+            Timer::Verdict => self.verdict_ms,
+            Timer::CustomerRing => self.customer_ring_ms,
+            Timer::AgentReturn => self.agent_return_ms,
+        })
+    }
+}
