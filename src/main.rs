@@ -1,1 +1,96 @@
-fn main() {}
+//! The program: arguments, logging, configuration, then [`tandem::app`].
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tandem::app::{self, Ended};
+use tandem::config::Config;
+
+/// A self-hosted gateway for WhatsApp Business calls.
+#[derive(Parser)]
+#[command(name = "tandem", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Configuration file (TOML); without it `tandem.toml` in the working directory, if there is one.
+    #[arg(long, global = true, env = "TANDEM_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway (the default).
+    Serve,
+    /// Read the whole configuration and report every error with key and line.
+    Check,
+    /// Make API keys.
+    Key {
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+    /// Run the gateway with a fake WhatsApp, agents and customers, to try everything without a Meta account.
+    #[cfg(feature = "sandbox")]
+    Demo(tandem::sandbox::Options),
+}
+
+#[derive(Subcommand)]
+enum KeyCommand {
+    /// Make a key and print it once.
+    Create {
+        #[arg(long)]
+        name: String,
+        /// May be given several times: calls:read, calls:write, recordings:read, permissions:write, settings:write, events:read, admin.
+        #[arg(long, required = true)]
+        scope: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    rustls::crypto::aws_lc_rs::default_provider().install_default().expect("nothing installed a provider before main");
+    let arguments = Arguments::parse();
+    start_logging();
+    let config = match Config::read(arguments.config.as_deref(), std::env::vars()) {
+        Ok(config) => config,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return ExitCode::from(1);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime needs only threads");
+    let outcome = runtime.block_on(async {
+        match arguments.command.unwrap_or(Command::Serve) {
+            Command::Serve => app::serve(config).await,
+            Command::Check => {
+                println!("The configuration is fine.");
+                Ok(Ended::InPeace)
+            }
+            Command::Key { command: KeyCommand::Create { name, scope } } => app::create_key(&config, &name, &scope).await,
+            #[cfg(feature = "sandbox")]
+            Command::Demo(options) => tandem::sandbox::run(config, options).await,
+        }
+    });
+    match outcome {
+        Ok(Ended::InPeace) => ExitCode::SUCCESS,
+        Ok(Ended::CallsCut(calls)) => {
+            eprintln!("tandem: {calls} calls were cut");
+            ExitCode::from(2)
+        }
+        Err(error) => {
+            eprintln!("tandem: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Lines on stderr, `RUST_LOG` chooses what; JSON when `TANDEM_LOG_FORMAT=json`.
+fn start_logging() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,str0m=warn,is=warn,dimpl=warn"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::env::var("TANDEM_LOG_FORMAT").is_ok_and(|format| format == "json") {
+        logs.json().init();
+    } else {
+        logs.with_target(false).init();
+    }
+}

@@ -51,6 +51,8 @@ pub enum Signal {
     AgentLeft(AgentId),
     HangUp(EndedBy),
     Hold(bool),
+    /// The offer is too old to be worth a ring; WhatsApp is told nothing (Meta: no Graph calls for a stale call).
+    Stale,
     /// The gateway cannot go on with this call.
     Abandon(EndReason),
 }
@@ -70,6 +72,8 @@ pub struct UpstreamFailure {
     pub reason: EndReason,
     /// Meta's error code.
     pub code: Option<i64>,
+    /// What went wrong, in a sentence for people.
+    pub message: String,
     /// The same request may succeed later or was not needed (5xx, time-out): the call can go on.
     pub passing: bool,
     /// Whether WhatsApp acted on the request is not known.

@@ -176,6 +176,10 @@ impl Call {
             Signal::AgentLeft(agent) => self.agent_left(&agent, now),
             Signal::HangUp(by) => return self.hang_up(by, now),
             Signal::Hold(held) => return self.hold(held),
+            Signal::Stale => {
+                self.upstream_over = true;
+                self.end_guess(EndReason::MissedByAgent, EndedBy::System, now);
+            }
             Signal::Abandon(reason) => self.end_ours(reason, EndedBy::System, now),
         }
         Ok(())

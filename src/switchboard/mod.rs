@@ -1,14 +1,45 @@
-//! skeleton
-use crate::call::record::CallRecord;
-use crate::media::sdp::SdpError;
-use crate::model::directory::{Agent, Contact, ContactRef, Permission};
-use crate::model::event::Event;
-use crate::model::id::*;
-use crate::model::reason::*;
-use crate::policy::{Denial, Routing};
-use crate::store::StoreError;
+//! The desk: the only place that decides *when*. It gathers facts, asks the mind, and carries out what it answers.
+//!
+//! One task ([`line`]) runs each call; the [`registry`] knows which calls there are and who is busy; the [`inbox`] works off
+//! WhatsApp's webhooks one after another, so that two of them never race for the same call.
 
-/// Why a wish was not granted. The HTTP mapping is in `control::problem`.
+mod admit;
+mod execute;
+mod inbox;
+mod line;
+mod presence;
+mod registry;
+mod settle;
+mod wishes;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc};
+
+use crate::bus::Bus;
+use crate::call::{CallRecord, Patience};
+use crate::media::Identity;
+use crate::media::sdp::SdpError;
+use crate::metrics::Metrics;
+use crate::model::event::{Event, NewEvent};
+use crate::model::id::{AgentId, CallId};
+use crate::model::reason::EndReason;
+use crate::model::time::Clock;
+use crate::policy::{Blocker, Denial};
+use crate::record::Recorder;
+use crate::shard::Shards;
+use crate::signalling::whatsapp::Graph;
+use crate::store::{Store, StoreError};
+
+pub use admit::{Callability, PlaceCall};
+pub use presence::StreamGuard;
+pub use wishes::{ContactChange, Receipt};
+
+use registry::Registry;
+
+/// Why a wish was not granted.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// Absent, or not this caller's to see: the same answer.
@@ -38,115 +69,172 @@ pub enum Refusal {
     Store(#[from] StoreError),
 }
 
-pub struct PlaceCall {
-    pub number_id: NumberId,
-    pub to: ContactRef,
-    pub agent_id: AgentId,
-    pub callback_data: Option<String>,
+/// What the switchboard works with; each part is built in `app`.
+pub struct Parts {
+    pub clock: Clock,
+    pub store: Store,
+    pub bus: Bus,
+    pub metrics: Arc<Metrics>,
+    pub graph: Graph,
+    pub shards: Shards,
+    pub recorder: Recorder,
+    pub identity: Identity,
+    pub patience: Patience,
+    pub config: Config,
 }
-#[derive(Default)]
-pub struct ContactChange {
-    pub name: Option<Option<String>>,
-    pub assignee_id: Option<Option<AgentId>>,
-    pub owner_id: Option<Option<AgentId>>,
-}
-pub struct Callability {
-    pub blockers: Vec<crate::policy::Blocker>,
-    pub permission: Option<Permission>,
-    pub status: PermissionStatus,
-}
-#[derive(Clone, Copy, Debug)]
-pub enum Receipt {
-    Shown,
-    Audible,
-}
-/// Held by an agent's event stream while it is open; dropping it tells the presence.
-pub struct StreamGuard(());
 
+/// `[agents]`: how agents are told to be there.
+#[derive(Clone, Copy, Debug, serde::Deserialize, serde::Serialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// An agent whose last event stream closed, and who does not come back, goes offline after this time.
+    pub away_after_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        // A page reload takes a second or two; a closed laptop must not be rung for long.
+        Self { away_after_ms: 15_000 }
+    }
+}
+
+/// A `connect` older than this rings nobody: WhatsApp gives a caller 30 to 60 s, and may deliver much later.
+const STALE_AFTER: Duration = Duration::from_secs(60);
+
+/// The handle everybody above the desk holds. Cheap to clone.
 #[derive(Clone)]
-pub struct Switchboard {}
+pub struct Switchboard(Arc<Desk>);
+
+/// What all calls of the process share.
+pub(crate) struct Desk {
+    parts: Parts,
+    registry: Registry,
+    streams: presence::Streams,
+    draining: AtomicBool,
+    webhooks: mpsc::Sender<inbox::Kept>,
+}
+
 impl Switchboard {
-    /// Keeps the body, then works it off in the background. Call it only with a verified signature.
-    pub async fn take_webhook(&self, _body: Vec<u8>) -> Result<(), StoreError> {
-        todo!()
+    /// Starts the desk: settles what a crash left behind, then works off webhooks that were kept but not worked off.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database cannot be read.
+    pub async fn start(parts: Parts) -> Result<Self, StoreError> {
+        let (webhooks, inbox) = mpsc::channel(inbox::QUEUE);
+        let desk =
+            Arc::new(Desk { parts, registry: Registry::default(), streams: presence::Streams::default(), draining: AtomicBool::new(false), webhooks });
+        settle::settle_orphans(&desk).await?;
+        let pending = desk.parts.store.webhooks_pending().await?;
+        tokio::spawn(inbox::run(Arc::clone(&desk), pending, inbox));
+        Ok(Self(desk))
     }
-    pub async fn set_status(&self, _agent: &AgentId, _status: Presence) -> Result<Agent, Refusal> {
-        todo!()
-    }
-    pub async fn put_contact(&self, _who: &ContactRef, _change: ContactChange) -> Result<Contact, Refusal> {
-        todo!()
-    }
-    pub async fn callability(
-        &self,
-        _who: &ContactRef,
-        _number: &NumberId,
-        _agent: &AgentId,
-    ) -> Result<Callability, Refusal> {
-        todo!()
-    }
-    pub async fn simulate_routing(&self, _number: &NumberId, _who: &ContactRef) -> Result<Routing, Refusal> {
-        todo!()
-    }
-    pub async fn place_call(&self, _wish: PlaceCall) -> Result<CallRecord, Refusal> {
-        todo!()
-    }
-    /// `agent`: the signed-in agent, `None` for an API key (any agent's offer).
-    pub async fn offer_media(
-        &self,
-        _agent: Option<&AgentId>,
-        _offer: &OfferId,
-        _sdp: &str,
-    ) -> Result<(LegId, String), Refusal> {
-        todo!()
-    }
-    pub async fn accept_offer(&self, _agent: Option<&AgentId>, _offer: &OfferId) -> Result<CallRecord, Refusal> {
-        todo!()
-    }
-    pub async fn reject_offer(&self, _agent: Option<&AgentId>, _offer: &OfferId) -> Result<CallRecord, Refusal> {
-        todo!()
-    }
-    pub async fn receipt(&self, _agent: Option<&AgentId>, _offer: &OfferId, _kind: Receipt) -> Result<(), Refusal> {
-        todo!()
-    }
-    pub async fn call_media(
-        &self,
-        _agent: Option<&AgentId>,
-        _call: &CallId,
-        _sdp: &str,
-    ) -> Result<(LegId, String), Refusal> {
-        todo!()
-    }
-    pub async fn hang_up(&self, _agent: Option<&AgentId>, _call: &CallId) -> Result<CallRecord, Refusal> {
-        todo!()
-    }
-    pub async fn hold(&self, _agent: Option<&AgentId>, _call: &CallId, _held: bool) -> Result<CallRecord, Refusal> {
-        todo!()
-    }
-    pub async fn send_digits(
-        &self,
-        _agent: Option<&AgentId>,
-        _call: &CallId,
-        _digits: &str,
-    ) -> Result<CallRecord, Refusal> {
-        todo!()
-    }
-    pub fn active_calls_of(&self, _agent: &AgentId) -> u32 {
-        todo!()
-    }
-    pub fn active_calls(&self) -> usize {
-        todo!()
-    }
-    pub fn is_draining(&self) -> bool {
-        todo!()
-    }
-    pub fn drain(&self) {
-        todo!()
-    }
+
     /// Live events as they enter the log. A slow reader sees `Lagged` and re-reads the log.
-    pub fn subscribe(&self) -> tokio::sync::broadcast::Receiver<Event> {
-        todo!()
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.0.parts.bus.subscribe()
     }
-    pub fn stream_opened(&self, _agent: &AgentId) -> StreamGuard {
-        todo!()
+
+    pub fn active_calls(&self) -> usize {
+        self.0.registry.active_calls()
+    }
+
+    /// Calls the agent is rung for, dials or talks on.
+    pub fn active_calls_of(&self, agent: &AgentId) -> u32 {
+        self.0.registry.active_calls_of(agent)
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Relaxed)
+    }
+
+    /// From now on no new call begins; those that run end in peace.
+    pub fn drain(&self) {
+        if !self.0.draining.swap(true, Ordering::Relaxed) {
+            tracing::info!(calls = self.active_calls(), "draining");
+        }
+    }
+
+    /// Ends what still runs, properly: WhatsApp told, recordings closed, records written. Returns how many were cut.
+    pub async fn end_all(&self, within: Duration) -> usize {
+        self.drain();
+        let cut = self.active_calls();
+        for call in self.0.registry.calls() {
+            call.signal(crate::call::Signal::Abandon(EndReason::Drained)).await;
+        }
+        let all_gone = async {
+            while self.0.registry.lines() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(within, all_gone).await.is_err() {
+            tracing::warn!(lines = self.0.registry.lines(), "not every call was settled in time");
+        }
+        cut
+    }
+
+    /// What shards report; `app` feeds it.
+    pub async fn take_shard_event(&self, event: crate::shard::ShardEvent) {
+        self.0.registry.deliver_media(event).await;
+    }
+
+    /// What the recorder reports; `app` feeds it.
+    pub async fn take_record_event(&self, event: crate::record::RecordEvent) {
+        self.0.take_record_event(event).await;
+    }
+}
+
+impl Desk {
+    /// Publishes what has just entered the log.
+    fn publish(&self, events: Vec<Event>) {
+        for event in events {
+            self.parts.metrics.events_log_seq(event.seq);
+            self.parts.bus.publish(event);
+        }
+    }
+
+    /// Logs and publishes events that belong to no call's record.
+    async fn announce(&self, events: Vec<NewEvent>) -> Result<(), StoreError> {
+        let logged = self.parts.store.append(events, self.parts.clock.now().wall).await?;
+        self.publish(logged);
+        Ok(())
+    }
+
+    /// Stores the record with its events, then publishes them.
+    async fn save(&self, record: &CallRecord, events: Vec<NewEvent>) -> Result<(), StoreError> {
+        let logged = self.parts.store.save_call(record, events, self.parts.clock.now().wall).await?;
+        self.publish(logged);
+        Ok(())
+    }
+
+    fn draining_blockers(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// An event that carries the call object.
+pub(crate) fn call_event(kind: &'static str, record: &CallRecord) -> NewEvent {
+    NewEvent {
+        kind,
+        call_id: Some(record.id.clone()),
+        agent_id: None,
+        data: serde_json::to_value(record).expect("a call record is plain data"),
+    }
+}
+
+/// An event about a call with data of its own.
+pub(crate) fn about_call(kind: &'static str, call: &CallId, data: serde_json::Value) -> NewEvent {
+    NewEvent { kind, call_id: Some(call.clone()), agent_id: None, data }
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
+
+impl Refusal {
+    /// A denial for one reason.
+    pub(crate) fn blocked(blocker: Blocker) -> Self {
+        Self::Denied(Denial { blockers: vec![blocker] })
     }
 }

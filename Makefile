@@ -1,0 +1,58 @@
+# Every target sets up what it needs on a fresh Debian machine and says so first.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+VENV := target/peers
+
+# What Debian packages provide: command → package.
+BUILD_TOOLS := cc:build-essential c++:build-essential cmake:cmake
+TEST_TOOLS := chromium:chromium chromedriver:chromium-driver
+
+.PHONY: help
+help: ## Show this list.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+.PHONY: demo
+demo: setup-build ## Run the gateway with a fake WhatsApp and answer a ringing call in the browser.
+	@echo "==> building (a first build takes some minutes, later ones seconds)"
+	@$(CARGO) build --release --locked
+	@target/release/tandem demo $(ARGS)
+
+.PHONY: test
+test: setup-build setup-test ## Run every test.
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@if $(CARGO) nextest --version >/dev/null 2>&1; \
+	then $(CARGO) nextest run --workspace --locked --no-fail-fast; \
+	else $(CARGO) test --workspace --locked --no-fail-fast; fi
+
+.PHONY: bench
+bench: setup-build ## Run the benchmarks: cost of a forwarded packet, and 100 bridged calls.
+	$(CARGO) bench --locked --bench forward
+	$(CARGO) bench --locked --bench shard
+	tests/load.sh
+
+.PHONY: setup-build
+setup-build:
+	@$(call install,$(BUILD_TOOLS))
+	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then run make again." >&2; exit 1; }
+
+.PHONY: setup-test
+setup-test: $(VENV)/ready
+	@$(call install,$(TEST_TOOLS))
+
+# An independent WebRTC stack that plays the customer's phone.
+$(VENV)/ready: tests/peers/requirements.txt
+	@$(call install,python3:python3)
+	@python3 -c 'import ensurepip' 2>/dev/null || { $(call apt,python3-venv); }
+	@echo "==> setting up the independent WebRTC peer (Python, in $(VENV))"
+	@python3 -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: -r tests/peers/requirements.txt
+	@touch $@
+
+# $(call install,command:package …): installs the packages whose commands are missing.
+install = missing=""; for pair in $(1); do command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair\#\#*:}"; done; \
+	if [ -n "$$missing" ]; then $(call apt,$$missing); fi
+# $(call apt,packages)
+apt = echo "==> installing from Debian: $(1)"; sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq $(1) >/dev/null

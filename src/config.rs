@@ -1,0 +1,275 @@
+//! The whole configuration: a TOML file, then the environment over it. Every error is reported at once, with its key.
+//!
+//! Each part owns its section; this file adds them up. The environment overrides a key as `TANDEM_<SECTION>__<KEY>`.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::{call, control, record, shard, signalling, switchboard};
+
+/// `[data]`: what must survive.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Data {
+    /// Database, recordings and keys. Relative to the working directory.
+    pub dir: PathBuf,
+    /// Empty: SQLite in `dir`.
+    pub url: String,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("data"), url: String::new() }
+    }
+}
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Config {
+    pub http: control::Config,
+    pub media: shard::Config,
+    pub data: Data,
+    pub whatsapp: signalling::whatsapp::Config,
+    pub recording: record::Config,
+    pub calls: call::Patience,
+    pub agents: switchboard::Config,
+    #[serde(skip)]
+    pub secrets: Secrets,
+}
+
+/// Secrets given by the environment instead of a file.
+#[derive(Clone, Debug, Default)]
+pub struct Secrets {
+    pub app_secret: Option<SecretString>,
+    pub verify_token: Option<SecretString>,
+}
+
+/// Everything that is wrong, one line each.
+#[derive(Debug)]
+pub struct Errors(pub Vec<String>);
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for Errors {}
+
+/// Where the configuration lies when `--config` does not say.
+pub const DEFAULT_FILE: &str = "tandem.toml";
+const PREFIX: &str = "TANDEM_";
+
+impl Config {
+    /// Reads `file` (or [`DEFAULT_FILE`] if it exists; defaults otherwise), then `environment` over it.
+    ///
+    /// # Errors
+    /// [`Errors`], all of them, each with file, line and key.
+    pub fn read(file: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<Self, Errors> {
+        let (text, name) = match file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| Errors(vec![format!("cannot read the configuration {}: {error}", path.display())]))?;
+                (text, path.display().to_string())
+            }
+            None => (std::fs::read_to_string(DEFAULT_FILE).unwrap_or_default(), DEFAULT_FILE.to_owned()),
+        };
+        Self::parse(&text, &name, environment)
+    }
+
+    fn parse(text: &str, name: &str, environment: impl Iterator<Item = (String, String)>) -> Result<Self, Errors> {
+        let mut table: Table = toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+            Errors(vec![format!("{name}:{line}: {}", error.message())])
+        })?;
+        let mut reader = Reader { text, name, from_environment: Vec::new(), errors: Vec::new() };
+        let secrets = reader.overlay(&mut table, environment);
+        let config = Self {
+            http: reader.section(&mut table, "http"),
+            media: reader.section(&mut table, "media"),
+            data: reader.section(&mut table, "data"),
+            whatsapp: reader.section(&mut table, "whatsapp"),
+            recording: reader.section(&mut table, "recording"),
+            calls: reader.section(&mut table, "calls"),
+            agents: reader.section(&mut table, "agents"),
+            secrets,
+        };
+        for (section, _) in &table {
+            let place = reader.place(section, None);
+            reader.errors.push(format!(
+                "{place}: unknown section `[{section}]`: there are http, media, data, whatsapp, recording, calls, agents"
+            ));
+        }
+        reader.errors.extend(config.contradictions());
+        if reader.errors.is_empty() { Ok(config) } else { Err(Errors(reader.errors)) }
+    }
+
+    /// What each key alone is fine with and all together are not.
+    fn contradictions(&self) -> Vec<String> {
+        let mut errors: Vec<String> = self.http.errors().iter().map(ToString::to_string).collect();
+        errors.extend(self.media.errors());
+        errors.extend(self.recording.errors().iter().map(ToString::to_string));
+        errors.extend(self.whatsapp.validate().into_iter().map(|(key, why)| format!("whatsapp.{key}: {why}")));
+        if !self.data.url.is_empty() && !self.data.url.starts_with("sqlite:") {
+            errors.push("data.url: only SQLite is built in: leave it empty".to_owned());
+        }
+        errors
+    }
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    name: &'a str,
+    from_environment: Vec<(String, String)>,
+    errors: Vec<String>,
+}
+
+impl Reader<'_> {
+    /// Takes a section out of the table. Each key is tried alone, so that one bad value does not hide the others.
+    fn section<T: DeserializeOwned + Default>(&mut self, table: &mut Table, section: &str) -> T {
+        let keys = match table.remove(section) {
+            None => return T::default(),
+            Some(Value::Table(keys)) => keys,
+            Some(_) => {
+                let place = self.place(section, None);
+                self.errors.push(format!("{place}: `{section}` must be a section: write `[{section}]`"));
+                return T::default();
+            }
+        };
+        let mut fine = Table::new();
+        for (key, value) in keys {
+            let alone = Table::from_iter([(key.clone(), value.clone())]);
+            match alone.try_into::<T>() {
+                Ok(_) => {
+                    fine.insert(key, value);
+                }
+                Err(error) => {
+                    let place = self.place(section, Some(&key));
+                    let why = error.message().trim_end().to_owned();
+                    self.errors.push(format!("{place}: {section}.{key}: {why}"));
+                }
+            }
+        }
+        fine.try_into().unwrap_or_else(|error| {
+            let place = self.place(section, None);
+            self.errors.push(format!("{place}: [{section}]: {}", error.message().trim_end()));
+            T::default()
+        })
+    }
+
+    /// Lays the environment over the file's keys.
+    fn overlay(&mut self, table: &mut Table, environment: impl Iterator<Item = (String, String)>) -> Secrets {
+        let mut secrets = Secrets::default();
+        for (name, value) in environment {
+            let Some((section, key)) = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__")) else { continue };
+            let (section, key) = (section.to_lowercase(), key.to_lowercase());
+            match (section.as_str(), key.as_str()) {
+                ("whatsapp", "app_secret") => secrets.app_secret = Some(value.into()),
+                ("whatsapp", "verify_token") => secrets.verify_token = Some(value.into()),
+                _ => {
+                    self.from_environment.push((format!("{section}.{key}"), name));
+                    let keys = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+                    if let Value::Table(keys) = keys {
+                        keys.insert(key, spelled(value));
+                    }
+                }
+            }
+        }
+        secrets
+    }
+
+    /// File and line of a key, or the environment variable that set it.
+    fn place(&self, section: &str, key: Option<&str>) -> String {
+        let full = key.map_or_else(|| section.to_owned(), |key| format!("{section}.{key}"));
+        if let Some((_, variable)) = self.from_environment.iter().find(|(known, _)| *known == full) {
+            return format!("environment {variable}");
+        }
+        let mut inside = false;
+        for (number, line) in self.text.lines().enumerate() {
+            let line = line.trim();
+            if line.starts_with('[') {
+                inside = line.trim_start_matches('[').split(']').next().map(str::trim) == Some(section);
+                if inside && key.is_none() {
+                    return format!("{}:{}", self.name, number + 1);
+                }
+            } else if inside && key.is_some_and(|key| line.split('=').next().map(str::trim) == Some(key)) {
+                return format!("{}:{}", self.name, number + 1);
+            }
+        }
+        self.name.to_owned()
+    }
+}
+
+/// An environment value as TOML would spell it: `true`, `3`, `["a"]`, else text.
+fn spelled(value: String) -> Value {
+    let parsed = toml::from_str::<Table>(&format!("v = {value}")).ok().and_then(|mut table| table.remove("v"));
+    parsed.unwrap_or(Value::String(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        Config::parse(text, "tandem.toml", environment).map_err(|errors| errors.0)
+    }
+
+    #[test]
+    fn every_error_is_reported_at_once_with_line_and_key() {
+        let errors = read(
+            "[http]\nlisten = 7\nlisten_on = \"x\"\n[media]\nshards = -1\n[database]\nurl = \"x\"\n[calls]\nring_timeout_ms = \"long\"",
+            &[],
+        )
+        .unwrap_err();
+        for start in [
+            "tandem.toml:2: http.listen: ",
+            "tandem.toml:3: http.listen_on: unknown field `listen_on`",
+            "tandem.toml:5: media.shards: ",
+            "tandem.toml:6: unknown section `[database]`",
+            "tandem.toml:9: calls.ring_timeout_ms: ",
+        ] {
+            assert!(errors.iter().any(|e| e.starts_with(start)), "{start} in {errors:#?}");
+        }
+        assert_eq!(errors.len(), 5, "{errors:#?}");
+    }
+
+    #[test]
+    fn broken_toml_names_its_line() {
+        let errors = read("[http]\nlisten = \n", &[]).unwrap_err();
+        assert!(errors[0].starts_with("tandem.toml:2: "), "{errors:?}");
+    }
+
+    #[test]
+    fn the_environment_lies_over_the_file_and_secrets_come_by_it() {
+        let config = read(
+            "[http]\nlisten = \"127.0.0.1:1\"",
+            &[
+                ("TANDEM_HTTP__LISTEN", "127.0.0.1:2"),
+                ("TANDEM_MEDIA__SHARDS", "3"),
+                ("TANDEM_WHATSAPP__APP_SECRET", "s3cret"),
+                ("HOME", "/root"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(config.http.listen.port(), 2);
+        assert_eq!(config.media.shards, 3);
+        assert!(config.secrets.app_secret.is_some() && !format!("{config:?}").contains("s3cret"));
+        let errors = read("", &[("TANDEM_MEDIA__SHARDS", "many")]).unwrap_err();
+        assert!(errors[0].starts_with("environment TANDEM_MEDIA__SHARDS: media.shards: "), "{errors:?}");
+    }
+
+    #[test]
+    fn the_example_file_lists_every_key_with_its_default() {
+        let text = include_str!("../config/tandem.example.toml");
+        let example: Table = toml::from_str(text).unwrap();
+        let defaults = Table::try_from(Config::default()).unwrap();
+        assert_eq!(example, defaults);
+        assert!(read(text, &[]).is_ok());
+    }
+}

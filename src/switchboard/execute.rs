@@ -1,0 +1,378 @@
+//! What a call wishes, carried out: requests to WhatsApp run beside the call and come back as signals.
+
+use std::future::Future;
+
+use crate::call::{Action, Signal, UpstreamFailure};
+use crate::media::{Leg, LegKey, OutgoingLeg};
+use crate::model::id::{AgentId, LegId, NumberId, OfferId, RecordingId, Wacid};
+use crate::model::reason::{CallState, EndReason, RecordingState};
+use crate::model::rtp::TapKey;
+use crate::policy::{RoutingFacts, routing::AgentFacts};
+use crate::shard::Command;
+use crate::signalling::whatsapp::{Account, Customer as Callee, Graph, GraphError, GraphErrorKind};
+
+use super::line::{Customer, Line};
+use super::{Desk, Refusal};
+
+impl Line {
+    pub(super) async fn execute(&mut self, action: Action) {
+        tracing::debug!(call = %self.call.record().id, ?action, "action");
+        match action {
+            Action::Route => self.route().await,
+            Action::AnswerCustomer => self.answer_customer(),
+            Action::Dial => self.dial(),
+            Action::ApplyAnswer { sdp } => self.apply_answer(&sdp),
+            Action::PreAccept => self.ask(|graph, account, call, sdp| async move {
+                Signal::PreAccepted(graph.pre_accept(account.as_ref(), &call, &sdp).await.map_err(failure))
+            }),
+            Action::Accept => {
+                let within = std::time::Duration::from_millis(self.desk.parts.patience.ring_total_ms);
+                self.ask(move |graph, account, call, sdp| async move {
+                    Signal::Accepted(graph.accept(account.as_ref(), &call, &sdp, None, within).await.map_err(failure))
+                });
+            }
+            Action::Reject => self.tell("reject"),
+            Action::Terminate => self.tell("terminate"),
+            Action::Ring(candidate) => {
+                let record = self.call.record();
+                self.desk.registry.offered(&candidate.offer_id, &record.id, &candidate.agent_id);
+                tracing::info!(call = %record.id, agent = %candidate.agent_id, reason = candidate.reason, "ringing");
+            }
+            Action::Withdraw { agent_id, cause, .. } => {
+                tracing::info!(call = %self.call.record().id, agent = %agent_id, %cause, "offer ends");
+                self.desk.registry.release(&agent_id, &self.call.record().id);
+                self.drop_leg_of(&agent_id);
+            }
+            Action::Join(agent) => self.join(&agent),
+            Action::OpenGate => self.command(|call| Command::OpenGate { call }),
+            Action::Hold(held) => self.command(|call| Command::Hold { call, held }),
+            Action::StartRecording => self.start_recording().await,
+            Action::CloseMedia => self.close_media(),
+        }
+    }
+
+    /// Asks routing and reserves its choice in one step, so that no agent is promised to two calls.
+    async fn route(&mut self) {
+        let record = self.call.record();
+        let facts = self.desk.routing_facts(&record.number_id, &record.contact.id).await;
+        let tried = record.offers.iter().map(|offer| offer.agent_id.clone()).collect();
+        let pair = (record.number_id.clone(), record.contact.id.clone());
+        let candidate = match facts {
+            Ok(Some(facts)) => {
+                let facts = RoutingFacts { tried, ..facts };
+                let routing = self.desk.registry.decide_and_reserve(&record.id, &pair, |active, _| {
+                    let routing = crate::policy::route(&with_activity(facts, active));
+                    let reserve = routing.candidates.first().map(|chosen| chosen.agent_id.clone());
+                    (routing, reserve)
+                });
+                self.keep_trace(&routing.trace);
+                routing.candidates.into_iter().next()
+            }
+            Ok(None) => None,
+            Err(error) => {
+                tracing::error!(call = %record.id, %error, "routing could not read its facts");
+                None
+            }
+        };
+        self.next.push_back(Signal::Routed(candidate.map(|chosen| crate::call::Candidate {
+            offer_id: OfferId::generate(),
+            agent_id: chosen.agent_id,
+            reason: chosen.reason,
+        })));
+    }
+
+    fn keep_trace(&mut self, steps: &[crate::policy::TraceStep]) {
+        let record = self.call.record_mut();
+        let mut trace = record.trace.as_array().cloned().unwrap_or_default();
+        trace.extend(steps.iter().map(|step| serde_json::to_value(step).expect("a trace step is plain data")));
+        record.trace = trace.into();
+    }
+
+    fn answer_customer(&mut self) {
+        let Customer::Offer(offer) = std::mem::replace(&mut self.customer, Customer::Gone) else { return };
+        let parts = &self.desk.parts;
+        let port = match parts.shards.bind_customer() {
+            Ok(port) => port,
+            Err(error) => {
+                tracing::error!(call = %self.call.record().id, %error, "no port for the customer's media");
+                return self.next.push_back(Signal::CustomerLegFailed);
+            }
+        };
+        let (id, now) = (LegId::generate(), parts.clock.instant());
+        match Leg::answer_customer(LegKey::next(), id.clone(), &parts.identity, &offer, port.address(), now) {
+            Ok((leg, answer)) => {
+                self.customer = Customer::Moved { leg: id, answer };
+                self.move_in(leg, port);
+            }
+            Err(error) => {
+                tracing::warn!(call = %self.call.record().id, %error, "WhatsApp's offer cannot be answered");
+                self.next.push_back(Signal::CustomerLegFailed);
+            }
+        }
+    }
+
+    fn dial(&mut self) {
+        let Customer::Port(port) = std::mem::replace(&mut self.customer, Customer::Gone) else { return };
+        let parts = &self.desk.parts;
+        let (leg, offer) = OutgoingLeg::offer_customer(
+            LegKey::next(),
+            LegId::generate(),
+            &parts.identity,
+            port.address(),
+            parts.clock.instant(),
+        );
+        self.customer = Customer::Offered(Box::new(leg), port);
+        let record = self.call.record();
+        // Our own id comes back in every webhook of the call, also before we are told WhatsApp's name for it.
+        let ours = record.id.as_str().to_owned();
+        let to = Callee {
+            phone: record.contact.phone.clone(),
+            user_id: record.contact.user_id.clone(),
+            name: None,
+            username: None,
+        };
+        let (desk, myself, number) = (self.desk.clone(), self.myself.clone(), record.number_id.clone());
+        tokio::spawn(async move {
+            let answer = match desk.account(&number).await {
+                Ok(account) => {
+                    desk.parts.graph.connect(account.as_ref(), &to, &offer, Some(&ours)).await.map_err(failure)
+                }
+                Err(failure) => Err(failure),
+            };
+            myself.signal(Signal::Dialled(answer)).await;
+        });
+    }
+
+    fn apply_answer(&mut self, sdp: &str) {
+        let Customer::Offered(leg, port) = std::mem::replace(&mut self.customer, Customer::Gone) else { return };
+        match leg.accept(sdp, self.desk.parts.clock.instant()) {
+            Ok(leg) => {
+                self.customer = Customer::Moved { leg: leg.id().clone(), answer: String::new() };
+                self.move_in(leg, port);
+            }
+            Err(error) => {
+                tracing::warn!(call = %self.call.record().id, %error, "WhatsApp's answer cannot be used");
+                self.next.push_back(Signal::CustomerLegFailed);
+            }
+        }
+    }
+
+    /// The customer's leg moves to its shard for good, and agents' legs that waited for it follow.
+    fn move_in(&mut self, leg: Leg, port: crate::shard::CustomerPort) {
+        let call = self.call.record().id.clone();
+        if let Err(error) = self.desk.parts.shards.send(self.shard, Command::Open { call, customer: Box::new(leg), port }) {
+            tracing::error!(call = %self.call.record().id, %error, "the shard takes no more calls");
+            return self.next.push_back(Signal::CustomerLegFailed);
+        }
+        self.media_open = true;
+        for leg in std::mem::take(&mut self.waiting) {
+            self.command(|call| Command::Attach { call, leg: Box::new(leg) });
+        }
+        self.next.push_back(Signal::CustomerLegReady);
+    }
+
+    /// Builds an agent's leg. It replaces the one that agent set up before.
+    pub(super) fn agent_media(&mut self, agent: AgentId, sdp: &str) -> Result<(LegId, String), Refusal> {
+        if !self.expects_media_of(&agent) {
+            return Err(if self.call.is_ended() { Refusal::CallEnded } else { Refusal::OfferNotPending });
+        }
+        let parts = &self.desk.parts;
+        let addresses = parts.shards.agent_addresses(self.shard);
+        let id = LegId::generate();
+        let (leg, answer) = Leg::answer_agent(
+            LegKey::next(),
+            id.clone(),
+            &parts.identity,
+            sdp,
+            &addresses,
+            parts.clock.instant(),
+        )?;
+        if let Some(old) = self.agents.insert(agent.clone(), id.clone()) {
+            self.connected.remove(&old);
+            self.waiting.retain(|leg| *leg.id() != old);
+            if self.media_open {
+                self.command(|call| Command::Detach { call, leg: old });
+            }
+        }
+        if self.media_open {
+            self.command(|call| Command::Attach { call, leg: Box::new(leg) });
+        } else {
+            self.waiting.push(leg);
+        }
+        let record = self.call.record();
+        let in_call = matches!(record.state, CallState::Answering | CallState::Active | CallState::Held)
+            || (record.state == CallState::Ringing && record.offers.is_empty());
+        if in_call && record.agent_id.as_ref() == Some(&agent) && self.media_open {
+            self.join(&agent);
+        }
+        Ok((id, answer))
+    }
+
+    pub(super) fn send_digits(&mut self, digits: String) -> Result<crate::call::CallRecord, Refusal> {
+        let fine = (1..=64).contains(&digits.len())
+            && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'*' | b'#' | b'A'..=b'D' | b'a'..=b'd'));
+        if !fine {
+            return Err(Refusal::BadRequest("digits: write 1 to 64 of 0-9 * # A-D".to_owned()));
+        }
+        match self.call.record().state {
+            CallState::Active | CallState::Held => {
+                self.command(|call| Command::Digits { call, digits: digits.to_ascii_uppercase() });
+                Ok(self.call.record().clone())
+            }
+            CallState::Ended => Err(Refusal::CallEnded),
+            _ => Err(Refusal::WrongState("keys can be pressed once the call is up".to_owned())),
+        }
+    }
+
+    fn join(&mut self, agent: &AgentId) {
+        let Some(leg) = self.agents.get(agent).cloned() else { return };
+        if self.connected.contains(&leg) {
+            self.next.push_back(Signal::AgentConnected);
+        }
+        self.command(|call| Command::Join { call, leg });
+    }
+
+    fn drop_leg_of(&mut self, agent: &AgentId) {
+        let Some(leg) = self.agents.remove(agent) else { return };
+        self.connected.remove(&leg);
+        self.waiting.retain(|waiting| *waiting.id() != leg);
+        if self.media_open {
+            self.command(|call| Command::Detach { call, leg });
+        }
+    }
+
+    async fn start_recording(&mut self) {
+        let record = self.call.record();
+        if record.recording.state != RecordingState::None {
+            return;
+        }
+        let (call, id, tap) = (record.id.clone(), RecordingId::generate(), TapKey::next());
+        let now = self.desk.parts.clock.now().wall;
+        match self.desk.parts.recorder.open(tap, id.clone(), call.clone(), now) {
+            Ok(path) => {
+                let file = crate::store::RecordingFile { id, path, state: RecordingState::Recording, sha256: None };
+                if let Err(error) = self.desk.parts.store.put_recording(&call, &file).await {
+                    tracing::error!(%call, %error, "the recording could not be entered");
+                }
+                self.call.record_mut().recording.state = RecordingState::Recording;
+                self.store(Vec::new()).await;
+                self.command(|call| Command::StartTap { call, tap });
+            }
+            Err(error) => {
+                tracing::error!(%call, %error, "the call is not recorded");
+                self.call.record_mut().recording.state = RecordingState::Failed;
+                let data = serde_json::json!({"call_id": call, "error": error.to_string()});
+                self.store(vec![super::about_call("recording.failed", &call, data)]).await;
+            }
+        }
+    }
+
+    fn close_media(&mut self) {
+        self.waiting.clear();
+        self.customer = match std::mem::replace(&mut self.customer, Customer::Gone) {
+            moved @ Customer::Moved { .. } => moved,
+            _ => Customer::Gone,
+        };
+        if self.media_open {
+            self.command(|call| Command::Close { call });
+        }
+    }
+
+    fn command(&self, command: impl FnOnce(crate::model::id::CallId) -> Command) {
+        let call = self.call.record().id.clone();
+        if let Err(error) = self.desk.parts.shards.send(self.shard, command(call)) {
+            tracing::error!(call = %self.call.record().id, %error, "a command did not reach the shard");
+        }
+    }
+
+    /// A request about the call whose answer is a signal.
+    fn ask<F>(&self, request: impl FnOnce(Graph, OwnedAccount, Wacid, String) -> F + Send + 'static)
+    where
+        F: Future<Output = Signal> + Send,
+    {
+        let (Some(wacid), Customer::Moved { answer, .. }) = (self.call.record().wacid.clone(), &self.customer) else {
+            return;
+        };
+        let (desk, myself, number) = (self.desk.clone(), self.myself.clone(), self.call.record().number_id.clone());
+        let sdp = answer.clone();
+        tokio::spawn(async move {
+            let signal = match desk.account(&number).await {
+                Ok(account) => request(desk.parts.graph.clone(), account, wacid, sdp).await,
+                Err(failure) => Signal::Accepted(Err(failure)),
+            };
+            myself.signal(signal).await;
+        });
+    }
+
+    /// The end of the call, told to WhatsApp. It tries on its own; nothing waits for it.
+    fn tell(&self, what: &'static str) {
+        let record = self.call.record();
+        let Some(wacid) = record.wacid.clone() else { return };
+        let (desk, number) = (self.desk.clone(), record.number_id.clone());
+        tokio::spawn(async move { desk.tell_upstream(what, &number, &wacid).await });
+    }
+}
+
+/// A number and its Graph token, owned by a request.
+pub(super) struct OwnedAccount {
+    number: NumberId,
+    token: secrecy::SecretString,
+}
+
+impl OwnedAccount {
+    pub(super) fn as_ref(&self) -> Account<'_> {
+        Account { number_id: &self.number, token: &self.token }
+    }
+}
+
+impl Desk {
+    pub(super) async fn account(&self, number: &NumberId) -> Result<OwnedAccount, UpstreamFailure> {
+        let why = match self.parts.store.graph_token(number).await {
+            Ok(Some(token)) => return Ok(OwnedAccount { number: number.clone(), token }),
+            Ok(None) => format!("number {number} has no Graph token: PUT /v1/numbers/{number} with `graph_token`"),
+            Err(error) => format!("the Graph token of {number} cannot be read: {error}"),
+        };
+        tracing::error!(%number, "{why}");
+        Err(UpstreamFailure {
+            reason: EndReason::UpstreamError,
+            code: None,
+            message: why,
+            passing: false,
+            outcome_unknown: false,
+        })
+    }
+
+    /// `reject` or `terminate`, tried by the client's own rules; a failure is logged, WhatsApp times the call out then.
+    pub(super) async fn tell_upstream(&self, what: &'static str, number: &NumberId, wacid: &Wacid) {
+        let Ok(account) = self.account(number).await else { return };
+        let told = match what {
+            "reject" => self.parts.graph.reject(account.as_ref(), wacid).await,
+            _ => self.parts.graph.terminate(account.as_ref(), wacid).await,
+        };
+        if let Err(error) = told {
+            tracing::warn!(?wacid, %error, "WhatsApp could not be told that the call is over");
+        }
+    }
+}
+
+/// Fills in how busy each agent is, as the registry knows it at this moment.
+pub(super) fn with_activity(mut facts: RoutingFacts, active: &dyn Fn(&AgentId) -> u32) -> RoutingFacts {
+    for AgentFacts { agent, active_calls, .. } in &mut facts.agents {
+        *active_calls = active(&agent.id);
+    }
+    facts
+}
+
+fn failure(error: GraphError) -> UpstreamFailure {
+    tracing::warn!(%error, op = error.op, code = error.code, http = error.http, "WhatsApp refused");
+    UpstreamFailure {
+        reason: error.end_reason(),
+        code: error.code,
+        message: error.to_string(),
+        passing: matches!(
+            error.kind,
+            GraphErrorKind::Unreachable | GraphErrorKind::UnknownOutcome | GraphErrorKind::RateLimited | GraphErrorKind::Upstream
+        ),
+        outcome_unknown: error.is_unknown_outcome(),
+    }
+}

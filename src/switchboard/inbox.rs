@@ -1,0 +1,272 @@
+//! WhatsApp's webhooks, worked off one after another.
+//!
+//! The body is stored before WhatsApp gets its 200, so a crash loses nothing: what was kept but not worked off is worked
+//! off at the next start. Every delivery may be a duplicate, late, or earlier than the one that explains it; an end that
+//! comes before its call is remembered, so that the call rings nobody when it turns up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::call::{Call, CallRecord, Signal, Terminated};
+use crate::model::event::NewEvent;
+use crate::model::id::{CallId, NumberId, Wacid};
+use crate::model::reason::{Direction, EndReason};
+use crate::model::time::Timestamp;
+use crate::policy::{Reply, fold_reply};
+use crate::signalling::whatsapp::{
+    CallStatus, Connect, Customer, Delivery, PermissionReply, ReplySource, SdpType, Status, Terminate, TerminateStatus, parse,
+};
+use crate::store::StoreError;
+
+use super::admit::{age, identity};
+use super::{Desk, Switchboard, call_event};
+
+/// Webhooks kept and waiting; beyond it the next one waits with its 200, and WhatsApp tries again later.
+pub(super) const QUEUE: usize = 1024;
+
+/// A stored webhook.
+pub(super) struct Kept {
+    id: i64,
+    body: Vec<u8>,
+    received_at: Timestamp,
+    /// Kept before the process began: seen or not is unknown.
+    again: bool,
+}
+
+impl Switchboard {
+    /// Keeps the body, then has it worked off. Call it only with a verified signature.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be kept; WhatsApp must not get its 200 then.
+    pub async fn take_webhook(&self, body: Vec<u8>) -> Result<(), StoreError> {
+        let received_at = self.0.parts.clock.now().wall;
+        let id = self.0.parts.store.keep_webhook(&body, received_at).await?;
+        // A closed queue means the process is going down; the body is kept and worked off at the next start.
+        let _ = self.0.webhooks.send(Kept { id, body, received_at, again: false }).await;
+        Ok(())
+    }
+}
+
+/// Works off what a former process left, then what comes.
+pub(super) async fn run(desk: Arc<Desk>, pending: Vec<(i64, Vec<u8>, Timestamp)>, mut inbox: mpsc::Receiver<Kept>) {
+    for (id, body, received_at) in pending {
+        work_off(&desk, Kept { id, body, received_at, again: true }).await;
+    }
+    while let Some(kept) = inbox.recv().await {
+        work_off(&desk, kept).await;
+    }
+}
+
+async fn work_off(desk: &Arc<Desk>, kept: Kept) {
+    match parse(&kept.body) {
+        Ok(deliveries) => {
+            for delivery in deliveries {
+                let kind = delivery.kind();
+                let result = match take(desk, delivery, &kept).await {
+                    Ok(result) => result,
+                    Err(error) => {
+                        tracing::error!(webhook = kept.id, kind, %error, "a delivery could not be worked off; it is tried again at the next start");
+                        desk.parts.metrics.webhook(kind, "failed");
+                        return;
+                    }
+                };
+                desk.parts.metrics.webhook(kind, result);
+            }
+        }
+        Err(error) => {
+            tracing::warn!(webhook = kept.id, %error, "a signed webhook is not in WhatsApp's shape");
+            desk.parts.metrics.webhook("body", "bad");
+        }
+    }
+    if let Err(error) = desk.parts.store.webhook_done(kept.id).await {
+        tracing::error!(webhook = kept.id, %error, "a webhook could not be marked as worked off");
+    }
+}
+
+/// Returns what became of it, as a metric label.
+async fn take(desk: &Arc<Desk>, delivery: Delivery, kept: &Kept) -> Result<&'static str, StoreError> {
+    if let Some(key) = delivery.dedup_key()
+        && !desk.parts.store.first_sight(&key, kept.received_at).await?
+        && !kept.again
+    {
+        return Ok("duplicate");
+    }
+    match delivery {
+        Delivery::Connect(connect) => desk.connect(connect, kept).await,
+        Delivery::Status(status) => desk.status(status, kept).await,
+        Delivery::Terminate(terminate) => desk.terminate(terminate, kept).await,
+        Delivery::PermissionReply(reply) => desk.permission_reply(reply, kept).await,
+        Delivery::Errors { number_id, errors } => {
+            tracing::warn!(?number_id, ?errors, "WhatsApp reports errors");
+            Ok("taken")
+        }
+        Delivery::Bad { field, event, why } => {
+            tracing::warn!(field, event, why, "one element of a webhook is unusable");
+            Ok("bad")
+        }
+        Delivery::Unknown { field, event } => {
+            tracing::debug!(field, event, "nothing for us");
+            Ok("unknown")
+        }
+    }
+}
+
+impl Desk {
+    async fn connect(self: &Arc<Self>, connect: Connect, kept: &Kept) -> Result<&'static str, StoreError> {
+        self.parts.metrics.webhook_lag(age(connect.at, kept.received_at));
+        if connect.direction == Direction::BusinessInitiated || connect.sdp_type == SdpType::Answer {
+            let signal = Signal::CustomerAnswer { sdp: connect.sdp };
+            return self.outbound_signal(&connect.wacid, connect.callback_data.as_deref(), signal).await;
+        }
+        if self.parts.store.call_by_wacid(&connect.wacid).await?.is_some() {
+            return Ok("duplicate");
+        }
+        if self.parts.store.number(&connect.number_id).await?.is_none() {
+            tracing::warn!(number = %connect.number_id, "a call for a number nobody registered: PUT /v1/numbers/{{id}}");
+            return Ok("unknown_number");
+        }
+        let contact = self.contact_of(connect.customer, kept.received_at).await?;
+        let now = self.parts.clock.now().wall;
+        let first = if let Some(terminate) = self.parts.store.tombstone(&connect.wacid).await? {
+            match serde_json::from_value::<Terminated>(terminate) {
+                Ok(terminated) => Signal::Terminated(terminated),
+                Err(_) => Signal::Stale,
+            }
+        } else if age(connect.at, now) > super::STALE_AFTER {
+            Signal::Stale
+        } else if self.draining_blockers() {
+            Signal::Abandon(EndReason::Drained)
+        } else {
+            Signal::Begin
+        };
+        tracing::info!(wacid = ?connect.wacid, contact = %contact.id, "WhatsApp announces a call");
+        self.start_inbound(&connect.number_id, contact, connect.wacid, connect.sdp, vec![first]);
+        Ok("taken")
+    }
+
+    async fn status(self: &Arc<Self>, status: Status, kept: &Kept) -> Result<&'static str, StoreError> {
+        let signal = match status.status {
+            CallStatus::Ringing => Signal::CustomerRings,
+            CallStatus::Accepted => Signal::CustomerAccepted { at: status.at.unwrap_or(kept.received_at) },
+            CallStatus::Rejected => Signal::CustomerRejected,
+        };
+        self.outbound_signal(&status.wacid, status.callback_data.as_deref(), signal).await
+    }
+
+    async fn terminate(self: &Arc<Self>, terminate: Terminate, kept: &Kept) -> Result<&'static str, StoreError> {
+        let wacid = terminate.wacid.clone();
+        let terminated = reduce(&terminate, kept.received_at);
+        let signal = Signal::Terminated(terminated.clone());
+        let outbound = terminate.direction == Some(Direction::BusinessInitiated);
+        if self.is_known(&wacid, terminate.callback_data.as_deref()).await? || outbound {
+            return self.outbound_signal(&wacid, terminate.callback_data.as_deref(), signal).await;
+        }
+        // Its call is not here yet: the two crossed, or the caller hung up at once.
+        let terminated = serde_json::to_value(&terminated).expect("an end is plain data");
+        self.parts.store.bury(&wacid, &terminated, kept.received_at).await?;
+        Ok("early")
+    }
+
+    async fn is_known(&self, wacid: &Wacid, callback_data: Option<&str>) -> Result<bool, StoreError> {
+        Ok(self.registry.line_by_wacid(wacid).is_some()
+            || ours(callback_data).is_some_and(|call| self.registry.line(&call).is_some())
+            || self.parts.store.call_by_wacid(wacid).await?.is_some())
+    }
+
+    /// A signal for a call that runs, one that ended, or one whose name we have not been told yet.
+    async fn outbound_signal(
+        self: &Arc<Self>,
+        wacid: &Wacid,
+        callback_data: Option<&str>,
+        signal: Signal,
+    ) -> Result<&'static str, StoreError> {
+        if let Some(line) = self.registry.line_by_wacid(wacid)
+            && line.signal(signal.clone()).await
+        {
+            return Ok("taken");
+        }
+        if let Some(line) = ours(callback_data).and_then(|call| self.registry.line(&call)) {
+            // The webhook overtook the answer to `connect`, or that answer was lost.
+            line.signal(Signal::Dialled(Ok(wacid.clone()))).await;
+            line.signal(signal).await;
+            return Ok("taken");
+        }
+        if let Some(record) = self.parts.store.call_by_wacid(wacid).await? {
+            return self.correct(record, signal).await;
+        }
+        self.registry.park(wacid, signal, self.parts.clock.instant());
+        Ok("early")
+    }
+
+    /// WhatsApp says more about a call that has ended and whose task is gone.
+    async fn correct(&self, record: CallRecord, signal: Signal) -> Result<&'static str, StoreError> {
+        if record.ended_at.is_none() {
+            return Ok("taken");
+        }
+        let mut call = Call::restore(record, self.parts.patience);
+        let _ = call.handle(signal, self.parts.clock.now());
+        let events: Vec<NewEvent> = call.take_news().into_iter().map(|kind| call_event(kind, call.record())).collect();
+        if events.is_empty() {
+            return Ok("duplicate");
+        }
+        self.save(call.record(), events).await?;
+        Ok("late")
+    }
+
+    async fn permission_reply(&self, reply: PermissionReply, kept: &Kept) -> Result<&'static str, StoreError> {
+        if self.parts.store.number(&reply.number_id).await?.is_none() {
+            return Ok("unknown_number");
+        }
+        let number: NumberId = reply.number_id.clone();
+        let contact = self.contact_of(reply.customer, kept.received_at).await?;
+        let current = self.parts.store.permission(&number, &contact.id).await?;
+        let reply = Reply {
+            number_id: number,
+            contact_id: contact.id.clone(),
+            granted: reply.granted,
+            permanent: reply.permanent,
+            expires_at: reply.expires_at,
+            decided_at: reply.at.unwrap_or(kept.received_at),
+            automatic: reply.source == ReplySource::Automatic,
+        };
+        let Some(permission) = fold_reply(current.as_ref(), &reply) else { return Ok("duplicate") };
+        if !self.parts.store.put_permission(&permission).await? {
+            return Ok("duplicate");
+        }
+        let kind = match (reply.granted, reply.automatic) {
+            (true, _) => "permission.granted",
+            (false, true) => "permission.revoked",
+            (false, false) => "permission.declined",
+        };
+        let data = serde_json::json!({"permission": permission, "contact": contact});
+        self.announce(vec![NewEvent { kind, call_id: None, agent_id: None, data }]).await?;
+        Ok("taken")
+    }
+
+    async fn contact_of(
+        &self,
+        customer: Customer,
+        now: Timestamp,
+    ) -> Result<crate::model::directory::Contact, StoreError> {
+        let who = identity(customer.phone, customer.user_id, customer.name, customer.username);
+        self.parts.store.identify(&who, now).await
+    }
+}
+
+/// Our own call id, if this is what WhatsApp gives back.
+fn ours(callback_data: Option<&str>) -> Option<CallId> {
+    CallId::parse(callback_data?).ok()
+}
+
+fn reduce(terminate: &Terminate, received_at: Timestamp) -> Terminated {
+    Terminated {
+        at: terminate.at.unwrap_or(received_at),
+        failed: terminate.status == TerminateStatus::Failed,
+        code: terminate.errors.iter().find_map(|error| error.code),
+        started_at: terminate.started_at,
+        ended_at: terminate.ended_at,
+        duration_s: terminate.duration_s.and_then(|seconds| i64::try_from(seconds).ok()),
+    }
+}

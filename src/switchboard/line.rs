@@ -1,0 +1,407 @@
+//! One task per call: it takes messages, asks the call, stores what the call answers, and only then acts.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::call::record::LegRecord;
+use crate::call::{Action, Call, CallRecord, Signal};
+use crate::media::{Leg, MediaEvent, OutgoingLeg};
+use crate::model::id::{AgentId, LegId};
+use crate::model::reason::{CallState, LegKind, MediaAlarm, OfferOutcome, RecordingState};
+use crate::record::RecordEvent;
+use crate::shard::{CustomerPort, ShardId};
+
+use super::registry::LineHandle;
+use super::{Desk, Refusal, about_call, call_event};
+
+/// Messages waiting at one call. The task never waits for anything that could be waiting for its mailbox.
+const MAILBOX: usize = 64;
+/// An ended call's task stays this long for its media to close, its recording to finish and WhatsApp's last word.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// What a call's task can be woken by.
+pub(super) enum Message {
+    Signal(Signal),
+    /// Somebody's wish; the answer is the record after it.
+    Wish(Signal, Answer<CallRecord>),
+    /// An agent's browser offers its media.
+    AgentMedia { agent: AgentId, sdp: String, answer: Answer<(LegId, String)> },
+    Digits { digits: String, answer: Answer<CallRecord> },
+    Media(MediaEvent),
+    MediaClosed,
+    Recording(RecordEvent),
+}
+
+pub(super) type Answer<T> = oneshot::Sender<Result<T, Refusal>>;
+
+/// A call and everything that runs for it.
+pub(super) struct Line {
+    pub(super) desk: Arc<Desk>,
+    pub(super) call: Call,
+    /// To ourselves: answers of requests that run beside us.
+    pub(super) myself: LineHandle,
+    mailbox: mpsc::Receiver<Message>,
+    /// Signals that follow from an action at once.
+    pub(super) next: VecDeque<Signal>,
+    pub(super) shard: ShardId,
+    pub(super) customer: Customer,
+    /// The newest leg each agent set up.
+    pub(super) agents: HashMap<AgentId, LegId>,
+    /// Legs whose ICE and DTLS are done.
+    pub(super) connected: HashSet<LegId>,
+    /// Agents' legs that wait for the customer's leg to move in first.
+    pub(super) waiting: Vec<Leg>,
+    /// Whoever placed the call waits for WhatsApp's answer to `connect`.
+    pub(super) dialler: Option<Answer<CallRecord>>,
+    pub(super) media_open: bool,
+    /// Written to the record, not yet to the store.
+    dirty: bool,
+    linger_until: Option<Instant>,
+    started: std::time::Instant,
+}
+
+/// The customer's side on its way to a shard.
+pub(super) enum Customer {
+    /// Inbound: the offer of the webhook.
+    Offer(String),
+    /// Outbound: a port, until `connect` is posted.
+    Port(CustomerPort),
+    /// Outbound: our offer is out.
+    Offered(Box<OutgoingLeg>, CustomerPort),
+    /// On its shard; `answer` is what pre_accept and accept both carry.
+    Moved { leg: LegId, answer: String },
+    Gone,
+}
+
+impl Line {
+    /// Starts the call's task. The call must be in the registry before anything can reach it, so this enters it.
+    pub(super) fn start(
+        desk: &Arc<Desk>,
+        call: Call,
+        customer: Customer,
+        dialler: Option<Answer<CallRecord>>,
+        first: Vec<Signal>,
+    ) {
+        let (sender, mailbox) = mpsc::channel(MAILBOX);
+        let myself = LineHandle::new(sender);
+        let record = call.record();
+        let pair = (record.number_id.clone(), record.contact.id.clone());
+        desk.registry.enter(&record.id, myself.clone(), pair, record.wacid.as_ref(), record.agent_id.as_ref());
+        let line = Self {
+            shard: desk.parts.shards.place(),
+            desk: Arc::clone(desk),
+            call,
+            myself,
+            mailbox,
+            next: first.into(),
+            customer,
+            agents: HashMap::new(),
+            connected: HashSet::new(),
+            waiting: Vec::new(),
+            dialler,
+            media_open: false,
+            dirty: false,
+            linger_until: None,
+            started: desk.parts.clock.instant(),
+        };
+        tokio::spawn(line.run());
+    }
+
+    async fn run(mut self) {
+        let id = self.call.record().id.clone();
+        tracing::info!(call = %id, direction = %self.call.record().direction, "call begins");
+        loop {
+            self.follow().await;
+            if self.is_over() {
+                break;
+            }
+            let wake = self.call.poll_timeout().map(Instant::from_std).or(self.linger_until);
+            tokio::select! {
+                message = self.mailbox.recv() => match message {
+                    Some(message) => self.take(message).await,
+                    None => break,
+                },
+                () = sleep_until(wake), if wake.is_some() => {
+                    self.call.handle_timeout(self.desk.parts.clock.now());
+                    self.dirty = true;
+                    if self.linger_until.is_some_and(|until| until <= Instant::now()) {
+                        break;
+                    }
+                }
+            }
+        }
+        self.store(Vec::new()).await;
+        self.desk.registry.leave(&id);
+        tracing::debug!(call = %id, "call's task ends");
+    }
+
+    /// Follows up until nothing more is due at once: store with its events, then act.
+    async fn follow(&mut self) {
+        loop {
+            let mut actions = Vec::new();
+            while let Some(action) = self.call.poll_action() {
+                actions.push(action);
+            }
+            let news = self.call.take_news();
+            if !news.is_empty() || !actions.is_empty() || self.dirty {
+                let mut events: Vec<_> = news.iter().map(|kind| call_event(kind, self.call.record())).collect();
+                events.extend(actions.iter().filter_map(|action| self.offer_event(action)));
+                self.count(&news);
+                self.store(events).await;
+            }
+            for action in actions {
+                self.execute(action).await;
+            }
+            if self.call.is_ended() && self.linger_until.is_none() {
+                self.linger_until = Some(Instant::now() + LINGER);
+                self.desk.registry.end(&self.call.record().id);
+            }
+            let Some(signal) = self.next.pop_front() else { break };
+            self.handle(signal);
+        }
+    }
+
+    fn handle(&mut self, signal: Signal) {
+        tracing::debug!(call = %self.call.record().id, ?signal, "signal");
+        self.dirty = true;
+        if let Err(refused) = self.call.handle(signal, self.desk.parts.clock.now()) {
+            tracing::debug!(call = %self.call.record().id, %refused, "signal refused");
+        }
+    }
+
+    async fn take(&mut self, message: Message) {
+        match message {
+            Message::Signal(signal @ Signal::Dialled(_)) => self.dialled(signal),
+            Message::Signal(signal) => self.handle(signal),
+            Message::Wish(signal, answer) => {
+                let outcome = self.call.handle(signal, self.desk.parts.clock.now());
+                self.dirty |= outcome.is_ok();
+                match outcome {
+                    Ok(()) => {
+                        self.follow().await;
+                        let _ = answer.send(Ok(self.call.record().clone()));
+                    }
+                    Err(refused) => {
+                        let _ = answer.send(Err(refused.into()));
+                    }
+                }
+            }
+            Message::AgentMedia { agent, sdp, answer } => {
+                let _ = answer.send(self.agent_media(agent, &sdp));
+            }
+            Message::Digits { digits, answer } => {
+                let _ = answer.send(self.send_digits(digits));
+            }
+            Message::Media(event) => self.media(event).await,
+            Message::MediaClosed => {
+                self.media_open = false;
+                self.dirty = true;
+            }
+            Message::Recording(event) => self.recording(event).await,
+        }
+    }
+
+    /// WhatsApp answered `connect`: take the name, and what was said about it meanwhile.
+    fn dialled(&mut self, signal: Signal) {
+        if let Signal::Dialled(Ok(wacid)) = &signal {
+            let said = self.desk.registry.claim(wacid, &self.call.record().id);
+            self.next.extend(said);
+        }
+        let answer = match &signal {
+            Signal::Dialled(Err(failure)) if !failure.outcome_unknown => Err(Refusal::Upstream {
+                code: failure.code,
+                message: failure.message.clone(),
+                end_reason: failure.reason,
+            }),
+            _ => Ok(()),
+        };
+        self.handle(signal);
+        if let Some(dialler) = self.dialler.take() {
+            let _ = dialler.send(answer.map(|()| self.call.record().clone()));
+        }
+    }
+
+    async fn media(&mut self, event: MediaEvent) {
+        let call = self.call.record().id.clone();
+        match event {
+            MediaEvent::Connected { leg } => {
+                self.connected.insert(leg.clone());
+                if self.is_customer(&leg) {
+                    self.desk.parts.metrics.customer_connected(self.since_start());
+                    self.handle(Signal::CustomerConnected);
+                } else if self.is_talking(&leg) {
+                    self.handle(Signal::AgentConnected);
+                }
+            }
+            MediaEvent::Lost { leg, reason } => {
+                tracing::info!(%call, %leg, reason, "leg lost");
+                self.connected.remove(&leg);
+                if self.is_customer(&leg) {
+                    self.handle(Signal::CustomerLost);
+                } else {
+                    let talking = self.is_talking(&leg);
+                    self.agents.retain(|_, newest| *newest != leg);
+                    if talking {
+                        self.handle(Signal::AgentLost);
+                    }
+                }
+            }
+            MediaEvent::Heard { leg } => {
+                if self.is_customer(&leg) {
+                    self.handle(Signal::CustomerHeard);
+                }
+            }
+            MediaEvent::FirstAudio { .. } => {
+                if let Some(answered) = self.call.record().answered_at {
+                    self.desk.parts.metrics.first_audio(self.desk.parts.clock.now().wall.since(answered));
+                }
+            }
+            MediaEvent::Digit { leg, digit } => {
+                let from = if self.is_customer(&leg) { LegKind::WhatsApp } else { LegKind::Agent };
+                let data = serde_json::json!({"digit": digit.to_string(), "leg": from});
+                self.store(vec![about_call("call.dtmf", &call, data)]).await;
+            }
+            MediaEvent::Alarm { leg, alarm, raised } => {
+                if self.call.is_ended() {
+                    return;
+                }
+                self.desk.parts.metrics.media_alarm(alarm, raised);
+                let kind = if raised { "call.media_alarm" } else { "call.media_recovered" };
+                let side = if self.is_customer(&leg) { LegKind::WhatsApp } else { LegKind::Agent };
+                let data = serde_json::json!({"kind": alarm, "leg": side});
+                self.store(vec![about_call(kind, &call, data)]).await;
+                // A browser that vanished without a word is noticed by its silence long before ICE gives up.
+                if alarm == MediaAlarm::NoRtp && self.is_talking(&leg) {
+                    self.handle(if raised { Signal::AgentLost } else { Signal::AgentConnected });
+                }
+            }
+            MediaEvent::Quality { leg, kind, quality, last } => {
+                let legs = &mut self.call.record_mut().legs;
+                match legs.iter_mut().find(|known| known.id == leg) {
+                    Some(known) => known.quality = quality,
+                    None => legs.push(LegRecord { id: leg, kind, quality }),
+                }
+                if last {
+                    self.desk.parts.metrics.leg_quality(kind, &quality);
+                }
+                self.dirty = true;
+            }
+        }
+    }
+
+    async fn recording(&mut self, event: RecordEvent) {
+        self.dirty = true;
+        if let Some(news) = self.desk.apply_record_event(self.call.record_mut(), event).await {
+            self.store(vec![news]).await;
+        }
+    }
+
+    /// A failing store does not stop the call: people are talking. It is loud, and the next change tries again.
+    pub(super) async fn store(&mut self, events: Vec<crate::model::event::NewEvent>) {
+        match self.desk.save(self.call.record(), events).await {
+            Ok(()) => self.dirty = false,
+            Err(error) => {
+                tracing::error!(call = %self.call.record().id, %error, "the call's record could not be stored");
+                self.desk.parts.metrics.store_failed();
+                self.dirty = true;
+            }
+        }
+    }
+
+    pub(super) fn customer_leg(&self) -> Option<&LegId> {
+        match &self.customer {
+            Customer::Moved { leg, .. } => Some(leg),
+            _ => None,
+        }
+    }
+
+    fn is_customer(&self, leg: &LegId) -> bool {
+        self.customer_leg() == Some(leg)
+    }
+
+    /// The leg belongs to the agent who is in the call.
+    fn is_talking(&self, leg: &LegId) -> bool {
+        let agent = self.call.record().agent_id.as_ref();
+        agent.and_then(|agent| self.agents.get(agent)) == Some(leg)
+    }
+
+    /// Agents that may set up media now: the one being rung and the one in the call.
+    pub(super) fn expects_media_of(&self, agent: &AgentId) -> bool {
+        let record = self.call.record();
+        record.state != CallState::Ended
+            && (record.agent_id.as_ref() == Some(agent)
+                || record.offers.iter().any(|o| o.outcome == OfferOutcome::Pending && o.agent_id == *agent))
+    }
+
+    fn is_over(&self) -> bool {
+        self.call.is_settled()
+            && !self.media_open
+            && self.call.record().recording.state != RecordingState::Recording
+            && self.mailbox.is_empty()
+    }
+
+    fn since_start(&self) -> Duration {
+        self.desk.parts.clock.instant().saturating_duration_since(self.started)
+    }
+
+    fn count(&self, news: &[&'static str]) {
+        let (metrics, record) = (&self.desk.parts.metrics, self.call.record());
+        for kind in news {
+            match *kind {
+                "call.created" => metrics.call_began(record.direction),
+                "call.answered" => metrics.call_answered(record.direction, self.since_start()),
+                "call.ended" => metrics.call_ended(record),
+                _ => {}
+            }
+        }
+    }
+
+    /// The event that tells the agent of a ring or of its end.
+    fn offer_event(&self, action: &Action) -> Option<crate::model::event::NewEvent> {
+        let record = self.call.record();
+        let (kind, agent, data) = match action {
+            Action::Ring(candidate) => {
+                let ring = Duration::from_millis(self.desk.parts.patience.ring_timeout_ms);
+                let data = serde_json::json!({
+                    "offer_id": candidate.offer_id, "call_id": record.id, "number_id": record.number_id,
+                    "contact": record.contact, "reason": candidate.reason,
+                    "expires_at": self.desk.parts.clock.now().wall.plus(ring),
+                });
+                ("offer.created", &candidate.agent_id, data)
+            }
+            Action::Withdraw { offer_id, agent_id, cause } => {
+                let data = serde_json::json!({"offer_id": offer_id, "call_id": record.id, "reason": cause});
+                ("offer.withdrawn", agent_id, data)
+            }
+            _ => return None,
+        };
+        Some(crate::model::event::NewEvent {
+            kind,
+            call_id: Some(record.id.clone()),
+            agent_id: Some(agent.clone()),
+            data,
+        })
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl From<crate::call::Refused> for Refusal {
+    fn from(refused: crate::call::Refused) -> Self {
+        use crate::call::Refused;
+        match refused {
+            Refused::OfferNotPending => Self::OfferNotPending,
+            Refused::Ended => Self::CallEnded,
+            Refused::NotUp => Self::WrongState(refused.to_string()),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Who is really there: an agent whose last event stream closed and does not come back goes offline.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::model::id::AgentId;
+use crate::model::reason::Presence;
+
+use super::{Desk, Switchboard};
+
+/// Held by an agent's event stream while it is open.
+pub struct StreamGuard {
+    desk: Arc<Desk>,
+    agent: AgentId,
+}
+
+/// Open event streams by agent, and how often each agent's last one closed.
+#[derive(Default)]
+pub(super) struct Streams(Mutex<HashMap<AgentId, Open>>);
+
+#[derive(Default)]
+struct Open {
+    streams: u32,
+    /// Counts openings, so that a wait begun before one knows it is over.
+    epoch: u64,
+}
+
+impl Streams {
+    fn opened(&self, agent: &AgentId) {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = table.entry(agent.clone()).or_default();
+        open.streams += 1;
+        open.epoch += 1;
+    }
+
+    /// The epoch to wait in, if that was the agent's last stream.
+    fn closed(&self, agent: &AgentId) -> Option<u64> {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = table.get_mut(agent)?;
+        open.streams = open.streams.saturating_sub(1);
+        (open.streams == 0).then_some(open.epoch)
+    }
+
+    fn still_gone(&self, agent: &AgentId, epoch: u64) -> bool {
+        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        table.get(agent).is_some_and(|open| open.streams == 0 && open.epoch == epoch)
+    }
+}
+
+impl Switchboard {
+    /// Called when an agent's event stream opens; dropping the guard says it closed.
+    pub fn stream_opened(&self, agent: &AgentId) -> StreamGuard {
+        self.0.streams.opened(agent);
+        StreamGuard { desk: Arc::clone(&self.0), agent: agent.clone() }
+    }
+}
+
+impl Drop for StreamGuard {
+    fn drop(&mut self) {
+        let Some(epoch) = self.desk.streams.closed(&self.agent) else { return };
+        let (desk, agent) = (Arc::clone(&self.desk), self.agent.clone());
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(desk.parts.config.away_after_ms)).await;
+            if desk.streams.still_gone(&agent, epoch)
+                && let Err(error) = Switchboard(desk).set_status(&agent, Presence::Offline).await
+            {
+                tracing::warn!(%agent, %error, "an agent who left could not be set offline");
+            }
+        });
+    }
+}
