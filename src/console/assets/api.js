@@ -1,0 +1,153 @@
+// The control API over fetch: the bearer token, problem+json turned into sentences, one retry of
+// a request that the network swallowed. Nothing else in the console calls fetch, except the event
+// stream (events.js), which asks here for its headers.
+
+import { noteServerDate } from './clock.js';
+
+const TOKEN_KEY = 'tandem.token';
+
+/** A refusal of the gateway, or its absence, in words that can be shown as they are. */
+export class Problem extends Error {
+  constructor({ status = 0, code = 'unreachable', detail, blockers = [], clearsAt = null }) {
+    super(detail);
+    this.name = 'Problem';
+    this.status = status;
+    this.code = code;
+    this.blockers = blockers;
+    this.clearsAt = clearsAt;
+  }
+}
+
+let onUnauthorized = () => {};
+
+/** Called once with a sentence when the gateway no longer accepts the token. */
+export function whenUnauthorized(fn) {
+  onUnauthorized = fn;
+}
+
+export const token = {
+  read: () => sessionStorage.getItem(TOKEN_KEY),
+  keep: (value) => sessionStorage.setItem(TOKEN_KEY, value),
+  forget: () => sessionStorage.removeItem(TOKEN_KEY),
+};
+
+/** Takes `#token=…` out of the address bar at once, so that it reaches no history and no screenshot. */
+export function takeTokenFromAddress() {
+  const found = new URLSearchParams(location.hash.slice(1)).get('token');
+  if (found === null) return null;
+  history.replaceState(history.state, '', location.pathname + location.search);
+  return found.trim() || null;
+}
+
+export function authorization() {
+  return { Authorization: `Bearer ${token.read() ?? ''}` };
+}
+
+export const api = {
+  get: (path, signal) => asJson(send('GET', path, { signal })),
+  put: (path, body) => asJson(send('PUT', path, json(body))),
+  post: (path, body) => asJson(send('POST', path, body === undefined ? {} : json(body))),
+
+  /** POSTs an SDP offer; answers `{ sdp, location }`. */
+  async sdp(path, offer) {
+    const response = await send('POST', path, {
+      body: offer,
+      headers: { 'Content-Type': 'application/sdp', Accept: 'application/sdp, application/problem+json' },
+    });
+    return { sdp: await response.text(), location: response.headers.get('Location') };
+  },
+
+  /** A file behind the token, such as a recording. */
+  blob: async (path, signal) => (await send('GET', path, { signal })).blob(),
+};
+
+/** Path with a query; empty values are left out. */
+export function query(path, parameters) {
+  const kept = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== '');
+  const text = new URLSearchParams(kept).toString();
+  return text ? `${path}?${text}` : path;
+}
+
+/** Reads the refusal out of a response; public because the event stream needs it too. */
+export async function problemOf(response) {
+  if (response.status === 401) {
+    onUnauthorized('Your sign-in is no longer valid: it has expired or was withdrawn. Ask for a new link, or paste a new token.');
+  }
+  let told = {};
+  try {
+    told = await response.json();
+  } catch { /* not JSON, such as a proxy's error page: the status has to do */ }
+  return new Problem({
+    status: response.status,
+    code: told.code ?? `http_${response.status}`,
+    detail: told.detail || told.title || sentenceFor(response.status),
+    blockers: Array.isArray(told.blockers) ? told.blockers : [],
+    clearsAt: told.clears_at ?? null,
+  });
+}
+
+function json(body) {
+  return { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } };
+}
+
+async function asJson(pending) {
+  const response = await pending;
+  if (response.status === 204) return null;
+  const text = await response.text();
+  if (!text) return null;
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Problem({
+      status: response.status,
+      code: 'not_json',
+      detail: 'The answer was not what a Tandem gateway sends. Is there a proxy in between?',
+    });
+  }
+}
+
+async function send(method, path, { body, headers = {}, signal } = {}) {
+  const request = {
+    method,
+    body,
+    signal,
+    cache: 'no-store',
+    credentials: 'omit',
+    headers: { Accept: 'application/json, */*;q=0.5', ...headers, ...authorization() },
+  };
+  // The same key on the second try: the gateway does the thing once, however often it is asked.
+  if (method === 'POST') request.headers['Idempotency-Key'] = randomKey();
+  const response = await reach(path, request);
+  noteServerDate(response.headers.get('Date'));
+  if (!response.ok) throw await problemOf(response);
+  return response;
+}
+
+async function reach(path, request) {
+  try {
+    return await fetch(path, request);
+  } catch (error) {
+    if (error.name === 'AbortError') throw error;
+  }
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  try {
+    return await fetch(path, request);
+  } catch (error) {
+    if (error.name === 'AbortError') throw error;
+    throw new Problem({ detail: 'The gateway cannot be reached. Check your network; the console keeps trying.' });
+  }
+}
+
+// randomUUID exists only in secure contexts, and sign-in should work far enough to say so.
+function randomKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+function sentenceFor(status) {
+  if (status === 403) return 'Your role does not allow this.';
+  if (status === 404) return 'This does not exist, or your role may not see it.';
+  if (status === 409) return 'This is not possible at the moment.';
+  if (status === 429) return 'Too many requests. Wait a little and try again.';
+  if (status >= 500) return `The gateway failed (${status}). Try again; if it stays, tell the operator.`;
+  return `The gateway refused the request (${status}).`;
+}

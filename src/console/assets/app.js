@@ -1,0 +1,145 @@
+// Boot: sign in, open the line, show the pages. Everything else is in the file that bears its name.
+
+import { api, takeTokenFromAddress, token, whenUnauthorized, Problem } from './api.js';
+import { emit } from './bus.js';
+import { EventStream } from './events.js';
+import { closeLine, onEvent, onLead, onTabMessage, resync } from './line.js';
+import { currentPeer } from './phone.js';
+import { startRouter, stopRouter } from './router.js';
+import { forgetEverything, loadDirectory, state } from './state.js';
+import { joinTabs, leaveTabs, tellTabs } from './tabs.js';
+import { closeDialog } from './ui/dialog.js';
+import { closeShell, openShell } from './ui/shell.js';
+import { callView } from './views/call.js';
+import { callsView } from './views/calls.js';
+import { contactView } from './views/contact.js';
+import { contactsView } from './views/contacts.js';
+import { devicesView } from './views/devices.js';
+import { showSignIn } from './views/signin.js';
+
+const ROUTES = [
+  ['/', callsView, 'calls'],
+  ['/calls', callsView, 'calls'],
+  ['/calls/:id', callView, 'calls'],
+  ['/contacts', contactsView, 'contacts'],
+  ['/contacts/:id', contactView, 'contacts'],
+  ['/devices', devicesView, 'devices'],
+];
+/** Events kept for support, newest last. */
+const HEARD_MAX = 200;
+
+const heard = [];
+let stream = null;
+let signedIn = false;
+
+// For support and for tests; nothing can be changed through it.
+Object.defineProperty(globalThis, '__tandem', {
+  value: Object.freeze({
+    get peer() { return currentPeer(); },
+    get events() { return [...heard]; },
+  }),
+});
+
+whenUnauthorized((sentence) => leave(signedIn ? sentence : 'This token is not valid: it has expired, was withdrawn, or was cut while copying.'));
+// A link pasted into the address bar of an open console changes only the fragment.
+addEventListener('hashchange', () => { if (adoptToken()) void begin(); });
+addEventListener('tandem:signout', () => leave(null));
+// A page kept in the back-forward cache has lost its stream and its audio: start afresh.
+addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
+
+adoptToken();
+void begin();
+
+function adoptToken() {
+  const found = takeTokenFromAddress();
+  if (found === null) return false;
+  token.keep(found);
+  return true;
+}
+
+async function begin() {
+  end();
+  if (!token.read()) return askForToken(null);
+  try {
+    await signIn();
+  } catch (error) {
+    if (error.status !== 401) askForToken(error.message);
+  }
+}
+
+async function signIn() {
+  const session = await api.get('/v1/session');
+  if (!session.agent) {
+    token.forget();
+    throw new Problem({ code: 'not_an_agent', detail: 'This is an API key, not an agent’s token. Make one with POST /v1/agents/{id}/tokens.' });
+  }
+  state.session = session;
+  state.agent = session.agent;
+  await loadDirectory(); // pages are drawn with names, not ids
+  signedIn = true;
+  openShell(() => leave(null));
+  const me = session.agent.id;
+  joinTabs(me, { onLead, onMessage: onTabMessage });
+  tellTabs({ kind: 'hello' });
+  startRouter(ROUTES);
+  listen(me);
+}
+
+function listen(me) {
+  const opened = new EventStream(`/v1/agents/${encodeURIComponent(me)}/events`, {
+    onEvent: (event) => {
+      heard.push(event);
+      if (heard.length > HEARD_MAX) heard.shift();
+      onEvent(event);
+    },
+    onReady: () => {
+      setLink('live');
+      resync().catch((error) => {
+        if (stream !== opened || error.status === 401) return;
+        console.warn('The state could not be fetched', error.message);
+      });
+    },
+    onDown: () => setLink('down'),
+  });
+  stream = opened;
+  void opened.start();
+}
+
+function setLink(link) {
+  if (state.link === link) return;
+  state.link = link;
+  emit('link');
+}
+
+function askForToken(sentence) {
+  showSignIn(document.getElementById('app'), sentence, async (pasted) => {
+    token.keep(pasted);
+    try {
+      await signIn();
+    } catch (error) {
+      if (error.status === 401) return; // the form was drawn anew, with its sentence
+      token.forget();
+      throw error;
+    }
+  });
+}
+
+function leave(sentence) {
+  token.forget();
+  end();
+  askForToken(sentence);
+}
+
+function end() {
+  if (!signedIn) return;
+  signedIn = false;
+  stream?.stop();
+  stream = null;
+  closeLine();
+  closeDialog();
+  closeShell();
+  stopRouter();
+  leaveTabs();
+  forgetEverything();
+  heard.length = 0;
+}

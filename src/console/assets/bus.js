@@ -1,0 +1,21 @@
+// Who wants to know what. Topics:
+//   agent · link · readiness · offers · call (CALL) · contact (CONTACT) · phone · alarm · dtmf · recording · resync
+
+const listeners = new Map();
+
+/** Calls `fn` at each `emit` of the topic; answers a function that ends it. */
+export function on(topic, fn) {
+  const set = listeners.get(topic) ?? new Set();
+  listeners.set(topic, set.add(fn));
+  return () => set.delete(fn);
+}
+
+export function emit(topic, value) {
+  for (const fn of [...(listeners.get(topic) ?? [])]) {
+    try {
+      fn(value);
+    } catch (error) {
+      console.error(`A listener of "${topic}" failed`, error); // one broken view must not silence the phone
+    }
+  }
+}

@@ -1,0 +1,33 @@
+// What this browser remembers about an agent's desk: devices, filters, volume. Never a secret.
+
+const KEY = 'tandem.desk';
+
+const DEFAULTS = {
+  /** Device ids; empty = the system's choice. */
+  microphone: '',
+  speaker: '',
+  echoCancellation: true,
+  noiseSuppression: true,
+  autoGainControl: true,
+  /** 0–1 */
+  ringVolume: 0.7,
+  /** Business number last called from. */
+  numberId: '',
+};
+
+export const prefs = { ...DEFAULTS, ...read() };
+
+export function setPref(name, value) {
+  prefs[name] = value;
+  try {
+    localStorage.setItem(KEY, JSON.stringify(prefs));
+  } catch { /* storage may be forbidden: then it lasts as long as the page */ }
+}
+
+function read() {
+  try {
+    return JSON.parse(localStorage.getItem(KEY)) ?? {};
+  } catch {
+    return {};
+  }
+}

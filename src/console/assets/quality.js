@@ -1,0 +1,50 @@
+// The connection's quality in words, from the browser's own counters (W3C webrtc-stats).
+
+/** Two seconds are long enough for loss to mean something and short enough to act on. */
+const EVERY_MS = 2_000;
+
+/** Watches a peer connection; `onChange({ word, detail, tone })`. Answers a function that ends it. */
+export function watchQuality(connection, onChange) {
+  let before = null;
+  const timer = setInterval(async () => {
+    if (connection.connectionState !== 'connected') return;
+    const now = sample(await connection.getStats());
+    if (before) onChange(judge(before, now));
+    before = now;
+  }, EVERY_MS);
+  return () => clearInterval(timer);
+}
+
+/** Two samples, 2 s apart, to a verdict. */
+export function judge(before, now) {
+  const received = now.received - before.received;
+  const lost = Math.max(0, now.lost - before.lost);
+  const lossIn = received + lost > 0 ? lost / (received + lost) : 0;
+  const loss = Math.max(lossIn, now.lossOut);
+  const rttMs = now.rttMs;
+  const detail = [
+    rttMs === null ? null : `${Math.round(rttMs)} ms round trip`,
+    `${(loss * 100).toFixed(loss > 0 && loss < 0.1 ? 1 : 0)} % lost`,
+  ].filter(Boolean).join(', ');
+  if (received === 0) return { word: 'No sound arriving', detail: '', tone: 'stop' };
+  if (loss > 0.08 || rttMs > 700) return { word: 'Poor line', detail, tone: 'stop' };
+  if (loss > 0.03 || rttMs > 350 || now.jitterMs > 60) return { word: 'Fair line', detail, tone: 'warn' };
+  if (loss > 0.008 || rttMs > 180 || now.jitterMs > 30) return { word: 'Good line', detail, tone: 'go' };
+  return { word: 'Excellent line', detail, tone: 'go' };
+}
+
+function sample(stats) {
+  const found = { received: 0, lost: 0, jitterMs: 0, lossOut: 0, rttMs: null };
+  for (const entry of stats.values()) {
+    if (entry.type === 'inbound-rtp' && entry.kind === 'audio') {
+      found.received += entry.packetsReceived ?? 0;
+      found.lost += entry.packetsLost ?? 0;
+      found.jitterMs = (entry.jitter ?? 0) * 1000;
+    } else if (entry.type === 'remote-inbound-rtp' && entry.kind === 'audio') {
+      found.lossOut = entry.fractionLost ?? 0;
+    } else if (entry.type === 'candidate-pair' && entry.nominated && entry.currentRoundTripTime !== undefined) {
+      found.rttMs = entry.currentRoundTripTime * 1000;
+    }
+  }
+  return found;
+}

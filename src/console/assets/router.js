@@ -1,0 +1,108 @@
+// Paths to views. Links are plain links: the router takes over those that stay in the console.
+
+import { Scope } from './ui/scope.js';
+import { fill, h } from './ui/dom.js';
+import { empty } from './ui/parts.js';
+
+let table = [];
+let scope = null;
+let first = true;
+
+/** `routes`: [pattern with `:name`, view(root, scope, parameters, searchParams), navigation section] */
+export function startRouter(routes) {
+  table = routes;
+  first = true;
+  document.addEventListener('click', onClick);
+  addEventListener('popstate', show);
+  show();
+}
+
+export function stopRouter() {
+  document.removeEventListener('click', onClick);
+  removeEventListener('popstate', show);
+  scope?.close();
+  scope = null;
+}
+
+export function go(path) {
+  if (path !== location.pathname + location.search) history.pushState(null, '', path);
+  show();
+}
+
+export function setTitle(title) {
+  pageTitle = title;
+  renderTitle();
+}
+
+/** What rings goes before the page's title; null when nothing rings. */
+export function setRingingTitle(text) {
+  ringingTitle = text;
+  renderTitle();
+}
+
+let pageTitle = '';
+let ringingTitle = null;
+
+function renderTitle() {
+  document.title = [ringingTitle, pageTitle, 'Tandem'].filter(Boolean).join(' · ');
+}
+
+function onClick(event) {
+  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  const link = event.target.closest?.('a[href]');
+  if (link) {
+    if (link.target || link.hasAttribute('download') || link.origin !== location.origin || link.getAttribute('href').startsWith('#')) return;
+    event.preventDefault();
+    go(link.pathname + link.search);
+    return;
+  }
+  const row = event.target.closest?.('tr[data-href]');
+  if (row && !event.target.closest('button, input, select') && !String(getSelection())) go(row.dataset.href);
+}
+
+function show() {
+  scope?.close();
+  scope = new Scope();
+  const root = document.getElementById('view');
+  const [view, parameters, section] = match(location.pathname);
+  fill(root);
+  root.scrollTop = 0;
+  for (const link of document.querySelectorAll('.nav a')) {
+    if (link.dataset.section === section) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+  }
+  view(root, scope, parameters, new URLSearchParams(location.search));
+  // A screen reader should hear where it is now; at the first page it is at the top anyway.
+  if (!first) (root.querySelector('h1') ?? root).focus({ preventScroll: true });
+  first = false;
+}
+
+function match(path) {
+  const parts = path.split('/').filter(Boolean);
+  for (const [pattern, view, section] of table) {
+    const wanted = pattern.split('/').filter(Boolean);
+    if (wanted.length !== parts.length) continue;
+    const parameters = {};
+    const fits = wanted.every((want, i) => {
+      if (!want.startsWith(':')) return want === parts[i];
+      parameters[want.slice(1)] = decode(parts[i]);
+      return true;
+    });
+    if (fits) return [view, parameters, section];
+  }
+  return [nowhere, {}, null];
+}
+
+function decode(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+function nowhere(root) {
+  setTitle('Not found');
+  fill(root, h('div', { class: 'page' }, h('h1', { tabindex: -1 }, 'There is no such page'),
+    h('div', { class: 'card' }, empty('search', 'Nothing here', 'The address does not belong to a page of the console.'))));
+}

@@ -1,0 +1,100 @@
+// What the console knows. Filled from the API and the event stream; views only read it.
+
+import { api } from './api.js';
+import { emit } from './bus.js';
+
+export const state = {
+  session: null,
+  /** The signed-in agent. */
+  agent: null,
+  /** Agents by id, for names. */
+  agents: new Map(),
+  /** Business numbers. */
+  numbers: [],
+  /** Offers to this agent that still ring, by offer id. */
+  offers: new Map(),
+  /** Every call heard of lately, by id. */
+  calls: new Map(),
+  /** The event stream: connecting | live | down. */
+  link: 'connecting',
+};
+
+/** States in which a call of ours has, or wants, audio. */
+const TALKING = new Set(['answering', 'active', 'held']);
+const DIALLING = new Set(['new', 'checking', 'offering', 'ringing']);
+
+export function forgetEverything() {
+  state.session = null;
+  state.agent = null;
+  state.agents.clear();
+  state.numbers = [];
+  state.offers.clear();
+  state.calls.clear();
+  state.link = 'connecting';
+}
+
+export function isDialling(call) {
+  return call.direction === 'business_initiated' && DIALLING.has(call.state);
+}
+
+export function isMineAndAlive(call) {
+  return call.agent_id === state.agent?.id && (TALKING.has(call.state) || isDialling(call));
+}
+
+/** The call this agent is in or is dialling, or null. */
+export function myCall() {
+  let found = null;
+  for (const call of state.calls.values()) {
+    if (isMineAndAlive(call) && (found === null || call.created_at > found.created_at)) found = call;
+  }
+  return found;
+}
+
+/** Takes in a call object, from whichever source, and tells everybody. */
+export function noteCall(call) {
+  const known = state.calls.get(call.id);
+  // A list fetched before an event arrived must not bring an ended call back to life.
+  if (known?.state === 'ended' && call.state !== 'ended') return;
+  state.calls.set(call.id, call);
+  forgetOldCalls();
+  emit('call', call);
+}
+
+export function noteAgentStatus(agentId, status) {
+  const known = state.agents.get(agentId);
+  if (known) state.agents.set(agentId, { ...known, status });
+  if (agentId === state.agent?.id) {
+    state.agent = { ...state.agent, status };
+    emit('agent');
+  }
+}
+
+export function agentName(id) {
+  if (!id) return null;
+  if (id === state.agent?.id) return state.agent.name;
+  return state.agents.get(id)?.name ?? id;
+}
+
+export function numberOf(id) {
+  return state.numbers.find((number) => number.id === id)?.display_phone_number ?? null;
+}
+
+/** Names and numbers for every page; a role that may not read them still gets a console. */
+export async function loadDirectory() {
+  const [agents, numbers] = await Promise.allSettled([api.get('/v1/agents?limit=200'), api.get('/v1/numbers?limit=200')]);
+  if (agents.status === 'fulfilled') {
+    state.agents = new Map(agents.value.items.map((agent) => [agent.id, agent]));
+  }
+  if (numbers.status === 'fulfilled') state.numbers = numbers.value.items;
+  emit('agent');
+}
+
+/** A console stays open all day: keep the living and the latest. */
+function forgetOldCalls() {
+  const limit = 500;
+  if (state.calls.size <= limit) return;
+  for (const [id, call] of state.calls) {
+    if (state.calls.size <= limit) return;
+    if (call.state === 'ended') state.calls.delete(id);
+  }
+}

@@ -1,0 +1,97 @@
+// Before a call goes out: from which number, and what it means for the customer and the wallet.
+
+import { api, query } from '../api.js';
+import { dial } from '../line.js';
+import { state } from '../state.js';
+import { prefs, setPref } from '../prefs.js';
+import { bdi, fill, h, icon } from './dom.js';
+import { contactName, contactNumber, when } from './format.js';
+import { avatar, notice } from './parts.js';
+import { openDialog } from './dialog.js';
+
+const NOTES = [
+  ['phone', 'The customer receives this call in WhatsApp.'],
+  ['note', 'The charge depends on the customer’s country and your plan.'],
+  ['note', 'The cost leaves your wallet.'],
+];
+
+export function openCallDialog(contact) {
+  const chosen = state.numbers.find(({ id }) => id === prefs.numberId) ?? state.numbers[0];
+  let numberId = chosen?.id ?? null;
+  const trouble = h('div', { ariaLive: 'polite' });
+  let start;
+
+  const check = async () => {
+    start.disabled = true;
+    try {
+      const answer = await api.get(callabilityPath(contact.id, numberId));
+      fill(trouble, !answer.callable && blockerNotice(answer.blockers), answer.callable && riskNotice(answer.risk));
+      start.disabled = !answer.callable;
+    } catch (error) {
+      fill(trouble, notice('stop', 'warn', error.message));
+    }
+  };
+
+  const close = openDialog({
+    title: 'WhatsApp call',
+    testid: 'call-dialog',
+    build: (dialog) => {
+      start = h('button', { type: 'button', class: 'btn btn-go', testid: 'call-start', onclick: place }, icon('phone'), h('span', null, 'Start Call'));
+      async function place() {
+        start.disabled = true;
+        start.lastElementChild.textContent = 'Starting…';
+        try {
+          await dial(contact.id, numberId);
+          dialog.close();
+        } catch (error) {
+          fill(trouble, error.blockers?.length ? blockerNotice(error.blockers) : notice('stop', 'warn', error.message));
+          start.lastElementChild.textContent = 'Start Call';
+          start.disabled = false;
+        }
+      }
+      return {
+        body: [
+          h('div', { class: 'who' }, avatar(contact, 'avatar-l'), h('div', null, h('strong', null, bdi(contactName(contact))), h('span', { class: 'num' }, bdi(contactNumber(contact))))),
+          h('div', { class: 'field' }, h('label', { for: 'dial-number' }, 'Call from your business number'), numberField((id) => {
+            numberId = id;
+            setPref('numberId', id);
+            void check();
+          }, numberId)),
+          h('ul', { class: 'blockers' }, NOTES.map(([name, text]) => h('li', null, icon(name, 'icon-s'), h('span', null, text)))),
+          trouble,
+        ],
+        foot: [h('button', { type: 'button', class: 'btn', onclick: dialog.close }, 'Close'), start],
+      };
+    },
+  });
+  void check();
+  return close;
+}
+
+export function callabilityPath(contactId, numberId) {
+  return query(`/v1/contacts/${encodeURIComponent(contactId)}/callability`, { number_id: numberId, agent_id: state.agent.id });
+}
+
+export function blockerList(blockers) {
+  return h('ul', { class: 'blockers' }, blockers.map((blocker) => h('li', { data: { code: blocker.code } }, icon('warn', 'icon-s'),
+    h('span', null, blocker.message, blocker.clears_at && h('span', { class: 'dim' }, ` Possible again ${when(blocker.clears_at)}.`)))));
+}
+
+function blockerNotice(blockers) {
+  return notice('warn', 'note', h('p', null, h('strong', null, 'This call is not possible now.')), blockerList(blockers));
+}
+
+/** `risk` may be absent, a sentence, or an object with one. */
+function riskNotice(risk) {
+  const text = typeof risk === 'string' ? risk : risk?.message;
+  return text && text !== 'none' && /\s/.test(text) ? notice('warn', 'warn', text) : null;
+}
+
+function numberField(onChoose, chosen) {
+  if (state.numbers.length < 2) {
+    return h('p', { id: 'dial-number', class: 'num' }, h('strong', null, state.numbers[0]?.display_phone_number ?? 'the only one of this gateway'));
+  }
+  const select = h('select', { id: 'dial-number', class: 'select num', onchange: () => onChoose(select.value) },
+    state.numbers.map((number) => h('option', { value: number.id, selected: number.id === chosen }, number.display_phone_number)));
+  return select;
+}

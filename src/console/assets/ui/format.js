@@ -1,0 +1,146 @@
+// Facts to words, in one place, so that every page says the same.
+
+const dateTime = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', year: 'numeric', hour: 'numeric', minute: '2-digit' });
+const dateTimeSeconds = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', year: 'numeric', hour: 'numeric', minute: '2-digit', second: '2-digit' });
+const timeSeconds = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit', second: '2-digit' });
+
+export function contactName(contact) {
+  return contact?.name || contact?.username || contact?.phone || contact?.user_id || 'Unknown caller';
+}
+
+/** The number, or what stands in for it when WhatsApp hides it. */
+export function contactNumber(contact) {
+  if (contact?.phone) return contact.phone;
+  if (contact?.username) return `@${contact.username}`;
+  return contact?.user_id ? 'Number hidden by WhatsApp' : 'No number';
+}
+
+export function initials(contact) {
+  const name = contact?.name || contact?.username;
+  if (!name) return '#';
+  const letters = name.trim().split(/\s+/).map((word) => [...word].find((char) => /[\p{L}\p{N}]/u.test(char))).filter(Boolean);
+  return ([letters[0], letters.length > 1 ? letters.at(-1) : ''].join('') || '#').toLocaleUpperCase();
+}
+
+/** 83000 → "1:23"; an hour shows as "1:00:00". */
+export function duration(ms) {
+  const seconds = Math.max(0, Math.floor((ms ?? 0) / 1000));
+  const two = (n) => String(n).padStart(2, '0');
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes}:${two(seconds % 60)}`;
+  return `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(seconds % 60)}`;
+}
+
+export function when(time) {
+  return time ? dateTime.format(new Date(time)) : '–';
+}
+
+export function whenExactly(time) {
+  return time ? dateTimeSeconds.format(new Date(time)) : '–';
+}
+
+export function clockTime(time) {
+  return time ? timeSeconds.format(new Date(time)) : '–';
+}
+
+export function bytes(count) {
+  if (count < 1_000_000) return `${Math.max(1, Math.round(count / 1000))} kB`;
+  return `${(count / 1_000_000).toFixed(1)} MB`;
+}
+
+/** Codes of the contract to sentences; an unknown code is shown as it is, without underscores. */
+export const words = {
+  direction: (direction) => (direction === 'business_initiated' ? 'Outbound' : 'Incoming'),
+
+  role: lookup({ owner: 'Owner', sales_lead: 'Sales lead', admin: 'Admin', teammate: 'Teammate' }),
+
+  permission: lookup({
+    none: 'None', requested: 'Requested', temporary: 'Temporary', permanent: 'Permanent',
+    rejected: 'Rejected', expired: 'Expired', revoked: 'Revoked',
+  }),
+
+  reason: lookup({
+    assignee: 'You are assigned to this customer',
+    chat_assignee: 'You are assigned to this customer',
+    owner: 'You own this contact',
+    contact_owner: 'You own this contact',
+    round_robin: 'You are next in the round robin',
+  }),
+
+  withdrawn: lookup({
+    rejected: '',
+    accepted: '',
+    answered_elsewhere: 'Answered by somebody else.',
+    ring_timeout: 'Not answered in time: the call went on to the next agent.',
+    not_shown: 'This console did not show the call in time, so it went on to the next agent.',
+    caller_cancelled: 'The caller hung up.',
+    agent_left: 'You went offline while it was ringing.',
+  }),
+
+  outcome: lookup({ pending: 'Ringing', accepted: 'Accepted', missed_by_agent: 'Missed by Agent', withdrawn: 'Withdrawn' }),
+
+  cause: lookup({
+    rejected: 'rejected', ring_timeout: 'not answered in time', not_shown: 'never shown', caller_cancelled: 'caller hung up',
+    answered_elsewhere: 'answered by another agent', agent_left: 'agent went offline',
+  }),
+
+  endReason: lookup({
+    completed: 'Completed', missed_by_agent: 'Missed by agent', missed_by_customer: 'The customer did not answer',
+    rejected_by_customer: 'The customer declined', caller_cancelled: 'The caller hung up before an answer',
+    outside_hours: 'Outside call hours', business_unavailable: 'Business unavailable', no_agent_available: 'No agent was available',
+    permission_denied: 'No permission to call', limit_reached: 'A call limit was reached', wallet_negative: 'The wallet is empty',
+    media_timeout_rx: 'No sound arrived from the other side', media_timeout_tx: 'No sound could be sent',
+    setup_failed: 'The call could not be set up', upstream_error: 'WhatsApp reported an error', drained: 'The gateway was shut down',
+    agent_lost: 'The agent’s browser was lost', policy_pstn_blocked: 'Joining WhatsApp to a phone line is not allowed',
+  }),
+
+  endedBy: lookup({ customer: 'Customer', agent: 'Agent', system: 'System', upstream: 'WhatsApp' }),
+
+  leg: lookup({ whatsapp: 'Customer', agent: 'Agent' }),
+};
+
+/** What a media alarm means for the person on the phone. */
+export function alarmWords(kind, legKind) {
+  const customer = legKind !== 'agent';
+  if (kind === 'one_way') {
+    return customer
+      ? 'Only one side is heard: nothing can be heard from the customer. Ask them to check their microphone.'
+      : 'Only one side is heard: the customer cannot hear you. Check your microphone.';
+  }
+  if (kind === 'no_rtp') {
+    return customer
+      ? 'No sound arrives from the customer’s phone. Their network may be gone for a moment.'
+      : 'Your sound does not reach the gateway. Check your network and your microphone.';
+  }
+  if (kind === 'no_rtcp') return 'The far end has stopped reporting on the line. The call may be about to drop.';
+  return `The line reports trouble: ${String(kind).replaceAll('_', ' ')}.`;
+}
+
+export function statusTone(status) {
+  if (status === 'Ongoing') return 'go';
+  if (status === 'Ringing') return 'info';
+  if (/^Missed|^Failed/.test(status)) return 'stop';
+  if (/^Rejected/.test(status)) return 'warn';
+  return '';
+}
+
+export function permissionTone(status) {
+  if (status === 'temporary' || status === 'permanent') return 'go';
+  if (status === 'requested') return 'info';
+  if (status === 'rejected' || status === 'revoked') return 'stop';
+  if (status === 'expired') return 'warn';
+  return '';
+}
+
+function lookup(table) {
+  return (code) => {
+    if (code === null || code === undefined || code === '') return null;
+    return Object.hasOwn(table, code) ? table[code] : sentence(String(code));
+  };
+}
+
+function sentence(code) {
+  if (!/^[a-z0-9_]+$/.test(code)) return code; // already words
+  const text = code.replaceAll('_', ' ');
+  return text[0].toUpperCase() + text.slice(1);
+}

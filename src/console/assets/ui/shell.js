@@ -1,0 +1,170 @@
+// The frame around every page: navigation, the agent's line, the banner, the call bar.
+
+import { on } from '../bus.js';
+import { soundUnlocked, unlockSound } from '../levels.js';
+import { setOnline } from '../line.js';
+import { mic, micTrouble } from '../mic.js';
+import { playRemote } from '../phone.js';
+import { state } from '../state.js';
+import { isLeader } from '../tabs.js';
+import { startPanel, stopPanel } from './panel.js';
+import { fill, h, icon, setText } from './dom.js';
+import { words } from './format.js';
+import { avatar, meter } from './parts.js';
+import { startPopups, stopPopups } from './popup.js';
+import { toastError } from './toast.js';
+
+const PAGES = [
+  ['/calls', 'calls', 'Calls', 'calls'],
+  ['/contacts', 'contacts', 'Contacts', 'contacts'],
+  ['/devices', 'headset', 'My devices', 'devices'],
+];
+/** A blip that mends itself at once needs no banner. */
+const BANNER_AFTER_MS = 900;
+
+let closers = [];
+
+/** Draws the shell into #app; `signOut` is called by its button. */
+export function openShell(signOut) {
+  const root = document.getElementById('app');
+  const banner = h('div', { class: 'banner', role: 'status', testid: 'banner', hidden: true });
+  const view = h('main', { id: 'view', tabindex: -1 });
+  const shell = h('div', { class: 'shell' },
+    h('aside', { class: 'side' },
+      h('a', { class: 'brand', href: '/calls', ariaLabel: 'Tandem, calls' }, icon('tandem'), h('span', null, 'Tandem'), state.session.sandbox && h('span', { class: 'sandbox', title: 'No real WhatsApp behind this gateway' }, 'Sandbox')),
+      h('nav', { class: 'nav', ariaLabel: 'Pages' }, h('ul', null, PAGES.map(([href, name, label, section]) => h('li', null, h('a', { href, data: { section } }, icon(name), h('span', null, label)))))),
+      lineCard(signOut)),
+    h('div', { class: 'stage' }, banner, view));
+  fill(root, h('a', { class: 'skip', href: '#view', onclick: (event) => { event.preventDefault(); view.focus(); } }, 'To the page'), shell);
+
+  closers.push(watchLink(banner), unlockOnGesture());
+  startPanel(shell);
+  startPopups();
+  return view;
+}
+
+export function closeShell() {
+  closers.splice(0).forEach((close) => close());
+  stopPanel();
+  stopPopups();
+}
+
+/** Whether calls can come, in one light and one sentence: `{ tone, text, mend? }`. */
+export function readiness() {
+  const online = state.agent.status === 'online';
+  const trouble = micTrouble();
+  if (state.link === 'down') return { tone: 'stop', text: 'No connection to the gateway' };
+  if (!online) return { tone: '', text: trouble ?? 'Offline: no calls are offered to you' };
+  if (!isLeader()) return { tone: 'go', text: 'Ready. Rings in another tab' };
+  if (trouble) return { tone: 'stop', text: trouble };
+  if (mic.condition() === 'asking') return { tone: 'warn', text: 'Allow the microphone in the browser’s question' };
+  if (!soundUnlocked()) return { tone: 'warn', text: 'Silent until you click.', mend: ['Unlock sound', unlockSound] };
+  return { tone: 'go', text: 'Ready for calls' };
+}
+
+function lineCard(signOut) {
+  const label = h('span', { id: 'status-label' });
+  const toggle = h('button', { type: 'button', class: 'switch', role: 'switch', testid: 'status-switch', ariaLabel: 'Online for calls', onclick: flip });
+  const name = h('strong');
+  const role = h('span');
+  const face = h('div');
+  const lamp = h('span', { class: 'lamp' });
+  const text = h('div');
+  const level = meter('Microphone level');
+  const theme = h('button', { type: 'button', onclick: nextTheme });
+  let busy = false;
+
+  async function flip() {
+    if (busy) return;
+    busy = true;
+    update();
+    try {
+      void unlockSound(); // this click is the gesture that browsers want
+      await setOnline(state.agent.status !== 'online');
+    } catch (error) {
+      toastError('Your status did not change', error);
+    } finally {
+      busy = false;
+      update();
+    }
+  }
+
+  function update() {
+    if (!state.agent) return;
+    const online = state.agent.status === 'online';
+    toggle.setAttribute('aria-checked', String(online));
+    toggle.setAttribute('aria-busy', String(busy));
+    setText(label, online ? 'Online' : 'Offline');
+    setText(name, state.agent.name);
+    setText(role, words.role(state.agent.role));
+    fill(face, avatar(state.agent));
+    const ready = readiness();
+    lamp.dataset.tone = ready.tone;
+    const said = ready.text + (ready.mend?.[0] ?? '');
+    if (text.dataset.said !== said) {
+      text.dataset.said = said;
+      fill(text, ready.text, ready.mend && [' ', h('button', { type: 'button', class: 'link', onclick: ready.mend[1] }, ready.mend[0])]);
+    }
+  }
+
+  function drawTheme() {
+    const choice = globalThis.tandemTheme.read();
+    const [name_, words_] = { auto: ['auto', 'System'], light: ['sun', 'Light'], dark: ['moon', 'Dark'] }[choice];
+    theme.setAttribute('aria-label', `Theme: ${words_}. Change`);
+    fill(theme, icon(name_, 'icon-s'), words_);
+  }
+
+  let frame = requestAnimationFrame(function draw() {
+    frame = requestAnimationFrame(draw);
+    level.set(mic.level());
+  });
+  addEventListener('tandem:theme', drawTheme);
+  closers.push(on('agent', update), on('readiness', update), on('link', update),
+    () => cancelAnimationFrame(frame), () => removeEventListener('tandem:theme', drawTheme));
+  update();
+  drawTheme();
+
+  return h('section', { class: 'line', ariaLabel: 'Your line' },
+    h('div', { class: 'line-who' }, face, h('div', { class: 'line-name' }, name, role)),
+    h('div', { class: 'line-switch' }, label, toggle),
+    h('div', { class: 'line-ready', role: 'status', testid: 'readiness' }, lamp, text),
+    h('div', { class: 'line-mic' }, icon('mic', 'icon-s'), level.element),
+    h('div', { class: 'line-tools' }, theme, h('button', { type: 'button', testid: 'sign-out', onclick: signOut }, icon('leave', 'icon-s'), 'Sign out')));
+}
+
+export function nextTheme() {
+  const { CHOICES, read, choose } = globalThis.tandemTheme;
+  choose(CHOICES[(CHOICES.indexOf(read()) + 1) % CHOICES.length]);
+}
+
+function watchLink(banner) {
+  let timer = null;
+  const update = () => {
+    clearTimeout(timer);
+    if (state.link !== 'down') {
+      banner.hidden = true;
+      return;
+    }
+    timer = setTimeout(() => {
+      fill(banner, icon('warn'), 'Reconnecting… The connection to the gateway is lost; calls cannot reach you until it is back.');
+      banner.hidden = false;
+    }, BANNER_AFTER_MS);
+  };
+  update();
+  const off = on('link', update);
+  return () => {
+    clearTimeout(timer);
+    off();
+  };
+}
+
+/** Browsers allow sound after the first click or key: use it, wherever it lands. */
+function unlockOnGesture() {
+  const unlock = () => {
+    if (!soundUnlocked()) void unlockSound();
+    playRemote();
+  };
+  const events = ['pointerdown', 'keydown'];
+  events.forEach((event) => addEventListener(event, unlock, { capture: true, passive: true }));
+  return () => events.forEach((event) => removeEventListener(event, unlock, { capture: true }));
+}
