@@ -157,19 +157,30 @@ impl App {
             webhook,
             metrics: Box::new(move || rendered.render()),
             readiness: Box::new(move || {
-                let ports = probed.bind_customer().err().map(|error| Unready::new("ports", error.to_string()));
-                Box::pin(async move { ports.into_iter().collect() })
+                let full = probed.bind_customer().err();
+                let unready = full.map(|error| Unready { check: "ports", detail: error.to_string() });
+                Box::pin(async move { unready.into_iter().collect() })
             }),
             recordings_dir: config.data.dir.join("recordings"),
             sandbox,
             clock,
             closing: closing.clone(),
         });
-        let base_url = config.http.base_url(main.local_addr()?);
-        let metrics_address = ops.local_addr()?;
-        let mut doors = tokio::task::JoinSet::new();
-        open_door(&mut doors, main, control.router(console::router()), Door::from_config(&config.http)?, &closing);
-        open_door(&mut doors, ops, control.ops_router(), Door::Plain, &closing);
+        let base_url = config.http.base_url(main.address());
+        let metrics_address = ops.address();
+        let tls = match config.http.is_tls() {
+            true => Some(Tls::load(&config.http.tls_cert_file, &config.http.tls_key_file)?),
+            false => None,
+        };
+        let mut doors = JoinSet::new();
+        let shut = closing.clone();
+        doors.spawn(control::serve(main, control.router(console::router()), tls, closing.clone(), async move {
+            shut.cancelled().await;
+        }));
+        let shut = closing.clone();
+        doors.spawn(control::serve(ops, control.ops_router(), None, closing.clone(), async move {
+            shut.cancelled().await;
+        }));
         Ok(Self { store, switchboard, base_url, metrics_address, shards, recorder, tap, closing, doors })
     }
 
@@ -207,17 +218,73 @@ impl App {
     }
 
     /// Ends calls properly, closes the doors, the media and the files. Returns how many calls were cut.
-    pub async fn stop(mut self_: Self, within: Duration) -> usize {
-        let cut = self_.switchboard.end_all(within).await;
-        self_.closing.cancel();
-        while tokio::time::timeout(Duration::from_secs(2), self_.doors.join_next()).await.is_ok_and(|door| door.is_some()) {}
-        let (shards, tap, recorder) = (self_.shards, self_.tap, self_.recorder);
+    pub async fn stop(mut self, within: Duration) -> usize {
+        let cut = self.switchboard.end_all(within).await;
+        self.closing.cancel();
+        while self.doors.join_next().await.is_some() {}
+        let (shards, tap, recorder) = (self.shards, self.tap, self.recorder);
         let stopped = tokio::task::spawn_blocking(move || {
             shards.shutdown();
             tap.stop();
             recorder.stop();
         });
-        let _ = stopped.await;
+        if stopped.await.is_err() {
+            tracing::error!("the media threads did not stop cleanly");
+        }
         cut
+    }
+}
+
+/// Meta's door: the secrets stay here, `control` sees only the questions.
+fn webhook_door(config: &Config) -> anyhow::Result<WebhookDoor> {
+    let secret = |key, given: &Option<SecretString>, file: &Option<PathBuf>| match (given, file) {
+        (Some(secret), _) => Ok(secret.clone()),
+        (None, Some(file)) => read_secret_file(key, file).map_err(anyhow::Error::from),
+        (None, None) => bail!("whatsapp.{key} is not set: without it WhatsApp's webhooks cannot be told from forged ones"),
+    };
+    let app_secret = secret("app_secret_file", &config.secrets.app_secret, &config.whatsapp.app_secret_file)?;
+    let verify_token = secret("verify_token_file", &config.secrets.verify_token, &config.whatsapp.verify_token_file)?;
+    let webhook = Webhook::new(&app_secret, verify_token)?;
+    let challenger = webhook.clone();
+    Ok(WebhookDoor {
+        verify: Box::new(move |signatures, body| webhook.verify(signatures.iter().copied(), body).is_ok()),
+        challenge: Box::new(move |mode, token, challenge| challenger.challenge(mode, token, challenge)),
+    })
+}
+
+/// Once a second the shards' figures, once an hour what the store need not keep.
+async fn housekeeping(parts: Figures) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    for second in 0_u64.. {
+        seconds.tick().await;
+        parts.publish();
+        if second % 3600 == 60
+            && let Err(error) = parts.store.prune(parts.clock.now().wall).await
+        {
+            tracing::warn!(%error, "old rows could not be pruned");
+        }
+    }
+}
+
+/// SIGTERM and SIGINT, which mean the same.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let failed = "signals cannot be received";
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context(failed)?,
+            interrupt: signal(SignalKind::interrupt()).context(failed)?,
+        })
+    }
+
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }

@@ -1,0 +1,68 @@
+//! kill -9, and an orderly end.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tandem_loadtest::measure;
+use tandem_loadtest::sound::Sound;
+use tandem_loadtest::whatsapp::{InboundCall, Step};
+
+use crate::world::{NINO, SOON, World};
+
+#[tokio::test]
+async fn a_call_alive_at_a_kill_is_settled_at_the_next_start() {
+    let mut world = World::start().await;
+    let agent = world.agent("agt_a").await;
+    let voice = Sound::sweep(400.0, 3000.0, Duration::from_secs(4));
+    let phone = world.wa.call(InboundCall::from(NINO).step(Step::Speak(voice.clone()))).await.unwrap();
+    let talk = agent.next_offer(SOON).await.unwrap().accept().await.unwrap();
+    phone.answered(SOON).await.unwrap();
+    phone.finished_speaking(SOON).await.unwrap();
+    let answered = std::time::Instant::now();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let spoken_for = answered.elapsed() + voice.duration();
+    world.kill_and_restart().await;
+    phone.ended(SOON).await.expect("WhatsApp is told");
+    let call = world.settled(&talk.call_id).await;
+    assert_eq!((&call["state"], &call["ended_by"], &call["end_reason"]), (&json!("ended"), &json!("system"), &json!("drained")));
+    assert_eq!(call["recording"]["state"], "ready");
+    let (customer, _) = world.recording(&talk.call_id).await;
+    assert!(measure::correlate(voice.pcm(), &customer).score > 0.7, "what was said before the kill is there");
+    let recorded = Duration::from_secs_f64(customer.len() as f64 / 16_000.0);
+    assert!(recorded + Duration::from_secs(1) >= spoken_for, "it ends at most 1 s before the kill: {recorded:?} of {spoken_for:?}");
+    let events = world.get("events?after=0&limit=1000").await;
+    let seqs: Vec<_> = events["items"].as_array().unwrap().iter().map(|event| event["seq"].as_i64().unwrap()).collect();
+    assert_eq!(seqs, (1..=seqs.len() as i64).collect::<Vec<_>>(), "the log has no gap");
+}
+
+#[tokio::test]
+async fn a_webhook_kept_but_not_worked_off_is_worked_off_at_the_next_start() {
+    let mut world = World::start().await;
+    world.agent_offline("agt_a").await;
+    world.gateway.kill().await;
+    let options = tandem_loadtest::whatsapp::CallOptions::default();
+    let phone = world.wa.call(InboundCall::from(NINO).with(options)).await.unwrap();
+    world.restart().await;
+    phone.ended(Duration::from_secs(60)).await.expect("WhatsApp tries again and the call is refused politely");
+    let call = world.newest_call("the call is in the books", |call| call["state"] == "ended").await;
+    assert_eq!(call["end_reason"], "no_agent_available");
+}
+
+#[tokio::test]
+async fn sigterm_drains_and_a_second_one_ends_calls_properly() {
+    let mut world = World::start().await;
+    let agent = world.agent("agt_a").await;
+    let phone = world.wa.call(InboundCall::from(NINO).says(Sound::beeps(3))).await.unwrap();
+    let talk = agent.next_offer(SOON).await.unwrap().accept().await.unwrap();
+    phone.answered(SOON).await.unwrap();
+    let pid = world.gateway.pid.to_string();
+    let term = || std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+    assert!(term().success());
+    world.until("it drains", async || world.gateway.log().contains("draining")).await;
+    assert_eq!(world.call(&talk.call_id).await["state"], "active", "running calls go on");
+    assert_eq!(world.gateway.terminate().await, Some(2), "calls were cut, and the exit code says so");
+    phone.ended(SOON).await.expect("WhatsApp is told");
+    world.restart().await;
+    let call = world.settled(&talk.call_id).await;
+    assert_eq!((&call["end_reason"], &call["recording"]["state"]), (&json!("drained"), &json!("ready")));
+}

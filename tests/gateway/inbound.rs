@@ -1,0 +1,147 @@
+//! A customer calls.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tandem_loadtest::measure;
+use tandem_loadtest::sound::Sound;
+use tandem_loadtest::whatsapp::{Config, InboundCall};
+
+use crate::world::{NINO, SOON, World};
+
+#[tokio::test]
+async fn an_answered_call_is_heard_at_both_ends_and_in_both_channels_of_its_recording() {
+    let world = World::start().await;
+    let agent = world.agent("agt_a").await;
+    world.nino_of("agt_a").await;
+    let (caller, answer) = (Sound::beeps(20), Sound::sweep(400.0, 3000.0, Duration::from_secs(4)));
+
+    let phone = world.wa.call(InboundCall::from(NINO).named("Nino").says(caller.clone())).await.unwrap();
+    let offer = agent.next_offer(SOON).await.unwrap();
+    assert_eq!(offer.contact["name"], "Nino Beridze");
+    offer.prepare().await.unwrap();
+    let talk = offer.accept().await.unwrap();
+    phone.answered(SOON).await.unwrap();
+    talk.connected(SOON).await.unwrap();
+    talk.speak(&answer);
+    phone.finished_speaking(SOON).await.unwrap();
+    talk.finished_speaking(SOON).await.unwrap();
+    world.until("the phone hears the agent", async || measure::correlate(answer.pcm(), &phone.heard().pcm()).score > 0.7).await;
+
+    // What the caller said arrives whole: not a millisecond of the first word is missing.
+    assert_eq!(measure::beeps_heard(&talk.heard().pcm(), 20), (0..20).collect::<Vec<_>>());
+    assert_eq!(phone.violations(), []);
+    let stats = phone.stats();
+    assert_eq!(stats.ssrcs.len(), 1);
+
+    let call = world.newest_call("the call is up", |call| call["state"] == "active").await;
+    let id = call["id"].as_str().unwrap().to_owned();
+    assert_eq!(call["status"], "Ongoing");
+    agent.event("call.answered", SOON, |event| event["data"]["id"] == id.as_str()).await.unwrap();
+    phone.hang_up();
+    let call = world.settled(&id).await;
+    assert_eq!(
+        (&call["status"], &call["end_reason"], &call["ended_by"], &call["agent_id"]),
+        (&json!("Completed"), &json!("completed"), &json!("customer"), &json!("agt_a"))
+    );
+    assert_eq!(call["offers"][0]["outcome"], "accepted");
+    assert_eq!(call["recording"]["state"], "ready", "{call}");
+    let (customer, agent_channel) = world.recording(&id).await;
+    assert!(measure::correlate(caller.pcm(), &customer).score > 0.7, "the caller is on the left");
+    assert!(measure::correlate(answer.pcm(), &agent_channel).score > 0.7, "the agent is on the right");
+    assert!(measure::correlate(caller.pcm(), &agent_channel).score < 0.3, "and not on both");
+    let seconds = customer.len() as f64 / 16_000.0;
+    assert!((seconds - call["duration_ms"].as_f64().unwrap() / 1000.0).abs() < 1.5, "{seconds} s, {call}");
+    agent.event("call.ended", SOON, |event| event["data"]["id"] == id.as_str()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_rejected_offer_is_missed_by_that_agent_and_the_next_one_answers() {
+    let world = World::start().await;
+    let anna = world.agent("agt_a").await;
+    let ben = world.agent("agt_b").await;
+    world.nino_of("agt_a").await;
+    let phone = world.wa.call(InboundCall::from(NINO).says(Sound::beeps(3))).await.unwrap();
+    anna.next_offer(SOON).await.unwrap().reject().await.unwrap();
+    let talk = ben.next_offer(SOON).await.unwrap().accept().await.unwrap();
+    phone.answered(SOON).await.unwrap();
+    talk.hang_up().await.unwrap();
+    phone.ended(SOON).await.unwrap();
+    let call = world.newest_call("the call is over", |call| call["state"] == "ended").await;
+    let call = world.settled(call["id"].as_str().unwrap()).await;
+    assert_eq!((&call["status"], &call["ended_by"]), (&json!("Completed"), &json!("agent")));
+    let offers: Vec<_> = call["offers"].as_array().unwrap().iter().map(|o| (&o["agent_id"], &o["outcome"], &o["cause"])).collect();
+    assert_eq!(
+        offers,
+        [
+            (&json!("agt_a"), &json!("missed_by_agent"), &json!("rejected")),
+            (&json!("agt_b"), &json!("accepted"), &json!(null))
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_ring_nobody_hears_goes_on_to_the_next_and_ends_as_missed() {
+    let world = World::with("[calls]\nring_timeout_ms = 600\n", Config::default()).await;
+    let anna = world.agent("agt_a").await;
+    let ben = world.agent("agt_b").await;
+    world.nino_of("agt_a").await;
+    let phone = world.wa.call(InboundCall::from(NINO)).await.unwrap();
+    let first = anna.next_offer(SOON).await.unwrap();
+    let second = ben.next_offer(SOON).await.unwrap();
+    assert_eq!(first.call_id, second.call_id);
+    anna.event("offer.withdrawn", SOON, |event| event["data"]["reason"] == "ring_timeout").await.unwrap();
+    phone.ended(SOON).await.unwrap();
+    let call = world.settled(&first.call_id).await;
+    assert_eq!((&call["status"], &call["end_reason"]), (&json!("Missed by Agent"), &json!("missed_by_agent")));
+    assert!(!phone.is_answered());
+    let missed = world.get("calls?section=missed").await;
+    assert_eq!(missed["items"][0]["offers"].as_array().unwrap().len(), 2);
+    let late = world.gateway.request("POST", &format!("offers/{}/accept", first.id), Some(json!({}))).await;
+    late.problem(409, "offer_not_pending");
+}
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_while_it_rings_takes_the_offer_away() {
+    let world = World::start().await;
+    let agent = world.agent("agt_a").await;
+    let call = InboundCall::from(NINO).hangs_up_ringing(Duration::from_millis(400));
+    let phone = world.wa.call(call).await.unwrap();
+    let offer = agent.next_offer(SOON).await.unwrap();
+    phone.ended(SOON).await.unwrap();
+    agent.event("offer.withdrawn", SOON, |event| event["data"]["reason"] == "caller_cancelled").await.unwrap();
+    let call = world.settled(&offer.call_id).await;
+    assert_eq!((&call["status"], &call["end_reason"]), (&json!("Missed by Agent"), &json!("caller_cancelled")));
+    assert_eq!((&call["offers"][0]["outcome"], &call["offers"][0]["cause"]), (&json!("withdrawn"), &json!("caller_cancelled")));
+    assert!(offer.accept().await.is_err());
+}
+
+#[tokio::test]
+async fn nobody_online_is_refused_at_once_with_a_trace_of_why() {
+    let world = World::start().await;
+    let _offline = world.agent_offline("agt_a").await;
+    let phone = world.wa.call(InboundCall::from(NINO)).await.unwrap();
+    phone.ended(SOON).await.unwrap();
+    let call = world.newest_call("the call is over", |call| call["state"] == "ended").await;
+    assert_eq!((&call["end_reason"], &call["status"]), (&json!("no_agent_available"), &json!("Missed by Agent")));
+    let trace = world.get(&format!("calls/{}/trace", call["id"].as_str().unwrap())).await;
+    assert!(trace["trace"].to_string().contains("agt_a"), "{trace}");
+}
+
+#[tokio::test]
+async fn an_offer_is_taken_once_and_only_by_whom_it_was_made_to() {
+    let world = World::start().await;
+    let agent = world.agent("agt_a").await;
+    world.agent_offline("agt_b").await;
+    let phone = world.wa.call(InboundCall::from(NINO)).await.unwrap();
+    let offer = agent.next_offer(SOON).await.unwrap();
+    let path = format!("offers/{}/accept", offer.id);
+    let (mine, foreign) = (world.token("agt_a").await, world.token("agt_b").await);
+    let stranger = world.gateway.request_as(&foreign, "POST", &path, Some(json!({}))).await.problem(404, "not_found");
+    let unknown = world.gateway.request_as(&foreign, "POST", "offers/off_nothing/accept", Some(json!({}))).await;
+    let unknown = unknown.problem(404, "not_found");
+    assert_eq!((&stranger["detail"], &stranger["title"]), (&unknown["detail"], &unknown["title"]));
+    world.gateway.request_as(&mine, "POST", &path, Some(json!({}))).await.ok();
+    world.gateway.request_as(&mine, "POST", &path, Some(json!({}))).await.problem(409, "offer_not_pending");
+    phone.hang_up();
+}
