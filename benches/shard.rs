@@ -11,8 +11,8 @@
 mod peer;
 
 use std::alloc::System;
-use std::collections::BinaryHeap;
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::io::{BufRead, BufReader, Lines, StdinLock, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Child, ChildStdout, Command as Process, Stdio};
@@ -128,8 +128,9 @@ fn open(shards: &Shards, identity: &Identity, load: &mut Load, n: u64, tap: bool
         Leg::answer_customer(LegKey(2 * n), LegId::generate(), identity, &customer_offer, port.advertised, now)
             .expect("the phone's offer is fine");
     let agents = shards.agent_addresses(shard);
-    let (agent, agent_answer) = Leg::answer_agent(LegKey(2 * n + 1), agent_id.clone(), identity, &agent_offer, &agents, now)
-        .expect("the browser's offer is fine");
+    let (agent, agent_answer) =
+        Leg::answer_agent(LegKey(2 * n + 1), agent_id.clone(), identity, &agent_offer, &agents, now)
+            .expect("the browser's offer is fine");
     let send = |command| shards.send(shard, command).expect("a shard that keeps up");
     send(Command::Open { call: call.clone(), customer: Box::new(customer), socket: port.socket });
     send(Command::Attach { call: call.clone(), leg: Box::new(agent) });
@@ -333,8 +334,10 @@ impl Crowd {
         self.epoch += 1;
         self.live(Duration::from_millis(300));
         self.measuring = false;
+        assert!(self.peers.iter().all(Peer::is_alive), "a leg was lost");
         self.delays.sort_unstable();
-        let quantile = |percent: usize| self.delays.get(self.delays.len() * percent / 100).map_or(f64::NAN, |ns| *ns as f64 / 1e6);
+        let quantile =
+            |percent: usize| self.delays.get(self.delays.len() * percent / 100).map_or(f64::NAN, |ns| *ns as f64 / 1e6);
         format!("{sent} {} {:.3} {:.3}", self.delays.len(), quantile(50), quantile(99))
     }
 }

@@ -30,6 +30,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rtrb::Producer;
 use tokio::sync::mpsc::Sender;
@@ -150,6 +151,7 @@ impl Shards {
                 taps: TapRing::new(taps(ShardId(index))),
                 outbox: Outbox::new(events.clone()),
                 shared: Arc::clone(&shared),
+                linger: Duration::from_micros(config.linger_us.into()),
             })
             .map_err(StartError::Poll)?;
             let addresses = advertised.iter().map(|ip| SocketAddr::new(*ip, port)).collect();

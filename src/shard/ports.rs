@@ -44,14 +44,14 @@ impl Ports {
 
     /// Binds the next free port. One system call as a rule; when the range is nearly full one per port tried, about 1 µs each.
     pub(super) fn bind(&self) -> Result<CustomerPort, PortsExhausted> {
-        for _ in 0..self.range.len() {
+        for _ in 0..self.range.count() {
             let port = self.range.nth(self.next.fetch_add(1, Ordering::Relaxed));
             match bind(SocketAddr::new(self.bound, port), RECEIVE_BUFFER_BYTES) {
                 Ok(socket) => return Ok(CustomerPort { socket, advertised: SocketAddr::new(self.advertised, port) }),
                 Err(error) => tracing::trace!(port, %error, "customer port skipped"),
             }
         }
-        Err(PortsExhausted { ports: self.range.len(), range: self.range })
+        Err(PortsExhausted { ports: self.range.count(), range: self.range })
     }
 }
 

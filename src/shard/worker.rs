@@ -68,6 +68,8 @@ pub(super) struct Parts {
     pub taps: TapRing,
     pub outbox: Outbox,
     pub shared: Arc<Shared>,
+    /// Least time between two turns, see [`super::Config::linger_us`].
+    pub linger: Duration,
 }
 
 pub(super) struct Worker {
@@ -88,6 +90,7 @@ pub(super) struct Worker {
     times: TurnTimes,
     published: Instant,
     shared: Arc<Shared>,
+    linger: Duration,
     stops: Option<Instant>,
 }
 
@@ -100,7 +103,7 @@ struct Handshake {
 
 impl Worker {
     pub(super) fn new(parts: Parts) -> io::Result<Self> {
-        let Parts { poll, mut agents, commands, taps, outbox, shared } = parts;
+        let Parts { poll, mut agents, commands, taps, outbox, shared, linger } = parts;
         poll.registry().register(&mut agents.socket, AGENTS, Interest::READABLE)?;
         Ok(Self {
             clock: Clock,
@@ -127,6 +130,7 @@ impl Worker {
             times: TurnTimes::new(),
             published: Clock.instant(),
             shared,
+            linger,
             stops: None,
         })
     }
@@ -144,7 +148,11 @@ impl Worker {
             }
             let began = self.clock.instant();
             self.turn(began);
-            self.times.record(self.clock.instant().saturating_duration_since(began));
+            let took = self.clock.instant().saturating_duration_since(began);
+            self.times.record(took);
+            if took < self.linger && !self.is_behind() {
+                std::thread::sleep(self.linger - took);
+            }
             if self.stops.is_some_and(|at| at <= began || (self.calls.is_empty() && !self.outside.outbox.is_waiting()))
             {
                 self.publish(began);
@@ -169,6 +177,11 @@ impl Worker {
         if self.stops.is_none() && self.shared.stop.load(Ordering::Relaxed) {
             self.stop(now);
         }
+    }
+
+    /// Whether a bound of the turn left something undone.
+    fn is_behind(&self) -> bool {
+        self.agents_ready || !self.customers_ready.is_empty() || !self.handshakes.is_empty() || self.commands_left
     }
 
     /// How long nothing will have to be done.

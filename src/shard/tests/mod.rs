@@ -4,7 +4,6 @@ mod peer;
 mod talk;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::time::Duration;
 
 use rtrb::{Consumer, RingBuffer};
 use tokio::sync::mpsc::{Receiver, channel};
@@ -26,7 +25,8 @@ fn a_taken_port_is_one_clear_sentence() {
     assert_eq!(error.to_string(), sentence);
     assert!(matches!(error, StartError::AgentPort { source, .. } if source.kind() == io::ErrorKind::AddrInUse));
 
-    let config = toml::from_str("listen = '127.0.0.1:65535'\nshards = 2\nadvertise = ['0.0.0.0', '127.0.0.1']").unwrap();
+    let config =
+        toml::from_str("listen = '127.0.0.1:65535'\nshards = 2\nadvertise = ['0.0.0.0', '127.0.0.1']").unwrap();
     let Err(error) = start(&config) else { panic!("two contradictions") };
     let said = error.to_string();
     assert!(said.contains("use a lower port; media.advertise"), "both contradictions at once: {said}");

@@ -57,9 +57,7 @@ fn a_closed_call_says_goodbye_and_frees_its_port() {
     talk.until("the desk hears of the end", |talk| {
         talk.news.iter().any(|event| matches!(event, ShardEvent::Closed { call } if *call == talk.call))
     });
-    let last_figures = |event: &&ShardEvent| {
-        matches!(event, ShardEvent::Media { event: MediaEvent::Quality { last: true, quality, .. }, .. } if quality.packets_received > 0)
-    };
+    let last_figures = |event: &&ShardEvent| matches!(event, ShardEvent::Media { event: MediaEvent::Quality { last: true, quality, .. }, .. } if quality.packets_received > 0);
     assert_eq!(talk.news.iter().filter(last_figures).count(), 2, "{:?}", talk.news);
     talk.until("both ends were told", |talk| !talk.customer.is_alive() && !talk.agent.is_alive());
     assert_eq!(talk.hall.shards.bind_customer().unwrap().advertised.port(), 41_000);
@@ -88,7 +86,9 @@ fn a_tap_nobody_empties_ends_in_a_gap_and_the_call_goes_on() {
     talk.until("there is a gap of each side", |talk| {
         copied.extend(talk.copied());
         [Side::Customer, Side::Agent].iter().all(|wanted| {
-            copied.iter().any(|record| matches!(record, TapRecord::Gap { side, count, .. } if side == wanted && *count > 0))
+            copied
+                .iter()
+                .any(|record| matches!(record, TapRecord::Gap { side, count, .. } if side == wanted && *count > 0))
         })
     });
     talk.send(Command::StopTap { call: talk.call.clone() });
@@ -141,7 +141,8 @@ impl Talk {
 
     /// A call with one agent, joined and open, while both speak.
     fn begin_with(config: &Config) -> Self {
-        let (hall, identity, now, ip) = (start(config).unwrap(), Identity::generate(), Clock.instant(), config.listen.ip());
+        let (hall, identity, now, ip) =
+            (start(config).unwrap(), Identity::generate(), Clock.instant(), config.listen.ip());
         let shard = hall.shards.place();
         let port = hall.shards.bind_customer().unwrap();
         let (mut customer, offer) = Peer::whatsapp(ip, now);
