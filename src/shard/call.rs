@@ -5,8 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::ShardEvent;
-use super::budget::{Budget, CHECKS, MEDIA};
-use super::demux::{Demux, Route, is_stun};
+use super::demux::{Demux, Route};
 use super::outbox::Outbox;
 use super::socket::AgentPort;
 use super::stats::Stats;
@@ -42,16 +41,13 @@ pub(super) struct Call {
     pub socket: mio::net::UdpSocket,
     customer: LegName,
     /// Addresses that ICE has validated for the customer's leg.
-    sources: Vec<Source>,
-    /// For STUN on the customer's port from anywhere else.
-    checks: Budget,
+    sources: Vec<SocketAddr>,
     agents: Vec<AgentLeg>,
     alarm: Alarm,
     /// The end was asked for; by then it must be over.
     ends: Option<Instant>,
     /// The bridge panicked: it is not touched again.
     broken: bool,
-    legs_changed: bool,
     /// The socket may hold more, and the call stands in the worker's queue.
     pub queued: bool,
 }
@@ -67,42 +63,18 @@ struct AgentLeg {
     addresses: Vec<SocketAddr>,
 }
 
-struct Source {
-    address: SocketAddr,
-    budget: Budget,
-}
-
-/// What to do with a datagram of a customer's port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sender {
-    /// ICE has validated the address.
-    Known,
-    /// The leg's source gate decides.
-    Unknown,
-    /// More than the source may send.
-    Excess,
-}
-
 impl Call {
-    pub(super) fn new(
-        key: CallKey,
-        bridge: Bridge,
-        customer: (LegKey, LegId),
-        socket: UdpSocket,
-        now: Instant,
-    ) -> Self {
+    pub(super) fn new(key: CallKey, bridge: Bridge, customer: (LegKey, LegId), socket: UdpSocket) -> Self {
         Self {
             key,
             bridge,
             socket: mio::net::UdpSocket::from_std(socket),
             customer: LegName { key: customer.0, id: customer.1 },
             sources: Vec::new(),
-            checks: Budget::full(CHECKS, now),
             agents: Vec::new(),
             alarm: Alarm::default(),
             ends: None,
             broken: false,
-            legs_changed: false,
             queued: false,
         }
     }
@@ -134,7 +106,7 @@ impl Call {
     pub(super) fn attach(&mut self, leg: Leg, outside: &mut Outside, now: Instant) {
         let name = LegName { key: leg.key(), id: leg.id().clone() };
         let ufrag = leg.ufrag().to_owned();
-        outside.demux.expect(&ufrag, Route { call: self.key, leg: name.key }, now);
+        outside.demux.expect(&ufrag, Route { call: self.key, leg: name.key });
         self.agents.push(AgentLeg { name, ufrag, addresses: Vec::new() });
         self.act(outside, now, |bridge| bridge.attach(leg, now));
     }
@@ -164,23 +136,16 @@ impl Call {
         self.broken
     }
 
-    /// Looks up who sent a datagram to the customer's port, and charges them.
-    pub(super) fn sender(&mut self, source: SocketAddr, datagram: &[u8], now: Instant) -> Sender {
-        if let Some(known) = self.sources.iter_mut().find(|known| known.address == source) {
-            return if known.budget.take(MEDIA, now) { Sender::Known } else { Sender::Excess };
-        }
-        if is_stun(datagram) && !self.checks.take(CHECKS, now) {
-            return Sender::Excess;
-        }
-        Sender::Unknown
+    /// Whether ICE has validated this address for the customer's leg.
+    pub(super) fn knows(&self, source: SocketAddr) -> bool {
+        self.sources.contains(&source)
     }
 
     /// Forgets the routes of legs that the bridge has no more.
     pub(super) fn drop_gone_legs(&mut self, outside: &mut Outside) {
-        if !self.legs_changed {
+        if self.broken || self.bridge.legs().count() == self.leg_count() {
             return;
         }
-        self.legs_changed = false;
         let bridge = &self.bridge;
         self.agents.retain(|agent| {
             let stays = bridge.legs().any(|(key, ..)| key == agent.name.key);
@@ -189,11 +154,6 @@ impl Call {
             }
             stays
         });
-    }
-
-    /// A leg may have gone; [`Call::drop_gone_legs`] looks.
-    pub(super) fn legs_may_have_changed(&mut self) {
-        self.legs_changed = true;
     }
 
     /// The end: routes are forgotten, figures kept, and the desk is told.
@@ -227,7 +187,6 @@ impl Call {
                 Output::Transmit(transmit) => self.transmit(&transmit, outside),
                 Output::Tap(record) => outside.taps.push(record),
                 Output::Event(event) => {
-                    self.legs_changed |= matches!(event, MediaEvent::Lost { .. });
                     outside.outbox.push(ShardEvent::Media { call: self.bridge.call().clone(), event });
                 }
                 Output::Timeout(deadline) => {
@@ -238,7 +197,7 @@ impl Call {
             }
         }
         while let Some((leg, address)) = self.bridge.poll_validated() {
-            self.learn(leg, address, outside, now);
+            self.learn(leg, address, outside);
         }
     }
 
@@ -261,13 +220,13 @@ impl Call {
         }
     }
 
-    fn learn(&mut self, leg: LegKey, address: SocketAddr, outside: &mut Outside, now: Instant) {
+    fn learn(&mut self, leg: LegKey, address: SocketAddr, outside: &mut Outside) {
         if leg == self.customer.key {
-            if !self.sources.iter().any(|known| known.address == address) {
+            if !self.sources.contains(&address) {
                 if self.sources.len() == SOURCES_MAX {
                     self.sources.remove(0);
                 }
-                self.sources.push(Source { address, budget: Budget::full(MEDIA, now) });
+                self.sources.push(address);
             }
             return;
         }
@@ -279,7 +238,7 @@ impl Call {
             agent.addresses.push(address);
         }
         let local = outside.local_for(address);
-        outside.demux.learn(address, Route { call: self.key, leg }, local, now);
+        outside.demux.learn(address, Route { call: self.key, leg }, local);
     }
 }
 

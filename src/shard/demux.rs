@@ -6,9 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
 
-use super::budget::{Budget, CHECKS, MEDIA};
 use super::worker::CallKey;
 use crate::media::LegKey;
 
@@ -28,15 +26,13 @@ pub(super) enum Verdict {
     Check(Route),
     /// Of nobody we know.
     Stranger,
-    /// More than the source may send.
-    Excess,
 }
 
 /// The agent port's tables. Keys are chosen by strangers, hence the randomly seeded hashers of std.
 #[derive(Debug, Default)]
 pub(super) struct Demux {
     by_address: HashMap<SocketAddr, Learned>,
-    by_ufrag: HashMap<Box<str>, Expected>,
+    by_ufrag: HashMap<Box<str>, Route>,
 }
 
 #[derive(Debug)]
@@ -44,24 +40,17 @@ struct Learned {
     route: Route,
     /// The address of ours that the peer sends to, when we listen on several: answers must come from there.
     local: Option<IpAddr>,
-    budget: Budget,
-}
-
-#[derive(Debug)]
-struct Expected {
-    route: Route,
-    budget: Budget,
 }
 
 impl Demux {
     /// Binding requests for this username fragment go to `route` from now on.
-    pub(super) fn expect(&mut self, ufrag: &str, route: Route, now: Instant) {
-        self.by_ufrag.insert(ufrag.into(), Expected { route, budget: Budget::full(CHECKS, now) });
+    pub(super) fn expect(&mut self, ufrag: &str, route: Route) {
+        self.by_ufrag.insert(ufrag.into(), route);
     }
 
     /// ICE has validated `address` for this leg. A browser that comes back from the same port belongs to its newer leg.
-    pub(super) fn learn(&mut self, address: SocketAddr, route: Route, local: Option<IpAddr>, now: Instant) {
-        self.by_address.insert(address, Learned { route, local, budget: Budget::full(MEDIA, now) });
+    pub(super) fn learn(&mut self, address: SocketAddr, route: Route, local: Option<IpAddr>) {
+        self.by_address.insert(address, Learned { route, local });
     }
 
     pub(super) fn forget_ufrag(&mut self, ufrag: &str) {
@@ -75,14 +64,14 @@ impl Demux {
         }
     }
 
-    pub(super) fn classify(&mut self, source: SocketAddr, datagram: &[u8], now: Instant) -> Verdict {
-        if let Some(learned) = self.by_address.get_mut(&source) {
-            return if learned.budget.take(MEDIA, now) { Verdict::Known(learned.route) } else { Verdict::Excess };
+    pub(super) fn classify(&self, source: SocketAddr, datagram: &[u8]) -> Verdict {
+        if let Some(learned) = self.by_address.get(&source) {
+            return Verdict::Known(learned.route);
         }
-        let Some(expected) = own_ufrag(datagram).and_then(|ufrag| self.by_ufrag.get_mut(ufrag)) else {
-            return Verdict::Stranger;
-        };
-        if expected.budget.take(CHECKS, now) { Verdict::Check(expected.route) } else { Verdict::Excess }
+        match own_ufrag(datagram).and_then(|ufrag| self.by_ufrag.get(ufrag)) {
+            Some(route) => Verdict::Check(*route),
+            None => Verdict::Stranger,
+        }
     }
 
     /// Which address of ours this peer sends to, if that was learnt.
@@ -121,11 +110,6 @@ fn own_ufrag(datagram: &[u8]) -> Option<&str> {
     }
 }
 
-/// Whether it is STUN at all, by its first byte (RFC 7983 section 7).
-pub(super) fn is_stun(datagram: &[u8]) -> bool {
-    datagram.first().is_some_and(|first| *first < 4)
-}
-
 /// Whether it is DTLS, by its first byte (RFC 7983 section 7).
 pub(super) fn is_dtls(datagram: &[u8]) -> bool {
     datagram.first().is_some_and(|first| (20..64).contains(first))
@@ -134,7 +118,6 @@ pub(super) fn is_dtls(datagram: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::time::Clock;
 
     #[test]
     fn only_binding_requests_with_a_username_name_their_leg() {
@@ -164,48 +147,34 @@ mod tests {
 
     #[test]
     fn an_address_is_nobodys_until_ice_has_validated_it() {
-        let (mut demux, now) = (Demux::default(), Clock.instant());
+        let mut demux = Demux::default();
         let route = Route { call: CallKey::default(), leg: LegKey(7) };
         let peer: SocketAddr = "127.0.0.1:5000".parse().unwrap();
         let rtp = [0x80, 0x6f, 0, 1];
-        demux.expect("ours", route, now);
+        demux.expect("ours", route);
 
-        assert_eq!(demux.classify(peer, &rtp, now), Verdict::Stranger);
-        assert_eq!(demux.classify(peer, &binding_request("ours:theirs"), now), Verdict::Check(route));
-        assert_eq!(demux.classify(peer, &binding_request("other:theirs"), now), Verdict::Stranger);
-        assert_eq!(demux.classify(peer, &rtp, now), Verdict::Stranger, "a check alone teaches nothing");
+        assert_eq!(demux.classify(peer, &rtp), Verdict::Stranger);
+        assert_eq!(demux.classify(peer, &binding_request("ours:theirs")), Verdict::Check(route));
+        assert_eq!(demux.classify(peer, &binding_request("other:theirs")), Verdict::Stranger);
+        assert_eq!(demux.classify(peer, &rtp), Verdict::Stranger, "a check alone teaches nothing");
 
-        demux.learn(peer, route, None, now);
-        assert_eq!(demux.classify(peer, &rtp, now), Verdict::Known(route));
-        assert_eq!(demux.classify("127.0.0.1:5001".parse().unwrap(), &rtp, now), Verdict::Stranger);
+        demux.learn(peer, route, None);
+        assert_eq!(demux.classify(peer, &rtp), Verdict::Known(route));
+        assert_eq!(demux.classify("127.0.0.1:5001".parse().unwrap(), &rtp), Verdict::Stranger);
     }
 
     #[test]
     fn an_address_taken_over_by_a_newer_leg_outlives_the_older_one() {
-        let (mut demux, now) = (Demux::default(), Clock.instant());
+        let mut demux = Demux::default();
         let peer: SocketAddr = "127.0.0.1:5000".parse().unwrap();
         let (old, new) =
             (Route { call: CallKey::default(), leg: LegKey(1) }, Route { call: CallKey::default(), leg: LegKey(2) });
-        demux.learn(peer, old, None, now);
-        demux.learn(peer, new, None, now);
+        demux.learn(peer, old, None);
+        demux.learn(peer, new, None);
         demux.forget_address(peer, old.leg);
-        assert_eq!(demux.classify(peer, &[0x80], now), Verdict::Known(new));
+        assert_eq!(demux.classify(peer, &[0x80]), Verdict::Known(new));
         demux.forget_address(peer, new.leg);
-        assert_eq!(demux.classify(peer, &[0x80], now), Verdict::Stranger);
-    }
-
-    #[test]
-    fn a_flood_is_cut_before_anything_is_decrypted() {
-        let (mut demux, now) = (Demux::default(), Clock.instant());
-        let route = Route { call: CallKey::default(), leg: LegKey(1) };
-        let peer: SocketAddr = "127.0.0.1:5000".parse().unwrap();
-        demux.expect("ours", route, now);
-        let checks =
-            (0..1000).filter(|_| demux.classify(peer, &binding_request("ours:x"), now) == Verdict::Check(route));
-        assert_eq!(checks.count(), 100);
-        demux.learn(peer, route, None, now);
-        let passed = (0..1000).filter(|_| demux.classify(peer, &[0x80], now) == Verdict::Known(route));
-        assert_eq!(passed.count(), 250);
+        assert_eq!(demux.classify(peer, &[0x80]), Verdict::Stranger);
     }
 
     fn binding_request(username: &str) -> Vec<u8> {

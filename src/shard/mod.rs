@@ -9,7 +9,6 @@ pub use ports::{CustomerPort, PortsExhausted};
 pub use stats::Stats;
 
 mod addresses;
-mod budget;
 mod call;
 mod command;
 mod config;

@@ -20,10 +20,8 @@ pub struct Stats {
     pub dropped_sends: u64,
     /// Datagrams of the agent port from addresses nobody has validated, and not a check for a leg we have.
     pub agent_port_misses: u64,
-    /// Datagrams that reached a leg's source gate and were turned away there.
+    /// Datagrams that reached a leg's source gate and were turned away there, for their source or for their number.
     pub strangers: u64,
-    /// Datagrams above what one source may send.
-    pub excess: u64,
     pub unknown_ssrc: u64,
     pub panics: u64,
     /// Audio packets that were not copied because the tap worker fell behind.

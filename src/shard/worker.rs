@@ -17,7 +17,7 @@ use slotmap::{Key, KeyData, SlotMap};
 
 use super::Command;
 use super::Shared;
-use super::call::{Call, Outside, Sender};
+use super::call::{Call, Outside};
 use super::demux::{Demux, Route, Verdict, is_dtls};
 use super::outbox::Outbox;
 use super::socket::{AgentPort, BATCH, Receiver};
@@ -235,15 +235,11 @@ impl Worker {
             let now = self.clock.instant();
             for datagram in self.receiver.datagrams(received) {
                 self.outside.stats.packets_in += 1;
-                let (route, known) = match self.outside.demux.classify(datagram.source, datagram.bytes, now) {
+                let (route, known) = match self.outside.demux.classify(datagram.source, datagram.bytes) {
                     Verdict::Known(route) => (route, true),
                     Verdict::Check(route) => (route, false),
                     Verdict::Stranger => {
                         self.outside.stats.agent_port_misses += 1;
-                        continue;
-                    }
-                    Verdict::Excess => {
-                        self.outside.stats.excess += 1;
                         continue;
                     }
                 };
@@ -282,16 +278,15 @@ impl Worker {
             let route = Route { call: key, leg: call.customer() };
             for datagram in self.receiver.datagrams(received) {
                 self.outside.stats.packets_in += 1;
-                match call.sender(datagram.source, datagram.bytes, now) {
-                    Sender::Known if is_dtls(datagram.bytes) => {
-                        let handshake = Handshake { route, source: datagram.source, bytes: datagram.bytes.to_vec() };
-                        put_off(&mut self.handshakes, handshake, &mut self.outside.stats);
-                    }
-                    Sender::Known | Sender::Unknown => call.act(&mut self.outside, now, |bridge| {
-                        bridge.handle_datagram(route.leg, datagram.source, datagram.bytes, now);
-                    }),
-                    Sender::Excess => self.outside.stats.excess += 1,
+                if is_dtls(datagram.bytes) && call.knows(datagram.source) {
+                    let handshake = Handshake { route, source: datagram.source, bytes: datagram.bytes.to_vec() };
+                    put_off(&mut self.handshakes, handshake, &mut self.outside.stats);
+                    continue;
                 }
+                // From anywhere: the leg's source gate decides.
+                call.act(&mut self.outside, now, |bridge| {
+                    bridge.handle_datagram(route.leg, datagram.source, datagram.bytes, now);
+                });
             }
             if call.is_broken() {
                 broken.push(key);
@@ -355,10 +350,7 @@ impl Worker {
             Command::Join { leg, .. } => call.act(outside, now, |bridge| bridge.join(&leg, now)),
             Command::OpenGate { .. } => call.act(outside, now, |bridge| bridge.open_gate(now)),
             Command::Hold { held, .. } => call.act(outside, now, |bridge| bridge.hold(held, now)),
-            Command::Detach { leg, .. } => {
-                call.act(outside, now, |bridge| bridge.detach(&leg, now));
-                call.legs_may_have_changed();
-            }
+            Command::Detach { leg, .. } => call.act(outside, now, |bridge| bridge.detach(&leg, now)),
             Command::Digits { digits, .. } => call.act(outside, now, |bridge| bridge.send_digits(&digits, now)),
             Command::StartTap { tap, .. } => call.act(outside, now, |bridge| bridge.start_tap(tap, now)),
             Command::StopTap { .. } => call.act(outside, now, |bridge| bridge.stop_tap(now)),
@@ -373,7 +365,7 @@ impl Worker {
         }
         let name = (customer.key(), customer.id().clone());
         let bridge = Bridge::new(id.clone(), customer, now);
-        let key = self.calls.insert_with_key(|key| Box::new(Call::new(key, bridge, name, socket, now)));
+        let key = self.calls.insert_with_key(|key| Box::new(Call::new(key, bridge, name, socket)));
         self.by_id.insert(id.clone(), key);
         self.shared.calls.store(self.calls.len(), Ordering::Relaxed);
         let token = Token(usize::try_from(key.data().as_ffi()).expect("asserted above to fit"));
