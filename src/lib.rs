@@ -1,5 +1,7 @@
 //! Tandem
 pub mod call { pub mod record; }
+pub mod console;
+pub mod control;
 pub mod media;
 pub mod model;
 pub mod policy;
