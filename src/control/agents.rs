@@ -1,0 +1,218 @@
+//! Agents: who they are, whether they take calls, and the tokens of their browsers.
+
+use std::time::Duration;
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::auth::{Caller, nobody};
+use super::directory::{Whole, put_status};
+use super::extract::{Id, Json, MaybeJson, NAME_CHARS_MAX, NewId, nullable, plain_text};
+use super::idempotency::Unkept;
+use super::openapi::Problems;
+use super::problem::Problem;
+use super::{Control, Shared};
+use crate::model::directory::{Agent, Switches};
+use crate::model::id::{AgentId, TeamId};
+use crate::model::reason::{Presence, Role};
+use crate::model::time::Timestamp;
+use crate::policy::access::{self, Action, Resource};
+
+pub(crate) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(put))
+        .routes(routes!(put_status_of))
+        .routes(routes!(create_token))
+}
+
+/// An agent and what it is doing.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AgentView {
+    #[serde(flatten)]
+    agent: Agent,
+    /// Calls it rings, dials or talks on.
+    active_calls: u32,
+}
+
+impl AgentView {
+    pub(crate) fn of(control: &Control, agent: Agent) -> Self {
+        let active_calls = control.switchboard.active_calls_of(&agent.id);
+        Self { agent, active_calls }
+    }
+}
+
+/// Lists the agents
+///
+/// Those the caller may see.
+#[utoipa::path(get, path = "/v1/agents", tag = "agents",
+    responses((status = 200, description = "The agents", body = Whole<AgentView>), Problems))]
+async fn list(State(control): State<Shared>, caller: Caller) -> Result<Answer<Whole<AgentView>>, Problem> {
+    if caller.agent().is_none() {
+        caller.may(Action::Read, Resource::Agent(&nobody()))?;
+    }
+    let agents = control.store.agents().await?.into_iter();
+    let visible = agents.filter(|agent| access::may(&caller.actor, Action::Read, Resource::Agent(&agent.id)));
+    Ok(Answer(Whole::of(visible.map(|agent| AgentView::of(&control, agent)).collect())))
+}
+
+/// Who an agent is. Fields left out keep their value.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Ana", "email": "ana@example.com", "role": "teammate", "team_id": "team_sales",
+    "excluded": false, "switches": {"configure_calls": false, "all_calls": true}}))]
+struct AgentBody {
+    /// Needed for a new agent.
+    name: Option<String>,
+    /// `null` clears it.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>)]
+    email: Option<Option<String>>,
+    /// Needed for a new agent.
+    role: Option<Role>,
+    /// `null` clears it.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>)]
+    team_id: Option<Option<TeamId>>,
+    /// Never rung by round robin.
+    excluded: Option<bool>,
+    switches: Option<Switches>,
+}
+
+/// RFC 5321 section 4.5.3.1 allows no longer path.
+const EMAIL_LEN_MAX: usize = 254;
+
+/// Creates or changes an agent
+#[utoipa::path(put, path = "/v1/agents/{id}", tag = "agents",
+    params(("id" = String, Path, description = "Chosen by you, kept as given", example = "agt_a")),
+    request_body = AgentBody,
+    responses((status = 200, description = "Changed", body = AgentView), (status = 201, description = "Created", body = AgentView), Problems))]
+async fn put(
+    State(control): State<Shared>,
+    caller: Caller,
+    NewId(id): NewId<AgentId>,
+    Json(body): Json<AgentBody>,
+) -> Result<(StatusCode, Answer<AgentView>), Problem> {
+    caller.may_for(Action::Change, &id)?;
+    let old = control.store.agent(&id).await?;
+    let name = match (body.name, &old) {
+        (Some(name), _) => plain_text("name", &name, NAME_CHARS_MAX)?,
+        (None, Some(old)) => old.name.clone(),
+        (None, None) => return Err(Problem::field("name", "needed for a new agent")),
+    };
+    let role = body
+        .role
+        .or(old.as_ref().map(|old| old.role))
+        .ok_or_else(|| Problem::field("role", "needed for a new agent"))?;
+    let email = match body.email {
+        Some(Some(email)) => Some(email_address(&email)?),
+        Some(None) => None,
+        None => old.as_ref().and_then(|old| old.email.clone()),
+    };
+    let team_id = match body.team_id {
+        Some(Some(team)) => Some(existing_team(&control, team).await?),
+        Some(None) => None,
+        None => old.as_ref().and_then(|old| old.team_id.clone()),
+    };
+    let agent = Agent {
+        id,
+        name,
+        email,
+        role,
+        team_id,
+        excluded: body.excluded.or(old.as_ref().map(|old| old.excluded)).unwrap_or(false),
+        switches: body.switches.or(old.as_ref().map(|old| old.switches)).unwrap_or_default(),
+        status: old.as_ref().map_or(Presence::Offline, |old| old.status),
+    };
+    let agent = control.store.put_agent(&agent).await?;
+    Ok((put_status(old.is_some()), Answer(AgentView::of(&control, agent))))
+}
+
+fn email_address(text: &str) -> Result<String, Problem> {
+    let text = plain_text("email", text, EMAIL_LEN_MAX)?;
+    match text.split_once('@') {
+        Some((user, host)) if !user.is_empty() && !host.is_empty() && !text.contains(' ') => Ok(text),
+        _ => Err(Problem::field("email", "an address like `ana@example.com`")),
+    }
+}
+
+async fn existing_team(control: &Control, team: TeamId) -> Result<TeamId, Problem> {
+    match control.store.team(&team).await? {
+        Some(_) => Ok(team),
+        None => Err(Problem::field("team_id", "there is no such team; create it with PUT /v1/teams/{id}")),
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct StatusBody {
+    status: Presence,
+}
+
+/// Sets an agent online or offline
+#[utoipa::path(put, path = "/v1/agents/{id}/status", tag = "agents",
+    params(("id" = String, Path, example = "agt_a")), request_body = StatusBody,
+    responses((status = 200, description = "Set", body = AgentView), Problems))]
+async fn put_status_of(
+    State(control): State<Shared>,
+    caller: Caller,
+    Id(id): Id<AgentId>,
+    Json(body): Json<StatusBody>,
+) -> Result<Answer<AgentView>, Problem> {
+    caller.may_for(Action::SetPresence, &id)?;
+    control.store.agent(&id).await?.ok_or_else(Problem::not_found)?;
+    let agent = control.switchboard.set_status(&id, body.status).await?;
+    Ok(Answer(AgentView::of(&control, agent)))
+}
+
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct TokenBody {
+    /// How long it is good for: 1 minute to 24 h. Nothing: 12 h, one shift.
+    expires_in_ms: Option<u64>,
+}
+
+/// A secret for one agent's browser or softphone.
+#[derive(Serialize, ToSchema)]
+struct Token {
+    #[schema(example = "ta_…")]
+    token: String,
+    expires_at: Timestamp,
+}
+
+const TOKEN_TIME: Duration = Duration::from_secs(12 * 3600);
+const TOKEN_TIME_MS: std::ops::RangeInclusive<u64> = 60_000..=24 * 3_600_000;
+
+/// Creates a token for an agent
+///
+/// Shown once. It may set the agent's presence, receive its events, answer its offers, dial as the agent,
+/// control its calls, and read what its role may see; nothing else. Never kept for replay: with an
+/// `Idempotency-Key`, a second request makes a second token.
+#[utoipa::path(post, path = "/v1/agents/{id}/tokens", tag = "agents",
+    params(("id" = String, Path, example = "agt_a")), request_body = Option<TokenBody>,
+    responses((status = 201, description = "The token", body = Token), Problems))]
+async fn create_token(
+    State(control): State<Shared>,
+    caller: Caller,
+    Id(id): Id<AgentId>,
+    MaybeJson(body): MaybeJson<TokenBody>,
+) -> Result<Response, Problem> {
+    caller.may_for(Action::MintToken, &id)?;
+    control.store.agent(&id).await?.ok_or_else(Problem::not_found)?;
+    let time = match body.expires_in_ms {
+        None => TOKEN_TIME,
+        Some(ms) if TOKEN_TIME_MS.contains(&ms) => Duration::from_millis(ms),
+        Some(_) => return Err(Problem::field("expires_in_ms", "60000 (1 minute) to 86400000 (24 h)")),
+    };
+    let expires_at = control.clock.now().wall.plus(time);
+    let token = control.store.create_agent_token(&id, expires_at).await?;
+    let mut response = (StatusCode::CREATED, Answer(Token { token, expires_at })).into_response();
+    response.extensions_mut().insert(Unkept);
+    Ok(response)
+}

@@ -1,0 +1,215 @@
+//! Who asks, and whether they may. Every route under `/v1` passes [`layer`]; every handler asks one of
+//! [`Caller`]'s questions before it does anything.
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Shared;
+use super::problem::{Code, Problem};
+use crate::call::record::CallRecord;
+use crate::model::directory::Agent;
+use crate::model::id::{AgentId, CallId, OfferId};
+use crate::policy::access::{self, Action, Actor, CallParties, Resource, Scope};
+use crate::store::SecretActor;
+
+/// Longer than any key or token of ours.
+const SECRET_LEN_MAX: usize = 256;
+
+/// The authenticated sender of one request.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) actor: Actor,
+    /// Whose idempotency keys these are: `key:<id>` or `agent:<id>`.
+    pub(crate) name: String,
+    secret: SecretString,
+}
+
+/// What of a call is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Record,
+    Recording,
+}
+
+/// Turns the bearer secret into a [`Caller`], or the request away.
+pub(crate) async fn layer(State(control): State<Shared>, mut request: Request, next: Next) -> Response {
+    match Caller::of(&control, request.headers()).await {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+impl Caller {
+    async fn of(control: &Shared, headers: &HeaderMap) -> Result<Self, Problem> {
+        let secret = SecretString::from(bearer(headers)?);
+        let Some((actor, name)) = identify(control, &secret).await? else {
+            return Err(Problem::new(
+                Code::InvalidCredentials,
+                "The key or token is unknown, revoked or expired; ask for a new one.",
+            ));
+        };
+        Ok(Self { actor, name, secret })
+    }
+
+    /// Whether the secret is still good; `None` once it is revoked or expired. For what stays open long.
+    pub(crate) async fn renewed(&self, control: &Shared) -> Result<Option<Self>, Problem> {
+        let found = identify(control, &self.secret).await?;
+        Ok(found.map(|(actor, name)| Self { actor, name, secret: self.secret.clone() }))
+    }
+
+    /// The signed-in agent; `None` for an API key.
+    pub(crate) const fn agent(&self) -> Option<&Agent> {
+        match &self.actor {
+            Actor::Agent(agent) => Some(agent),
+            Actor::Key { .. } => None,
+        }
+    }
+
+    pub(crate) fn agent_id(&self) -> Option<&AgentId> {
+        self.agent().map(|agent| &agent.id)
+    }
+
+    pub(crate) fn scopes(&self) -> &[Scope] {
+        match &self.actor {
+            Actor::Key { scopes, .. } => scopes,
+            Actor::Agent(_) => &[],
+        }
+    }
+
+    /// For what belongs to no single agent: 403 when denied.
+    pub(crate) fn may(&self, action: Action, resource: Resource<'_>) -> Result<(), Problem> {
+        if access::may(&self.actor, action, resource) { Ok(()) } else { Err(self.denied()) }
+    }
+
+    /// For one agent's own things. A key is refused by its scopes whatever the id; an agent that names
+    /// somebody else gets the answer of an id that does not exist.
+    pub(crate) fn may_for(&self, action: Action, agent: &AgentId) -> Result<(), Problem> {
+        if access::may(&self.actor, action, Resource::Agent(agent)) {
+            return Ok(());
+        }
+        match self.agent_id() {
+            Some(own) if own != agent => Err(Problem::not_found()),
+            _ => Err(self.denied()),
+        }
+    }
+
+    /// The call, if this caller may do this to it; else the one 404.
+    pub(crate) async fn call(
+        &self,
+        control: &Shared,
+        id: &CallId,
+        action: Action,
+        part: Part,
+    ) -> Result<CallRecord, Problem> {
+        // Before any look-up: what a key lacks must not tell which ids exist.
+        if self.agent().is_none() {
+            self.may(action, part.of(CallParties { agent_id: None, offered: &[], directory: &[] }))?;
+        }
+        let call = control.store.call(id).await?.ok_or_else(Problem::not_found)?;
+        if self.agent().is_some() {
+            let directory = control.store.agents().await?;
+            if !self.may_touch(&call, &directory, action, part) {
+                return Err(Problem::not_found());
+            }
+        }
+        Ok(call)
+    }
+
+    fn may_touch(&self, call: &CallRecord, directory: &[Agent], action: Action, part: Part) -> bool {
+        let offered: Vec<AgentId> = call.offers.iter().map(|offer| offer.agent_id.clone()).collect();
+        let parties = CallParties { agent_id: call.agent_id.as_ref(), offered: &offered, directory };
+        access::may(&self.actor, action, part.of(parties))
+    }
+
+    /// Passes if the offer is this caller's to answer; else the one 404.
+    pub(crate) async fn offer(&self, control: &Shared, id: &OfferId) -> Result<(), Problem> {
+        if self.agent().is_none() {
+            self.may(Action::Answer, Resource::Agent(&nobody()))?;
+        }
+        let call = control.store.offer_call(id).await?.ok_or_else(Problem::not_found)?;
+        let call = control.store.call(&call).await?.ok_or_else(Problem::not_found)?;
+        let offer = call.offers.iter().find(|offer| offer.id == *id).ok_or_else(Problem::not_found)?;
+        if access::may(&self.actor, Action::Answer, Resource::Agent(&offer.agent_id)) {
+            Ok(())
+        } else {
+            Err(Problem::not_found())
+        }
+    }
+
+    fn denied(&self) -> Problem {
+        match &self.actor {
+            Actor::Key { scopes, .. } => {
+                let has = scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(", ");
+                Problem::forbidden(format!(
+                    "The scopes of this key do not cover this; it has: {}.",
+                    if has.is_empty() { "none" } else { &has }
+                ))
+            }
+            Actor::Agent(_) => Problem::forbidden("An agent's token may not do this; use an API key."),
+        }
+    }
+}
+
+/// Stands for "any agent" where a key's scopes alone decide.
+pub(crate) fn nobody() -> AgentId {
+    AgentId::parse("-").expect("a dash is an id, and no agent's: those begin with `agt_` or a letter")
+}
+
+impl Part {
+    fn of(self, parties: CallParties<'_>) -> Resource<'_> {
+        match self {
+            Self::Record => Resource::Call(parties),
+            Self::Recording => Resource::Recording(parties),
+        }
+    }
+}
+
+impl FromRequestParts<Shared> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Problem> {
+        // Absent only if a route was registered outside the layer: refuse rather than let it through.
+        parts.extensions.get::<Self>().cloned().ok_or_else(missing)
+    }
+}
+
+async fn identify(control: &Shared, secret: &SecretString) -> Result<Option<(Actor, String)>, Problem> {
+    let now = control.clock.now().wall;
+    Ok(match control.store.authenticate(secret.expose_secret(), now).await? {
+        Some(SecretActor::Key { id, name, scopes }) => Some((Actor::Key { name, scopes }, format!("key:{id}"))),
+        Some(SecretActor::Agent(id)) => {
+            control.store.agent(&id).await?.map(|agent| (Actor::Agent(agent), format!("agent:{id}")))
+        }
+        None => None,
+    })
+}
+
+/// The secret of `Authorization: Bearer …` (RFC 6750 section 2.1). Never from the query: it would be logged.
+fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().ok_or_else(missing)?;
+    let text = value.to_str().map_err(|_| missing())?;
+    let (scheme, secret) = text.split_once(' ').ok_or_else(missing)?;
+    let secret = secret.trim();
+    let plain = secret.bytes().all(|b| b.is_ascii_graphic());
+    if values.next().is_some()
+        || !scheme.eq_ignore_ascii_case("bearer")
+        || !plain
+        || !(1..=SECRET_LEN_MAX).contains(&secret.len())
+    {
+        return Err(missing());
+    }
+    Ok(secret)
+}
+
+fn missing() -> Problem {
+    Problem::new(Code::MissingCredentials, "Send `Authorization: Bearer <key or agent token>`, once.")
+}

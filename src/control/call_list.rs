@@ -1,0 +1,132 @@
+//! The list of calls and its filters.
+
+use std::collections::HashSet;
+
+use axum::Json as Answer;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::auth::Caller;
+use super::extract::{Params, limit};
+use super::openapi::Problems;
+use super::problem::Problem;
+use super::{Control, Shared};
+use crate::call::record::{CallRecord, Status};
+use crate::model::directory::ContactRef;
+use crate::model::id::{AgentId, NumberId, TeamId};
+use crate::model::reason::Direction;
+use crate::model::time::Timestamp;
+use crate::policy::access::{self, Action, Resource};
+use crate::store::{CallFilter, Section};
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListQuery {
+    /// `all` if left out.
+    section: Option<SectionName>,
+    /// 1 to 200, else 50.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Began at or after this time.
+    from: Option<Timestamp>,
+    /// Began before this time.
+    to: Option<Timestamp>,
+    status: Option<Status>,
+    direction: Option<Direction>,
+    /// Who talked, or placed the call.
+    #[param(value_type = Option<String>)]
+    agent_id: Option<AgentId>,
+    /// Calls in which a member of this team has a part.
+    #[param(value_type = Option<String>)]
+    team_id: Option<TeamId>,
+    #[param(value_type = Option<String>)]
+    number_id: Option<NumberId>,
+    /// `con_…`, `wa:<digits>` or `user:<id>`.
+    contact: Option<String>,
+}
+
+/// The tabs of the call list.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SectionName {
+    #[default]
+    All,
+    Received,
+    Outbound,
+    Missed,
+}
+
+/// A page of calls.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Calls {
+    items: Vec<CallRecord>,
+    next_cursor: Option<String>,
+}
+
+/// Lists calls
+///
+/// Newest first; only those the caller may see.
+#[utoipa::path(get, path = "/v1/calls", tag = "calls", params(ListQuery),
+    responses((status = 200, description = "A page of calls", body = Calls), Problems))]
+pub(crate) async fn list(
+    State(control): State<Shared>,
+    caller: Caller,
+    Params(query): Params<ListQuery>,
+) -> Result<Answer<Calls>, Problem> {
+    caller.may(Action::Read, Resource::Calls)?;
+    let agent_ids = whose(&control, &caller, query.team_id.as_ref()).await?;
+    let nobody = agent_ids.as_ref().is_some_and(Vec::is_empty);
+    let contact_id = match query.contact.as_deref().map(str::parse::<ContactRef>).transpose() {
+        Err(error) => return Err(Problem::parameter("contact", error)),
+        Ok(None) => None,
+        Ok(Some(who)) => match control.store.contact(&who).await? {
+            Some(contact) => Some(contact.id),
+            // Nobody we know: no calls, and no hint whether somebody else knows them.
+            None => return Ok(Answer(Calls { items: Vec::new(), next_cursor: None })),
+        },
+    };
+    let filter = CallFilter {
+        section: match query.section.unwrap_or_default() {
+            SectionName::All => Section::All,
+            SectionName::Received => Section::Received,
+            SectionName::Outbound => Section::Outbound,
+            SectionName::Missed => Section::Missed,
+        },
+        agent_ids,
+        agent_id: query.agent_id,
+        number_id: query.number_id,
+        contact_id,
+        direction: query.direction,
+        status: query.status,
+        from: query.from,
+        to: query.to,
+        limit: limit(query.limit)?,
+        cursor: query.cursor,
+    };
+    if nobody {
+        return Ok(Answer(Calls { items: Vec::new(), next_cursor: None }));
+    }
+    let page = control.store.calls(&filter).await?;
+    Ok(Answer(Calls { items: page.items, next_cursor: page.next_cursor }))
+}
+
+/// Whose calls the list may show: what the caller may see, narrowed to a team; `None` is everybody's.
+async fn whose(control: &Control, caller: &Caller, team: Option<&TeamId>) -> Result<Option<Vec<AgentId>>, Problem> {
+    if caller.agent().is_none() && team.is_none() {
+        return Ok(None);
+    }
+    let directory = control.store.agents().await?;
+    let visible = access::visible_agents(&caller.actor, &directory);
+    let Some(team) = team else { return Ok(visible) };
+    let members = directory.into_iter().filter(|agent| agent.team_id.as_ref() == Some(team)).map(|agent| agent.id);
+    Ok(Some(match visible {
+        None => members.collect(),
+        Some(visible) => {
+            let visible: HashSet<AgentId> = visible.into_iter().collect();
+            members.filter(|agent| visible.contains(agent)).collect()
+        }
+    }))
+}

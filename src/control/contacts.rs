@@ -1,0 +1,203 @@
+//! Contacts: who the customers are, whose they are, and whether they may be called.
+
+use axum::Json as Answer;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::auth::Caller;
+use super::directory::Whole;
+use super::extract::{Json, NAME_CHARS_MAX, Params, Who, limit, nullable, plain_text};
+use super::openapi::Problems;
+use super::problem::Problem;
+use super::{Control, Shared};
+use crate::model::directory::{Contact, Permission};
+use crate::model::id::{AgentId, NumberId};
+use crate::model::reason::PermissionStatus;
+use crate::model::time::Timestamp;
+use crate::policy::access::{Action, Resource};
+use crate::policy::{Blocker, read_permission};
+use crate::switchboard::ContactChange;
+
+pub(crate) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(read, put))
+        .routes(routes!(callability))
+        .routes(routes!(permissions))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// Part of a name or number.
+    text: Option<String>,
+    /// 1 to 200, else 50.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// A page of contacts.
+#[derive(Serialize, ToSchema)]
+struct Contacts {
+    items: Vec<Contact>,
+    next_cursor: Option<String>,
+}
+
+/// Lists contacts
+#[utoipa::path(get, path = "/v1/contacts", tag = "contacts", params(ListQuery),
+    responses((status = 200, description = "A page of contacts", body = Contacts), Problems))]
+async fn list(
+    State(control): State<Shared>,
+    caller: Caller,
+    Params(query): Params<ListQuery>,
+) -> Result<Answer<Contacts>, Problem> {
+    caller.may(Action::Read, Resource::Contact)?;
+    let text = query.text.as_deref().map(str::trim).filter(|text| !text.is_empty());
+    let page = control.store.contacts(text, limit(query.limit)?, query.cursor.as_deref()).await?;
+    Ok(Answer(Contacts { items: page.items, next_cursor: page.next_cursor }))
+}
+
+/// Reads a contact
+#[utoipa::path(get, path = "/v1/contacts/{ref}", tag = "contacts",
+    params(("ref" = String, Path, description = "`con_…`, `wa:<digits>` or `user:<id>`", example = "wa:995555010203")),
+    responses((status = 200, description = "The contact", body = Contact), Problems))]
+async fn read(State(control): State<Shared>, caller: Caller, Who(who): Who) -> Result<Answer<Contact>, Problem> {
+    caller.may(Action::Read, Resource::Contact)?;
+    Ok(Answer(control.store.contact(&who).await?.ok_or_else(Problem::not_found)?))
+}
+
+/// Whose a contact is. Fields left out keep their value, `null` clears.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Nino", "assignee_id": "agt_a", "owner_id": null}))]
+struct ContactBody {
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>)]
+    name: Option<Option<String>>,
+    /// Who the chat is assigned to: rung first, and the one who may call.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>)]
+    assignee_id: Option<Option<AgentId>>,
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>)]
+    owner_id: Option<Option<AgentId>>,
+}
+
+/// Creates or changes a contact
+///
+/// `wa:<digits>` and `user:<id>` create the contact if there is none; `con_…` must exist.
+#[utoipa::path(put, path = "/v1/contacts/{ref}", tag = "contacts",
+    params(("ref" = String, Path, description = "`con_…`, `wa:<digits>` or `user:<id>`", example = "wa:995555010203")),
+    request_body = ContactBody,
+    responses((status = 200, description = "The contact", body = Contact), Problems))]
+async fn put(
+    State(control): State<Shared>,
+    caller: Caller,
+    Who(who): Who,
+    Json(body): Json<ContactBody>,
+) -> Result<Answer<Contact>, Problem> {
+    caller.may(Action::Change, Resource::Contact)?;
+    let name = match body.name {
+        Some(Some(name)) => Some(Some(plain_text("name", &name, NAME_CHARS_MAX)?)),
+        other => other,
+    };
+    existing_agent(&control, "assignee_id", body.assignee_id.as_ref()).await?;
+    existing_agent(&control, "owner_id", body.owner_id.as_ref()).await?;
+    let change = ContactChange { name, assignee_id: body.assignee_id, owner_id: body.owner_id };
+    Ok(Answer(control.switchboard.put_contact(&who, change).await?))
+}
+
+async fn existing_agent(control: &Control, field: &str, given: Option<&Option<AgentId>>) -> Result<(), Problem> {
+    let Some(Some(agent)) = given else { return Ok(()) };
+    match control.store.agent(agent).await? {
+        Some(_) => Ok(()),
+        None => Err(Problem::field(field, "there is no such agent; create it with PUT /v1/agents/{id}")),
+    }
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct CallabilityQuery {
+    /// The business number that would call.
+    #[param(value_type = String)]
+    number_id: NumberId,
+    /// The agent who would call; an agent's token may leave it out.
+    #[param(value_type = Option<String>)]
+    agent_id: Option<AgentId>,
+}
+
+/// Whether this agent may call this customer from this number, now.
+#[derive(Serialize, ToSchema)]
+struct CallabilityView {
+    callable: bool,
+    /// Every reason against it, not only the first.
+    blockers: Vec<Blocker>,
+    permission: PermissionView,
+}
+
+#[derive(Serialize, ToSchema)]
+struct PermissionView {
+    status: PermissionStatus,
+    expires_at: Option<Timestamp>,
+}
+
+/// Tells whether a contact may be called
+#[utoipa::path(get, path = "/v1/contacts/{ref}/callability", tag = "contacts",
+    params(("ref" = String, Path, description = "`con_…`, `wa:<digits>` or `user:<id>`", example = "wa:995555010203"), CallabilityQuery),
+    responses((status = 200, description = "The answer, with every reason", body = CallabilityView), Problems))]
+async fn callability(
+    State(control): State<Shared>,
+    caller: Caller,
+    Who(who): Who,
+    Params(query): Params<CallabilityQuery>,
+) -> Result<Answer<CallabilityView>, Problem> {
+    caller.may(Action::Read, Resource::Contact)?;
+    let agent = query
+        .agent_id
+        .or_else(|| caller.agent_id().cloned())
+        .ok_or_else(|| Problem::parameter("agent_id", "say who would call"))?;
+    if caller.agent_id().is_some_and(|own| *own != agent) {
+        return Err(Problem::not_found());
+    }
+    let found = control.switchboard.callability(&who, &query.number_id, &agent).await?;
+    Ok(Answer(CallabilityView {
+        callable: found.blockers.is_empty(),
+        blockers: found.blockers,
+        permission: PermissionView {
+            status: found.status,
+            expires_at: found.permission.and_then(|permission| permission.expires_at),
+        },
+    }))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct PermissionsQuery {
+    #[param(value_type = String)]
+    number_id: NumberId,
+}
+
+/// Lists who permits calls from a number
+#[utoipa::path(get, path = "/v1/permissions", tag = "contacts", params(PermissionsQuery),
+    responses((status = 200, description = "What customers decided", body = Whole<Permission>), Problems))]
+async fn permissions(
+    State(control): State<Shared>,
+    caller: Caller,
+    Params(query): Params<PermissionsQuery>,
+) -> Result<Answer<Whole<Permission>>, Problem> {
+    caller.may(Action::Read, Resource::Permission)?;
+    control.store.number(&query.number_id).await?.ok_or_else(Problem::not_found)?;
+    let now = control.clock.now().wall;
+    let mut items = control.store.permissions(&query.number_id).await?;
+    for permission in &mut items {
+        permission.status = read_permission(Some(permission), now);
+    }
+    Ok(Answer(Whole::of(items)))
+}

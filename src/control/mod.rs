@@ -1,0 +1,146 @@
+//! The doors for programs: Meta's webhooks, the control API, its contract, health and figures.
+//!
+//! Every route under `/v1` passes, from outside in: request id and refusals on the wire
+//! ([`request_id`]), security headers ([`headers`]), panics ([`problem`]), the bearer secret ([`auth`]),
+//! idempotency ([`idempotency`]), then its handler, which asks `policy::access` before it does anything.
+//! Only this module knows the API's JSON; only [`problem`] knows which refusal is which status.
+
+mod agents;
+mod auth;
+mod call_list;
+mod calls;
+mod config;
+mod contacts;
+mod directory;
+mod events;
+mod extract;
+mod headers;
+mod health;
+mod idempotency;
+mod offers;
+mod openapi;
+mod problem;
+mod recordings;
+mod request_id;
+mod serve;
+mod session;
+mod stream;
+mod webhooks;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+pub use config::{BadConfig, Config};
+pub use health::Unready;
+pub use problem::Code;
+pub use serve::{Door, ServeError, Tls, bind, serve};
+
+use crate::model::time::Clock;
+use crate::store::Store;
+use crate::switchboard::Switchboard;
+use problem::Problem;
+
+type Shared = Arc<Control>;
+
+/// Everything the doors need.
+pub struct Control {
+    pub store: Store,
+    pub switchboard: Switchboard,
+    pub webhook: WebhookDoor,
+    /// The figures in Prometheus' text format.
+    pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+    /// What beside the database and the drain keeps the gateway from taking calls: ports, disk, …
+    pub readiness: Box<dyn Fn() -> BoxFuture<'static, Vec<Unready>> + Send + Sync>,
+    /// Recordings are served from beneath it and from nowhere else.
+    pub recordings_dir: PathBuf,
+    /// Whether the WhatsApp behind the gateway is the built-in fake one.
+    pub sandbox: bool,
+    pub clock: Clock,
+    /// Cancelled when the doors close: event streams end, so that the server can.
+    pub closing: CancellationToken,
+}
+
+/// How Meta's door tells Meta from others. The secrets stay with whoever made the closures.
+pub struct WebhookDoor {
+    /// Every value of `X-Hub-Signature-256`, and the raw body.
+    pub verify: Box<dyn Fn(&[&[u8]], &[u8]) -> bool + Send + Sync>,
+    /// Mode, token, challenge; what to echo, or `None` to refuse.
+    pub challenge: Box<dyn Fn(&str, &str, &str) -> Option<String> + Send + Sync>,
+}
+
+impl Control {
+    /// The main listener: webhooks, API, contract, health; everything else is `rest`, the console.
+    pub fn router(self: &Arc<Self>, rest: Router) -> Router {
+        let (open, document) = public().split_for_parts();
+        let (closed, api) = api().split_for_parts();
+        let document = openapi::complete(document, api);
+        let closed = closed
+            .route_layer(from_fn_with_state(Arc::clone(self), idempotency::layer))
+            .route_layer(from_fn_with_state(Arc::clone(self), auth::layer));
+        let routes = open
+            .merge(closed)
+            .with_state(Arc::clone(self))
+            .merge(openapi::routes(&document))
+            .fallback_service(rest.layer(from_fn(only_pages)));
+        layered(routes)
+    }
+
+    /// The listener for operators: `/metrics`, `/livez`, `/readyz`.
+    pub fn ops_router(self: &Arc<Self>) -> Router {
+        let (health, _) = health::routes().split_for_parts();
+        layered(health.merge(health::metrics_route()).with_state(Arc::clone(self)).fallback(no_such_route))
+    }
+
+    /// The contract as it is served.
+    pub fn openapi() -> utoipa::openapi::OpenApi {
+        openapi::complete(public().into_openapi(), api().into_openapi())
+    }
+}
+
+/// Open to all: each guards itself.
+fn public() -> OpenApiRouter<Shared> {
+    OpenApiRouter::with_openapi(openapi::Contract::openapi()).merge(webhooks::routes()).merge(health::routes())
+}
+
+/// Behind the bearer secret.
+fn api() -> OpenApiRouter<Shared> {
+    OpenApiRouter::default()
+        .merge(session::routes())
+        .merge(directory::routes())
+        .merge(agents::routes())
+        .merge(contacts::routes())
+        .merge(calls::routes())
+        .merge(recordings::routes())
+        .merge(offers::routes())
+        .merge(events::routes())
+}
+
+fn layered(routes: Router) -> Router {
+    routes
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(from_fn(headers::layer))
+        .layer(from_fn(request_id::layer))
+}
+
+/// Keeps pages out of the paths that belong to programs: a misspelt route is a 404, not the console.
+async fn only_pages(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let ours = ["/v1", "/webhooks", "/docs", "/openapi.json", "/metrics"]
+        .iter()
+        .any(|root| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+    if ours { no_such_route().await.into_response() } else { next.run(request).await }
+}
+
+async fn no_such_route() -> Problem {
+    Problem::new(Code::NoSuchRoute, "This gateway has no such route; /openapi.json lists those it has.")
+}

@@ -1,0 +1,106 @@
+//! Offers of calls to agents.
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Shared;
+use super::auth::Caller;
+use super::calls::sdp_answer;
+use super::extract::{Id, Json, NoBody, Sdp};
+use super::openapi::Problems;
+use super::problem::Problem;
+use crate::call::record::CallRecord;
+use crate::model::id::OfferId;
+use crate::switchboard::Receipt;
+
+pub(crate) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(media)).routes(routes!(accept)).routes(routes!(reject)).routes(routes!(receipt))
+}
+
+/// Sets up the agent's media while it still rings
+///
+/// No audio flows before the offer is accepted, but the connection is ready by then. A later offer for
+/// the same ring replaces the earlier one.
+#[utoipa::path(post, path = "/v1/offers/{id}/media", tag = "offers", params(("id" = String, Path, example = "off_0191…")),
+    request_body(content = String, content_type = "application/sdp", description = "The SDP offer"),
+    responses((status = 201, description = "The SDP answer; `Location` names the leg", body = String, content_type = "application/sdp"), Problems))]
+async fn media(
+    State(control): State<Shared>,
+    caller: Caller,
+    Id(id): Id<OfferId>,
+    Sdp(offer): Sdp,
+) -> Result<Response, Problem> {
+    caller.offer(&control, &id).await?;
+    let (leg, answer) = control.switchboard.offer_media(caller.agent_id(), &id, &offer).await?;
+    Ok(sdp_answer(&leg, answer))
+}
+
+/// Accepts an offer
+///
+/// Audio flows at once if the media is set up. 409 `offer_not_pending` if somebody else was faster, the
+/// caller hung up or the ring timed out.
+#[utoipa::path(post, path = "/v1/offers/{id}/accept", tag = "offers", params(("id" = String, Path)),
+    responses((status = 200, description = "The call", body = CallRecord), Problems))]
+async fn accept(
+    State(control): State<Shared>,
+    caller: Caller,
+    Id(id): Id<OfferId>,
+    _: NoBody,
+) -> Result<Answer<CallRecord>, Problem> {
+    caller.offer(&control, &id).await?;
+    Ok(Answer(control.switchboard.accept_offer(caller.agent_id(), &id).await?))
+}
+
+/// Rejects an offer
+///
+/// It counts as missed by this agent, and the next candidate rings.
+#[utoipa::path(post, path = "/v1/offers/{id}/reject", tag = "offers", params(("id" = String, Path)),
+    responses((status = 200, description = "The call", body = CallRecord), Problems))]
+async fn reject(
+    State(control): State<Shared>,
+    caller: Caller,
+    Id(id): Id<OfferId>,
+    _: NoBody,
+) -> Result<Answer<CallRecord>, Problem> {
+    caller.offer(&control, &id).await?;
+    Ok(Answer(control.switchboard.reject_offer(caller.agent_id(), &id).await?))
+}
+
+/// What the agent's device did with the offer.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum ReceiptKind {
+    Shown,
+    Audible,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ReceiptBody {
+    kind: ReceiptKind,
+}
+
+/// Tells that an offer is on the screen, or rings aloud
+#[utoipa::path(post, path = "/v1/offers/{id}/receipts", tag = "offers", params(("id" = String, Path)),
+    request_body = ReceiptBody,
+    responses((status = 204, description = "Noted"), Problems))]
+async fn receipt(
+    State(control): State<Shared>,
+    caller: Caller,
+    Id(id): Id<OfferId>,
+    Json(body): Json<ReceiptBody>,
+) -> Result<StatusCode, Problem> {
+    caller.offer(&control, &id).await?;
+    let kind = match body.kind {
+        ReceiptKind::Shown => Receipt::Shown,
+        ReceiptKind::Audible => Receipt::Audible,
+    };
+    control.switchboard.receipt(caller.agent_id(), &id, kind).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
