@@ -8,27 +8,30 @@
 //! - **media copies**: shard → tap worker (a ring of packets), tap worker → recorder (a queue of samples). Bounded in
 //!   seconds of audio; what does not fit is dropped, counted, and becomes exact silence in the recording.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use secrecy::SecretString;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::Bus;
 use crate::config::Config;
-use crate::control::{self, Control, Door, Unready, WebhookDoor};
+use crate::control::{self, Control, ServeError, Tls, Unready, WebhookDoor};
 use crate::media::Identity;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, ShardFigures};
 use crate::model::time::Clock;
 use crate::record::Recorder;
 use crate::shard::Shards;
 use crate::signalling::whatsapp::{Graph, Webhook, read_secret_file};
 use crate::store::Store;
 use crate::switchboard::{Parts, Switchboard};
-use crate::{console, tap};
+use crate::{bus, console, tap};
 
 /// Packets copied away from one shard and not yet taken: 16 MB, some 0.6 s of 1,000 calls.
 const TAP_RING: usize = 65_536;
@@ -56,7 +59,7 @@ pub struct App {
     recorder: Recorder,
     tap: tap::Tap,
     closing: CancellationToken,
-    doors: tokio::task::JoinSet<Result<(), control::ServeError>>,
+    doors: JoinSet<Result<(), ServeError>>,
 }
 
 /// `tandem serve`: runs until SIGTERM or SIGINT, drains, and ends.
@@ -88,14 +91,14 @@ impl App {
     pub async fn start(config: &Config, sandbox: bool) -> anyhow::Result<Self> {
         let clock = Clock;
         // Taken before anything else: a busy port is the commonest mistake.
-        let main = control::bind(config.http.listen, "http.listen")?;
-        let ops = control::bind(config.http.metrics_listen, "http.metrics_listen")?;
+        let main = control::bind("http.listen", config.http.listen)?;
+        let ops = control::bind("http.metrics_listen", config.http.metrics_listen)?;
         let webhook = webhook_door(config)?;
 
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
         let store = Store::open(&config.data.url, &config.data.dir).await?;
         store.admin_key(&config.data.dir, clock.now().wall).await?;
-        let bus = Bus::new();
+        let bus = Bus::new(bus::CAPACITY);
 
         let (record_events, mut recorded) = mpsc::unbounded_channel();
         let recorder = Recorder::spawn(&config.data.dir, move |event| {
@@ -146,7 +149,8 @@ impl App {
                 desk.take_record_event(event).await;
             }
         });
-        tokio::spawn(housekeeping(store.clone(), shards.clone(), Arc::clone(&metrics), clock));
+        let figures = Figures { store: store.clone(), shards: shards.clone(), metrics: Arc::clone(&metrics), clock };
+        tokio::spawn(figures.keep());
 
         let closing = CancellationToken::new();
         let rendered = Arc::clone(&metrics);
@@ -252,16 +256,40 @@ fn webhook_door(config: &Config) -> anyhow::Result<WebhookDoor> {
     })
 }
 
-/// Once a second the shards' figures, once an hour what the store need not keep.
-async fn housekeeping(parts: Figures) {
-    let mut seconds = tokio::time::interval(Duration::from_secs(1));
-    for second in 0_u64.. {
-        seconds.tick().await;
-        parts.publish();
-        if second % 3600 == 60
-            && let Err(error) = parts.store.prune(parts.clock.now().wall).await
-        {
-            tracing::warn!(%error, "old rows could not be pruned");
+/// What is looked at regularly.
+struct Figures {
+    store: Store,
+    shards: Shards,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+}
+
+impl Figures {
+    /// Once a second the shards' figures, once an hour what the store need not keep any longer.
+    async fn keep(self) {
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        for second in 0_u64.. {
+            seconds.tick().await;
+            for (shard, stats) in self.shards.stats().into_iter().enumerate() {
+                self.metrics.shard(shard, &ShardFigures {
+                    calls: stats.calls,
+                    packets_in: stats.packets_in,
+                    packets_out: stats.packets_out,
+                    forwarded: stats.forwarded,
+                    strangers: stats.strangers + stats.agent_port_misses,
+                    send_drops: stats.dropped_sends,
+                    panics: stats.panics,
+                    tap_dropped: stats.tap_dropped,
+                    turn_p99: stats.turn_p99,
+                    turn_max: stats.turn_max,
+                    busy: stats.busy,
+                });
+            }
+            if second % 3600 == 60
+                && let Err(error) = self.store.prune(self.clock.now().wall).await
+            {
+                tracing::warn!(%error, "old rows could not be pruned");
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! RTP words: full-width sequence and time, and the record a packet becomes when it is copied away from the call.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// Opus counts RTP time at 48 kHz whatever the audio's rate (RFC 7587 section 4.1).
@@ -46,6 +47,14 @@ pub enum Side {
 /// Names one recording on the way from a shard to the tap worker; never reused within a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TapKey(pub u64);
+
+impl TapKey {
+    /// A key no other recording of this process has.
+    pub fn next() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed))
+    }
+}
 
 /// One entry of the tap ring. Order in the ring is order in time.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! What a call wishes, carried out: requests to WhatsApp run beside the call and come back as signals.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::call::{Action, Signal, UpstreamFailure};
 use crate::media::{Leg, LegKey, OutgoingLeg};
@@ -8,7 +9,9 @@ use crate::model::id::{AgentId, LegId, NumberId, OfferId, RecordingId, Wacid};
 use crate::model::reason::{CallState, EndReason, RecordingState};
 use crate::model::rtp::TapKey;
 use crate::policy::{RoutingFacts, routing::AgentFacts};
+use crate::record::{Open, path_of};
 use crate::shard::Command;
+use crate::store::RecordingFile;
 use crate::signalling::whatsapp::{Account, Customer as Callee, Graph, GraphError, GraphErrorKind};
 
 use super::line::{Customer, Line};
@@ -99,7 +102,7 @@ impl Line {
             }
         };
         let (id, now) = (LegId::generate(), parts.clock.instant());
-        match Leg::answer_customer(LegKey::next(), id.clone(), &parts.identity, &offer, port.address(), now) {
+        match Leg::answer_customer(leg_key(), id.clone(), &parts.identity, &offer, port.advertised, now) {
             Ok((leg, answer)) => {
                 self.customer = Customer::Moved { leg: id, answer };
                 self.move_in(leg, port);
@@ -115,10 +118,10 @@ impl Line {
         let Customer::Port(port) = std::mem::replace(&mut self.customer, Customer::Gone) else { return };
         let parts = &self.desk.parts;
         let (leg, offer) = OutgoingLeg::offer_customer(
-            LegKey::next(),
+            leg_key(),
             LegId::generate(),
             &parts.identity,
-            port.address(),
+            port.advertised,
             parts.clock.instant(),
         );
         self.customer = Customer::Offered(Box::new(leg), port);
@@ -160,7 +163,7 @@ impl Line {
     /// The customer's leg moves to its shard for good, and agents' legs that waited for it follow.
     fn move_in(&mut self, leg: Leg, port: crate::shard::CustomerPort) {
         let call = self.call.record().id.clone();
-        if let Err(error) = self.desk.parts.shards.send(self.shard, Command::Open { call, customer: Box::new(leg), port }) {
+        if let Err(error) = self.desk.parts.shards.send(self.shard, Command::Open { call, customer: Box::new(leg), socket: port.socket }) {
             tracing::error!(call = %self.call.record().id, %error, "the shard takes no more calls");
             return self.next.push_back(Signal::CustomerLegFailed);
         }
@@ -180,7 +183,7 @@ impl Line {
         let addresses = parts.shards.agent_addresses(self.shard);
         let id = LegId::generate();
         let (leg, answer) = Leg::answer_agent(
-            LegKey::next(),
+            leg_key(),
             id.clone(),
             &parts.identity,
             sdp,
@@ -248,23 +251,16 @@ impl Line {
         }
         let (call, id, tap) = (record.id.clone(), RecordingId::generate(), TapKey::next());
         let now = self.desk.parts.clock.now().wall;
-        match self.desk.parts.recorder.open(tap, id.clone(), call.clone(), now) {
-            Ok(path) => {
-                let file = crate::store::RecordingFile { id, path, state: RecordingState::Recording, sha256: None };
-                if let Err(error) = self.desk.parts.store.put_recording(&call, &file).await {
-                    tracing::error!(%call, %error, "the recording could not be entered");
-                }
-                self.call.record_mut().recording.state = RecordingState::Recording;
-                self.store(Vec::new()).await;
-                self.command(|call| Command::StartTap { call, tap });
-            }
-            Err(error) => {
-                tracing::error!(%call, %error, "the call is not recorded");
-                self.call.record_mut().recording.state = RecordingState::Failed;
-                let data = serde_json::json!({"call_id": call, "error": error.to_string()});
-                self.store(vec![super::about_call("recording.failed", &call, data)]).await;
-            }
+        let path = path_of(&self.desk.parts.data_dir, &id, now);
+        self.desk.parts.recorder.open(Open { tap, recording: id.clone(), call: call.clone(), path: path.clone() });
+        // Entered before the first sample: whatever a crash leaves on the disk can be found again.
+        let file = RecordingFile { id, path, state: RecordingState::Recording, sha256: None };
+        if let Err(error) = self.desk.parts.store.put_recording(&call, &file).await {
+            tracing::error!(%call, %error, "the recording could not be entered");
         }
+        self.call.record_mut().recording.state = RecordingState::Recording;
+        self.store(Vec::new()).await;
+        self.command(|call| Command::StartTap { call, tap });
     }
 
     fn close_media(&mut self) {
@@ -353,6 +349,12 @@ impl Desk {
             tracing::warn!(?wacid, %error, "WhatsApp could not be told that the call is over");
         }
     }
+}
+
+/// A key no other leg of this process has.
+fn leg_key() -> LegKey {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LegKey(LAST.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Fills in how busy each agent is, as the registry knows it at this moment.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::call::{Call, CallRecord, Signal, Terminated};
+use crate::metrics::WebhookResult;
 use crate::model::event::NewEvent;
 use crate::model::id::{CallId, NumberId, Wacid};
 use crate::model::reason::{Direction, EndReason};
@@ -68,7 +69,7 @@ async fn work_off(desk: &Arc<Desk>, kept: Kept) {
                     Ok(result) => result,
                     Err(error) => {
                         tracing::error!(webhook = kept.id, kind, %error, "a delivery could not be worked off; it is tried again at the next start");
-                        desk.parts.metrics.webhook(kind, "failed");
+                        desk.parts.metrics.webhook(kind, WebhookResult::Failed);
                         return;
                     }
                 };
@@ -77,7 +78,7 @@ async fn work_off(desk: &Arc<Desk>, kept: Kept) {
         }
         Err(error) => {
             tracing::warn!(webhook = kept.id, %error, "a signed webhook is not in WhatsApp's shape");
-            desk.parts.metrics.webhook("body", "bad");
+            desk.parts.metrics.webhook("delivery", WebhookResult::Ignored);
         }
     }
     if let Err(error) = desk.parts.store.webhook_done(kept.id).await {
@@ -85,13 +86,12 @@ async fn work_off(desk: &Arc<Desk>, kept: Kept) {
     }
 }
 
-/// Returns what became of it, as a metric label.
-async fn take(desk: &Arc<Desk>, delivery: Delivery, kept: &Kept) -> Result<&'static str, StoreError> {
+async fn take(desk: &Arc<Desk>, delivery: Delivery, kept: &Kept) -> Result<WebhookResult, StoreError> {
     if let Some(key) = delivery.dedup_key()
         && !desk.parts.store.first_sight(&key, kept.received_at).await?
         && !kept.again
     {
-        return Ok("duplicate");
+        return Ok(WebhookResult::Duplicate);
     }
     match delivery {
         Delivery::Connect(connect) => desk.connect(connect, kept).await,
@@ -100,41 +100,43 @@ async fn take(desk: &Arc<Desk>, delivery: Delivery, kept: &Kept) -> Result<&'sta
         Delivery::PermissionReply(reply) => desk.permission_reply(reply, kept).await,
         Delivery::Errors { number_id, errors } => {
             tracing::warn!(?number_id, ?errors, "WhatsApp reports errors");
-            Ok("taken")
+            Ok(WebhookResult::Done)
         }
         Delivery::Bad { field, event, why } => {
             tracing::warn!(field, event, why, "one element of a webhook is unusable");
-            Ok("bad")
+            Ok(WebhookResult::Ignored)
         }
         Delivery::Unknown { field, event } => {
             tracing::debug!(field, event, "nothing for us");
-            Ok("unknown")
+            Ok(WebhookResult::Ignored)
         }
     }
 }
 
 impl Desk {
-    async fn connect(self: &Arc<Self>, connect: Connect, kept: &Kept) -> Result<&'static str, StoreError> {
+    async fn connect(self: &Arc<Self>, connect: Connect, kept: &Kept) -> Result<WebhookResult, StoreError> {
         self.parts.metrics.webhook_lag(age(connect.at, kept.received_at));
         if connect.direction == Direction::BusinessInitiated || connect.sdp_type == SdpType::Answer {
             let signal = Signal::CustomerAnswer { sdp: connect.sdp };
             return self.outbound_signal(&connect.wacid, connect.callback_data.as_deref(), signal).await;
         }
         if self.parts.store.call_by_wacid(&connect.wacid).await?.is_some() {
-            return Ok("duplicate");
+            return Ok(WebhookResult::Duplicate);
         }
         if self.parts.store.number(&connect.number_id).await?.is_none() {
             tracing::warn!(number = %connect.number_id, "a call for a number nobody registered: PUT /v1/numbers/{{id}}");
-            return Ok("unknown_number");
+            return Ok(WebhookResult::Ignored);
         }
         let contact = self.contact_of(connect.customer, kept.received_at).await?;
         let now = self.parts.clock.now().wall;
+        let mut result = WebhookResult::Done;
         let first = if let Some(terminate) = self.parts.store.tombstone(&connect.wacid).await? {
             match serde_json::from_value::<Terminated>(terminate) {
                 Ok(terminated) => Signal::Terminated(terminated),
                 Err(_) => Signal::Stale,
             }
         } else if age(connect.at, now) > super::STALE_AFTER {
+            result = WebhookResult::Stale;
             Signal::Stale
         } else if self.draining_blockers() {
             Signal::Abandon(EndReason::Drained)
@@ -143,10 +145,10 @@ impl Desk {
         };
         tracing::info!(wacid = ?connect.wacid, contact = %contact.id, "WhatsApp announces a call");
         self.start_inbound(&connect.number_id, contact, connect.wacid, connect.sdp, vec![first]);
-        Ok("taken")
+        Ok(result)
     }
 
-    async fn status(self: &Arc<Self>, status: Status, kept: &Kept) -> Result<&'static str, StoreError> {
+    async fn status(self: &Arc<Self>, status: Status, kept: &Kept) -> Result<WebhookResult, StoreError> {
         let signal = match status.status {
             CallStatus::Ringing => Signal::CustomerRings,
             CallStatus::Accepted => Signal::CustomerAccepted { at: status.at.unwrap_or(kept.received_at) },
@@ -155,7 +157,7 @@ impl Desk {
         self.outbound_signal(&status.wacid, status.callback_data.as_deref(), signal).await
     }
 
-    async fn terminate(self: &Arc<Self>, terminate: Terminate, kept: &Kept) -> Result<&'static str, StoreError> {
+    async fn terminate(self: &Arc<Self>, terminate: Terminate, kept: &Kept) -> Result<WebhookResult, StoreError> {
         let wacid = terminate.wacid.clone();
         let terminated = reduce(&terminate, kept.received_at);
         let signal = Signal::Terminated(terminated.clone());
@@ -166,7 +168,7 @@ impl Desk {
         // Its call is not here yet: the two crossed, or the caller hung up at once.
         let terminated = serde_json::to_value(&terminated).expect("an end is plain data");
         self.parts.store.bury(&wacid, &terminated, kept.received_at).await?;
-        Ok("early")
+        Ok(WebhookResult::Done)
     }
 
     async fn is_known(&self, wacid: &Wacid, callback_data: Option<&str>) -> Result<bool, StoreError> {
@@ -181,43 +183,43 @@ impl Desk {
         wacid: &Wacid,
         callback_data: Option<&str>,
         signal: Signal,
-    ) -> Result<&'static str, StoreError> {
+    ) -> Result<WebhookResult, StoreError> {
         if let Some(line) = self.registry.line_by_wacid(wacid)
             && line.signal(signal.clone()).await
         {
-            return Ok("taken");
+            return Ok(WebhookResult::Done);
         }
         if let Some(line) = ours(callback_data).and_then(|call| self.registry.line(&call)) {
             // The webhook overtook the answer to `connect`, or that answer was lost.
             line.signal(Signal::Dialled(Ok(wacid.clone()))).await;
             line.signal(signal).await;
-            return Ok("taken");
+            return Ok(WebhookResult::Done);
         }
         if let Some(record) = self.parts.store.call_by_wacid(wacid).await? {
             return self.correct(record, signal).await;
         }
         self.registry.park(wacid, signal, self.parts.clock.instant());
-        Ok("early")
+        Ok(WebhookResult::Done)
     }
 
     /// WhatsApp says more about a call that has ended and whose task is gone.
-    async fn correct(&self, record: CallRecord, signal: Signal) -> Result<&'static str, StoreError> {
+    async fn correct(&self, record: CallRecord, signal: Signal) -> Result<WebhookResult, StoreError> {
         if record.ended_at.is_none() {
-            return Ok("taken");
+            return Ok(WebhookResult::Done);
         }
         let mut call = Call::restore(record, self.parts.patience);
         let _ = call.handle(signal, self.parts.clock.now());
         let events: Vec<NewEvent> = call.take_news().into_iter().map(|kind| call_event(kind, call.record())).collect();
         if events.is_empty() {
-            return Ok("duplicate");
+            return Ok(WebhookResult::Duplicate);
         }
         self.save(call.record(), events).await?;
-        Ok("late")
+        Ok(WebhookResult::Done)
     }
 
-    async fn permission_reply(&self, reply: PermissionReply, kept: &Kept) -> Result<&'static str, StoreError> {
+    async fn permission_reply(&self, reply: PermissionReply, kept: &Kept) -> Result<WebhookResult, StoreError> {
         if self.parts.store.number(&reply.number_id).await?.is_none() {
-            return Ok("unknown_number");
+            return Ok(WebhookResult::Ignored);
         }
         let number: NumberId = reply.number_id.clone();
         let contact = self.contact_of(reply.customer, kept.received_at).await?;
@@ -231,9 +233,9 @@ impl Desk {
             decided_at: reply.at.unwrap_or(kept.received_at),
             automatic: reply.source == ReplySource::Automatic,
         };
-        let Some(permission) = fold_reply(current.as_ref(), &reply) else { return Ok("duplicate") };
+        let Some(permission) = fold_reply(current.as_ref(), &reply) else { return Ok(WebhookResult::Duplicate) };
         if !self.parts.store.put_permission(&permission).await? {
-            return Ok("duplicate");
+            return Ok(WebhookResult::Duplicate);
         }
         let kind = match (reply.granted, reply.automatic) {
             (true, _) => "permission.granted",
@@ -242,7 +244,7 @@ impl Desk {
         };
         let data = serde_json::json!({"permission": permission, "contact": contact});
         self.announce(vec![NewEvent { kind, call_id: None, agent_id: None, data }]).await?;
-        Ok("taken")
+        Ok(WebhookResult::Done)
     }
 
     async fn contact_of(

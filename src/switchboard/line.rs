@@ -11,7 +11,7 @@ use crate::call::record::LegRecord;
 use crate::call::{Action, Call, CallRecord, Signal};
 use crate::media::{Leg, MediaEvent, OutgoingLeg};
 use crate::model::id::{AgentId, LegId};
-use crate::model::reason::{CallState, LegKind, MediaAlarm, OfferOutcome, RecordingState};
+use crate::model::reason::{CallState, EndReason, LegKind, MediaAlarm, OfferOutcome, RecordingState};
 use crate::record::RecordEvent;
 use crate::shard::{CustomerPort, ShardId};
 
@@ -119,6 +119,7 @@ impl Line {
             if self.is_over() {
                 break;
             }
+            // After the end the call has no timers of its own.
             let wake = self.call.poll_timeout().map(Instant::from_std).or(self.linger_until);
             tokio::select! {
                 message = self.mailbox.recv() => match message {
@@ -231,7 +232,7 @@ impl Line {
             MediaEvent::Connected { leg } => {
                 self.connected.insert(leg.clone());
                 if self.is_customer(&leg) {
-                    self.desk.parts.metrics.customer_connected(self.since_start());
+                    self.desk.parts.metrics.call_set_up(self.since_start());
                     self.handle(Signal::CustomerConnected);
                 } else if self.is_talking(&leg) {
                     self.handle(Signal::AgentConnected);
@@ -269,7 +270,9 @@ impl Line {
                 if self.call.is_ended() {
                     return;
                 }
-                self.desk.parts.metrics.media_alarm(alarm, raised);
+                if raised {
+                    self.desk.parts.metrics.media_alarm(alarm);
+                }
                 let kind = if raised { "call.media_alarm" } else { "call.media_recovered" };
                 let side = if self.is_customer(&leg) { LegKind::WhatsApp } else { LegKind::Agent };
                 let data = serde_json::json!({"kind": alarm, "leg": side});
@@ -286,7 +289,7 @@ impl Line {
                     None => legs.push(LegRecord { id: leg, kind, quality }),
                 }
                 if last {
-                    self.desk.parts.metrics.leg_quality(kind, &quality);
+                    self.desk.parts.metrics.leg_ended(kind, &quality);
                 }
                 self.dirty = true;
             }
@@ -306,7 +309,6 @@ impl Line {
             Ok(()) => self.dirty = false,
             Err(error) => {
                 tracing::error!(call = %self.call.record().id, %error, "the call's record could not be stored");
-                self.desk.parts.metrics.store_failed();
                 self.dirty = true;
             }
         }
@@ -353,8 +355,15 @@ impl Line {
         for kind in news {
             match *kind {
                 "call.created" => metrics.call_began(record.direction),
-                "call.answered" => metrics.call_answered(record.direction, self.since_start()),
-                "call.ended" => metrics.call_ended(record),
+                "call.ended" => {
+                    let talked = record.answered_at.map(|_| millis(record.duration_ms));
+                    let reason = record.end_reason.unwrap_or(EndReason::UpstreamError);
+                    metrics.call_ended(record.direction, reason, talked);
+                    for offer in &record.offers {
+                        let rang = offer.ended_at.map_or(Duration::ZERO, |ended| ended.since(offer.offered_at));
+                        metrics.offer_ended(offer.outcome, offer.cause, rang);
+                    }
+                }
                 _ => {}
             }
         }
@@ -386,6 +395,10 @@ impl Line {
             data,
         })
     }
+}
+
+fn millis(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
 
 async fn sleep_until(at: Option<Instant>) {

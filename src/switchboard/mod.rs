@@ -12,6 +12,7 @@ mod registry;
 mod settle;
 mod wishes;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -28,7 +29,7 @@ use crate::model::id::{AgentId, CallId};
 use crate::model::reason::EndReason;
 use crate::model::time::Clock;
 use crate::policy::{Blocker, Denial};
-use crate::record::Recorder;
+use crate::record::Inlet;
 use crate::shard::Shards;
 use crate::signalling::whatsapp::Graph;
 use crate::store::{Store, StoreError};
@@ -77,7 +78,9 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     pub graph: Graph,
     pub shards: Shards,
-    pub recorder: Recorder,
+    pub recorder: Inlet,
+    /// Recordings lie beneath it.
+    pub data_dir: PathBuf,
     pub identity: Identity,
     pub patience: Patience,
     pub config: Config,
@@ -187,7 +190,7 @@ impl Desk {
     /// Publishes what has just entered the log.
     fn publish(&self, events: Vec<Event>) {
         for event in events {
-            self.parts.metrics.events_log_seq(event.seq);
+            self.parts.metrics.events_logged(event.seq);
             self.parts.bus.publish(event);
         }
     }

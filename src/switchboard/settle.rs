@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::call::CallRecord;
 use crate::call::record::Status;
 use crate::model::event::NewEvent;
+use crate::model::id::CallId;
 use crate::model::reason::{CallState, EndReason, EndedBy, OfferCause, OfferOutcome, RecordingState};
-use crate::record::RecordEvent;
+use crate::record::{Finished, RecordEvent, repair};
 use crate::store::{RecordingFile, StoreError};
 
 use super::line::Message;
@@ -70,7 +71,9 @@ async fn settle(desk: &Arc<Desk>, mut record: CallRecord) -> Result<(), StoreErr
 
 /// Makes a recording that was cut off playable and says so.
 async fn mend_recording(desk: &Desk, record: &mut CallRecord, file: RecordingFile) -> Result<NewEvent, StoreError> {
-    let (state, duration_ms) = match desk.parts.recorder.mend(&file.path).await {
+    let path = file.path.clone();
+    let mended = tokio::task::spawn_blocking(move || repair(&path).map_err(|error| error.to_string()));
+    let (state, duration_ms) = match mended.await.unwrap_or_else(|panic| Err(panic.to_string())) {
         Ok(mended) => (RecordingState::Ready, i64::try_from(mended.duration_ms).unwrap_or(i64::MAX)),
         Err(error) => {
             tracing::error!(call = %record.id, %error, "a recording that was cut off cannot be mended");
@@ -87,7 +90,7 @@ async fn mend_recording(desk: &Desk, record: &mut CallRecord, file: RecordingFil
 impl Desk {
     /// What the recorder reports goes to the call's task, or straight to the books when that is gone.
     pub(super) async fn take_record_event(&self, event: RecordEvent) {
-        let call = event.call().clone();
+        let call = call_of(&event).clone();
         let event = match self.registry.line(&call) {
             Some(line) => match line.send_back(Message::Recording(event)).await {
                 None => return,
@@ -111,7 +114,7 @@ impl Desk {
         let call = record.id.clone();
         let (state, sha256, news) = match event {
             RecordEvent::Started { .. } => return None,
-            RecordEvent::Finished { duration_ms, gaps, sha256, .. } => {
+            RecordEvent::Finished { finished: Finished { duration_ms, gaps, sha256, .. }, .. } => {
                 record.recording.duration_ms = i64::try_from(duration_ms).unwrap_or(i64::MAX);
                 record.recording.gaps = i64::try_from(gaps).unwrap_or(i64::MAX);
                 let data = serde_json::json!({"call_id": call, "duration_ms": duration_ms, "gaps": gaps});
@@ -123,16 +126,17 @@ impl Desk {
             }
             RecordEvent::Failed { error, written_ms, .. } => {
                 tracing::error!(%call, %error, "recording failed; the call goes on");
-                self.parts.metrics.recording_failed();
+                self.parts.metrics.recording_write_error();
                 record.recording.duration_ms = i64::try_from(written_ms).unwrap_or(i64::MAX);
                 let data = serde_json::json!({"call_id": call, "error": error, "written_ms": written_ms});
                 (RecordingState::Failed, None, about_call("recording.failed", &call, data))
             }
         };
         record.recording.state = state;
+        self.parts.metrics.recording_ended(state);
         match self.parts.store.recording(&call).await {
             Ok(Some(file)) => {
-                let sha256 = sha256.map(Into::into).or(file.sha256.clone());
+                let sha256 = sha256.or(file.sha256.clone());
                 if let Err(error) = self.parts.store.put_recording(&call, &RecordingFile { state, sha256, ..file }).await {
                     tracing::error!(%call, %error, "the recording's state could not be stored");
                 }
@@ -141,5 +145,11 @@ impl Desk {
             Err(error) => tracing::error!(%call, %error, "the recording could not be looked up"),
         }
         Some(news)
+    }
+}
+
+fn call_of(event: &RecordEvent) -> &CallId {
+    match event {
+        RecordEvent::Started { call, .. } | RecordEvent::Finished { call, .. } | RecordEvent::Failed { call, .. } => call,
     }
 }
