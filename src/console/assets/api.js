@@ -5,6 +5,7 @@
 import { noteServerDate } from './clock.js';
 
 const TOKEN_KEY = 'tandem.token';
+const PAGES_MAX = 20;
 
 /** A refusal of the gateway, or its absence, in words that can be shown as they are. */
 export class Problem extends Error {
@@ -20,7 +21,7 @@ export class Problem extends Error {
 
 let onUnauthorized = () => {};
 
-/** Called once with a sentence when the gateway no longer accepts the token. */
+/** Called each time the gateway does not accept the token. */
 export function whenUnauthorized(fn) {
   onUnauthorized = fn;
 }
@@ -61,6 +62,19 @@ export const api = {
   blob: async (path, signal) => (await send('GET', path, { signal })).blob(),
 };
 
+/** Every item of a short list, such as the agents; a bound keeps a long one from filling the browser. */
+export async function everyItem(path) {
+  const items = [];
+  let cursor = null;
+  for (let page = 0; page < PAGES_MAX; page += 1) {
+    const answer = await api.get(query(path, { limit: 100, cursor }));
+    items.push(...answer.items);
+    cursor = answer.next_cursor ?? null;
+    if (cursor === null) break;
+  }
+  return items;
+}
+
 /** Path with a query; empty values are left out. */
 export function query(path, parameters) {
   const kept = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== '');
@@ -70,9 +84,7 @@ export function query(path, parameters) {
 
 /** Reads the refusal out of a response; public because the event stream needs it too. */
 export async function problemOf(response) {
-  if (response.status === 401) {
-    onUnauthorized('Your sign-in is no longer valid: it has expired or was withdrawn. Ask for a new link, or paste a new token.');
-  }
+  if (response.status === 401) onUnauthorized();
   let told = {};
   try {
     told = await response.json();

@@ -3,13 +3,14 @@
 import { api, takeTokenFromAddress, token, whenUnauthorized, Problem } from './api.js';
 import { emit } from './bus.js';
 import { EventStream } from './events.js';
-import { closeLine, onEvent, onLead, onTabMessage, resync } from './line.js';
-import { currentPeer } from './phone.js';
+import { closeLine, onEvent, onLead, onTabMessage, resync, setOnline } from './line.js';
+import { currentPeer, phoneView } from './phone.js';
 import { startRouter, stopRouter } from './router.js';
-import { forgetEverything, loadDirectory, state } from './state.js';
+import { forgetEverything, loadDirectory, myCall, state } from './state.js';
 import { joinTabs, leaveTabs, tellTabs } from './tabs.js';
 import { closeDialog } from './ui/dialog.js';
 import { closeShell, openShell } from './ui/shell.js';
+import { toast } from './ui/toast.js';
 import { callView } from './views/call.js';
 import { callsView } from './views/calls.js';
 import { contactView } from './views/contact.js';
@@ -40,10 +41,19 @@ Object.defineProperty(globalThis, '__tandem', {
   }),
 });
 
-whenUnauthorized((sentence) => leave(signedIn ? sentence : 'This token is not valid: it has expired, was withdrawn, or was cut while copying.'));
+const ENDED = 'Your sign-in is no longer valid: it has expired or was withdrawn. Ask for a new link, or paste a new token.';
+const NOT_VALID = 'This token is not valid: it has expired, was withdrawn, or was cut while copying.';
+
+whenUnauthorized(() => {
+  if (!signedIn) leave(NOT_VALID);
+  // A token that runs out must not cut the customer off: the audio leg needs no token.
+  else if (inCallHere()) emit('expired');
+  else leave(ENDED);
+});
+addEventListener('tandem:expired', () => leave(ENDED));
 // A link pasted into the address bar of an open console changes only the fragment.
 addEventListener('hashchange', () => { if (adoptToken()) void begin(); });
-addEventListener('tandem:signout', () => leave(null));
+addEventListener('tandem:signout', signOut);
 // A page kept in the back-forward cache has lost its stream and its audio: start afresh.
 addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
 
@@ -77,7 +87,7 @@ async function signIn() {
   state.agent = session.agent;
   await loadDirectory(); // pages are drawn with names, not ids
   signedIn = true;
-  openShell(() => leave(null));
+  openShell(signOut);
   const me = session.agent.id;
   joinTabs(me, { onLead, onMessage: onTabMessage });
   tellTabs({ kind: 'hello' });
@@ -122,6 +132,23 @@ function askForToken(sentence) {
       throw error;
     }
   });
+}
+
+/** Who signs out takes no calls: the gateway should not go on offering them. */
+async function signOut() {
+  if (myCall()) {
+    toast({ title: 'You are in a call', text: 'Hang up first, then sign out.', tone: 'warn' });
+    return;
+  }
+  try {
+    if (state.agent?.status === 'online') await setOnline(false);
+  } catch { /* out of reach: the gateway notices by itself that nobody listens */ }
+  leave(null);
+}
+
+function inCallHere() {
+  const call = myCall();
+  return call !== null && phoneView().callId === call.id && ['connected', 'connecting'].includes(phoneView().phase);
 }
 
 function leave(sentence) {

@@ -3,6 +3,8 @@
 
 import { api, query } from './api.js';
 import { emit, on } from './bus.js';
+import { claim, claimed, unclaim } from './claim.js';
+import { unlockSound } from './levels.js';
 import { mic, micTrouble } from './mic.js';
 import * as phone from './phone.js';
 import { mark, startBell, stopBell, bellIsAudible, startRingback, stopRingback, keyTone } from './ring.js';
@@ -84,7 +86,8 @@ export async function accept(offerId) {
     // WhatsApp has not confirmed yet, the popup stays and says so.
     if (isMineAndAlive(state.calls.get(call.id))) dropOffer(offerId);
   } catch (error) {
-    unclaim(offer.call_id);
+    // Refused for certain; after a lost answer the call may still be ours, and an event will say so.
+    if (error.status >= 400 && error.status < 500) unclaim(offer.call_id);
     phone.shut(offerId);
     tellTabs({ kind: 'shut', offerId });
     refused(offerId, error, 'The call was not connected');
@@ -388,34 +391,7 @@ function statusChanged({ agent_id: agentId, status }) {
 /** Online means: this browser's phone has its microphone open. */
 function followStatus() {
   if (!state.agent) return;
-  if (state.agent.status === 'online' && isLeader()) void mic.hold('line');
+  if (state.agent.status === 'online' && isLeader()) void mic.hold('line').then(unlockSound);
   else mic.release('line');
   emit('readiness');
-}
-
-// Which call's audio belongs to this browser. Kept beside the tabs, so that a reload, or a restarted
-// browser, takes its call back, while a second device does not take it away by merely looking.
-
-function claim(callId) {
-  try {
-    localStorage.setItem(claimKey(), callId);
-  } catch { /* then a reload asks first */ }
-}
-
-function unclaim(callId) {
-  try {
-    if (claimed(callId)) localStorage.removeItem(claimKey());
-  } catch { /* nothing was kept */ }
-}
-
-function claimed(callId) {
-  try {
-    return localStorage.getItem(claimKey()) === callId;
-  } catch {
-    return false;
-  }
-}
-
-function claimKey() {
-  return `tandem.audio.${state.agent.id}`;
 }

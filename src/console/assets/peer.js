@@ -19,6 +19,7 @@ export class Peer {
   #connection;
   #sender;
   #track;
+  #aloud = false;
   #onChange;
   #deadline = null;
 
@@ -64,12 +65,13 @@ export class Peer {
 
   /** Lets the microphone through, or sends silence. */
   speak(aloud) {
+    this.#aloud = aloud;
     if (this.#track) this.#track.enabled = aloud;
   }
 
   /** A new microphone in the middle of a call. */
   async useTrack(track) {
-    track.enabled = this.#track?.enabled ?? false;
+    track.enabled = this.#aloud;
     const old = this.#track;
     this.#track = track;
     if (this.phase !== 'closed') await this.#sender.replaceTrack(track);

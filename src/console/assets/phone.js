@@ -90,6 +90,7 @@ export function shut(offerId) {
 export function cool(offerId) {
   const peer = warm.get(offerId);
   warm.delete(offerId);
+  if (peer && current === null && remoteAudio().srcObject === peer.remote) stopListening();
   peer?.close();
   releaseMic();
 }
@@ -177,7 +178,7 @@ function use(callId, peer, allowed, tries = 0) {
   attaching = null;
   current = { callId, peer, tries, attachedAt: performance.now(), allowed };
   if (old && old !== peer) old.close();
-  stopListening();
+  stopListening(peer);
   peer.speak(allowed && !muted);
   endQuality = watchQuality(peer.connection, (quality) => show({ ...view, quality }));
   show({ callId, phase: 'connecting', muted, quality: null, trouble: null });
@@ -186,10 +187,12 @@ function use(callId, peer, allowed, tries = 0) {
 
 function peerChanged(peer) {
   if (current?.peer !== peer) {
+    const usable = peer.phase === 'opening' || peer.phase === 'connected';
+    if (current === null && usable) listen(peer, true); // the player is warm, too, when Accept is pressed
     if (peer.phase === 'failed') emit('offers'); // the popup says so
     return;
   }
-  listen(peer);
+  listen(peer, false);
   if (peer.phase === 'connected') {
     current.tries = 0;
     show({ ...view, phase: 'connected', trouble: peer.hasTrack ? null : micTrouble() });
@@ -217,9 +220,16 @@ function again(peer) {
   }, wait);
 }
 
-function listen(peer) {
-  const out = document.getElementById('remote-audio');
-  if (!peer.remote || out.srcObject === peer.remote) return;
+function listen(peer, silently) {
+  if (!peer.remote) return;
+  const out = remoteAudio();
+  const changed = out.srcObject !== peer.remote || out.muted !== silently;
+  if (!changed) return;
+  out.muted = silently;
+  if (out.srcObject === peer.remote) {
+    playRemote();
+    return;
+  }
   out.srcObject = peer.remote;
   if (prefs.speaker && out.setSinkId) out.setSinkId(prefs.speaker).catch(() => { /* unplugged: the system's choice */ });
   farTap?.close();
@@ -229,7 +239,7 @@ function listen(peer) {
 
 /** Also called after a click, when the browser had refused to play before one. */
 export function playRemote() {
-  const out = document.getElementById('remote-audio');
+  const out = remoteAudio();
   if (!out.srcObject) return;
   out.play().then(
     () => { if (view.trouble === SILENCED) show({ ...view, trouble: null }); },
@@ -237,12 +247,18 @@ export function playRemote() {
   );
 }
 
-function stopListening() {
+/** `except`: the leg that goes on, so that its sound is not interrupted. */
+function stopListening(except) {
   endQuality?.();
   endQuality = null;
+  if (except?.remote && remoteAudio().srcObject === except.remote) return;
   farTap?.close();
   farTap = null;
-  document.getElementById('remote-audio').srcObject = null;
+  remoteAudio().srcObject = null;
+}
+
+function remoteAudio() {
+  return document.getElementById('remote-audio');
 }
 
 function releaseMic() {
@@ -262,6 +278,6 @@ export function useMicrophone(track) {
 }
 
 export function useSpeaker(deviceId) {
-  const out = document.getElementById('remote-audio');
+  const out = remoteAudio();
   return out.setSinkId ? out.setSinkId(deviceId) : Promise.resolve();
 }

@@ -23,7 +23,7 @@ export function judge(before, now) {
   const loss = Math.max(lossIn, now.lossOut);
   const rttMs = now.rttMs;
   const detail = [
-    rttMs === null ? null : `${Math.round(rttMs)} ms round trip`,
+    rttMs === null ? null : `${Math.round(rttMs)} ms`,
     `${(loss * 100).toFixed(loss > 0 && loss < 0.1 ? 1 : 0)} % lost`,
   ].filter(Boolean).join(', ');
   if (received === 0) return { word: 'No sound arriving', detail: '', tone: 'stop' };

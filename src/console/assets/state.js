@@ -1,6 +1,6 @@
 // What the console knows. Filled from the API and the event stream; views only read it.
 
-import { api } from './api.js';
+import { everyItem } from './api.js';
 import { emit } from './bus.js';
 
 export const state = {
@@ -81,11 +81,11 @@ export function numberOf(id) {
 
 /** Names and numbers for every page; a role that may not read them still gets a console. */
 export async function loadDirectory() {
-  const [agents, numbers] = await Promise.allSettled([api.get('/v1/agents?limit=200'), api.get('/v1/numbers?limit=200')]);
+  const [agents, numbers] = await Promise.allSettled([everyItem('/v1/agents'), everyItem('/v1/numbers')]);
   if (agents.status === 'fulfilled') {
-    state.agents = new Map(agents.value.items.map((agent) => [agent.id, agent]));
+    state.agents = new Map(agents.value.map((agent) => [agent.id, agent]));
   }
-  if (numbers.status === 'fulfilled') state.numbers = numbers.value.items;
+  if (numbers.status === 'fulfilled') state.numbers = numbers.value;
   emit('agent');
 }
 

@@ -57,7 +57,7 @@ export function openCallDialog(contact) {
             setPref('numberId', id);
             void check();
           }, numberId)),
-          h('ul', { class: 'blockers' }, NOTES.map(([name, text]) => h('li', null, icon(name, 'icon-s'), h('span', null, text)))),
+          h('ul', { class: 'blockers' }, NOTES.map(([name, text]) => h('li', { data: { good: '' } }, icon(name, 'icon-s'), h('span', null, text)))),
           trouble,
         ],
         foot: [h('button', { type: 'button', class: 'btn', onclick: dialog.close }, 'Close'), start],

@@ -92,12 +92,12 @@ export class CallTable {
     switch (name) {
       case 'Customer name': return h('td', null, whoCell(call.contact, href, directionMark(call)));
       case 'Date/Time':
-        if (this.#columns[0] === name) return h('td', { class: 'nowrap' }, h('div', { class: 'who' }, directionMark(call), h('a', { href }, h('time', { datetime: call.created_at }, when(call.created_at)))));
-        return h('td', { class: 'nowrap num', data: { label: '' } }, h('time', { datetime: call.created_at }, when(call.created_at)));
+        if (this.#columns[0] === name) return h('td', { class: 'nowrap' }, h('div', { class: 'who' }, directionMark(call), h('a', { class: 'plain', href }, h('time', { datetime: call.created_at }, when(call.created_at)))));
+        return h('td', { class: 'nowrap num aside' }, h('time', { datetime: call.created_at }, when(call.created_at)));
       case 'Status': return h('td', null, statusBadge(call.status));
-      case 'Duration': return h('td', { data: { label: 'Duration' } }, clock);
-      case 'Agent Name': return h('td', { class: 'wide', data: { label: 'Agent' } }, this.#offered ? offeredAgents(call) : h('span', null, agentName(call.agent_id) ?? '–'));
-      default: return h('td', { class: 'wide', data: { label: 'Summary' } }, call.summary?.text || '–');
+      case 'Duration': return h('td', { class: 'aside', data: { ...(!call.answered_at && { nothing: '' }) } }, clock);
+      case 'Agent Name': return h('td', { class: 'wide', data: { label: 'Agent' } }, this.#offered ? offeredAgents(call) : h('span', null, agentOf(call)));
+      default: return h('td', { class: 'wide', data: { label: 'Summary', ...(!call.summary?.text && { nothing: '' }) } }, call.summary?.text || '–');
     }
   }
 }
@@ -105,6 +105,12 @@ export class CallTable {
 function durationOf(call) {
   if (!call.answered_at) return '–';
   return duration(call.state === 'ended' ? call.duration_ms : msSince(call.answered_at));
+}
+
+/** Who took it, or who let it ring. */
+function agentOf(call) {
+  const offered = [...new Set((call.offers ?? []).map((offer) => agentName(offer.agent_id)))];
+  return agentName(call.agent_id) ?? (offered.join(', ') || '–');
 }
 
 function offeredAgents(call) {

@@ -1,11 +1,17 @@
 // Facts to words, in one place, so that every page says the same.
 
+const dateTimeThisYear = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', hour: 'numeric', minute: '2-digit' });
 const dateTime = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', year: 'numeric', hour: 'numeric', minute: '2-digit' });
 const dateTimeSeconds = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', year: 'numeric', hour: 'numeric', minute: '2-digit', second: '2-digit' });
 const timeSeconds = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit', second: '2-digit' });
 
 export function contactName(contact) {
-  return contact?.name || contact?.username || contact?.phone || contact?.user_id || 'Unknown caller';
+  return plain(contact?.name) || plain(contact?.username) || contact?.phone || contact?.user_id || 'Unknown caller';
+}
+
+/** Customers choose their names: characters that turn the writing direction round, or show nothing, go. */
+function plain(name) {
+  return name?.replace(/[\p{Cc}\u200B\u200E\u200F\u202A-\u202E\u2060-\u2069\uFEFF]/gu, '').trim();
 }
 
 /** The number, or what stands in for it when WhatsApp hides it. */
@@ -16,7 +22,7 @@ export function contactNumber(contact) {
 }
 
 export function initials(contact) {
-  const name = contact?.name || contact?.username;
+  const name = plain(contact?.name) || plain(contact?.username);
   if (!name) return '#';
   const letters = name.trim().split(/\s+/).map((word) => [...word].find((char) => /[\p{L}\p{N}]/u.test(char))).filter(Boolean);
   return ([letters[0], letters.length > 1 ? letters.at(-1) : ''].join('') || '#').toLocaleUpperCase();
@@ -32,7 +38,9 @@ export function duration(ms) {
 }
 
 export function when(time) {
-  return time ? dateTime.format(new Date(time)) : '–';
+  if (!time) return '–';
+  const date = new Date(time);
+  return (date.getFullYear() === new Date().getFullYear() ? dateTimeThisYear : dateTime).format(date);
 }
 
 export function whenExactly(time) {

@@ -137,7 +137,7 @@ function open(root, first) {
     const way = direction === 'business_initiated' ? 'from' : 'to';
     fill(who, avatar(contact), h('div', null,
       h('a', { class: 'call-name', href: `/contacts/${encodeURIComponent(contact.id)}`, title: 'Open the customer’s page' }, bdi(contactName(contact))),
-      h('div', { class: 'call-sub num' }, bdi(contactNumber(contact)), numberOf(numberId) && `· ${way} ${numberOf(numberId)}`)));
+      h('div', { class: 'call-sub num' }, bdi(contactNumber(contact)), numberOf(numberId) && h('span', { class: 'call-where' }, ` · ${way} ${numberOf(numberId)}`))));
   }
 
   function updateQuality(view, here) {
@@ -157,7 +157,7 @@ function open(root, first) {
     const { word, detail, tone } = view.quality;
     // While it rings or is held, silence from the far end is as it should be.
     if (word === 'No sound arriving' && call().state !== 'active') return ['go', 'Connected', ''];
-    return [tone, detail ? `${word} · ${detail}` : word, 'Between this browser and the gateway'];
+    return [tone, detail ? `${word} · ${detail}` : word, 'Round trip and loss between this browser and the gateway'];
   }
 
   let alarmKey = '';

@@ -71,6 +71,7 @@ function build(offer) {
   const element = h('section', {
     class: 'popup', testid: 'popup', role: 'alertdialog', ariaModal: 'false', ariaLabelledBy: nameId, ariaDescribedBy: textId, tabindex: -1, data: { offerId: id },
   },
+  h('p', { class: 'visually-hidden', role: 'alert' }, `Incoming WhatsApp call from ${contactName(contact)}. Alt Shift A accepts, Alt Shift R rejects.`),
   h('div', { class: 'popup-top' }, icon('in', 'icon-s'), h('span', null, 'Incoming WhatsApp call'), number && h('span', { class: 'num' }, 'to ', number)),
   h('div', { class: 'popup-who' },
     h('div', { class: 'popup-avatar' }, avatar(contact, 'avatar-l')),

@@ -31,13 +31,13 @@ export function openShell(signOut) {
   const view = h('main', { id: 'view', tabindex: -1 });
   const shell = h('div', { class: 'shell' },
     h('aside', { class: 'side' },
-      h('a', { class: 'brand', href: '/calls', ariaLabel: 'Tandem, calls' }, icon('tandem'), h('span', null, 'Tandem'), state.session.sandbox && h('span', { class: 'sandbox', title: 'No real WhatsApp behind this gateway' }, 'Sandbox')),
+      h('a', { class: 'brand', href: '/calls' }, icon('tandem'), h('span', null, 'Tandem'), state.session.sandbox && h('span', { class: 'sandbox', title: 'No real WhatsApp behind this gateway' }, 'Sandbox')),
       h('nav', { class: 'nav', ariaLabel: 'Pages' }, h('ul', null, PAGES.map(([href, name, label, section]) => h('li', null, h('a', { href, data: { section } }, icon(name), h('span', null, label)))))),
       lineCard(signOut)),
     h('div', { class: 'stage' }, banner, view));
   fill(root, h('a', { class: 'skip', href: '#view', onclick: (event) => { event.preventDefault(); view.focus(); } }, 'To the page'), shell);
 
-  closers.push(watchLink(banner), unlockOnGesture());
+  closers.push(watchBanner(banner), unlockOnGesture());
   startPanel(shell);
   startPopups();
   return view;
@@ -137,24 +137,33 @@ export function nextTheme() {
   choose(CHOICES[(CHOICES.indexOf(read()) + 1) % CHOICES.length]);
 }
 
-function watchLink(banner) {
+function watchBanner(banner) {
   let timer = null;
+  let expired = false;
+  const show = (...words_) => {
+    fill(banner, icon('warn'), words_);
+    banner.hidden = false;
+  };
   const update = () => {
     clearTimeout(timer);
+    if (expired) return;
     if (state.link !== 'down') {
       banner.hidden = true;
       return;
     }
-    timer = setTimeout(() => {
-      fill(banner, icon('warn'), 'Reconnecting… The connection to the gateway is lost; calls cannot reach you until it is back.');
-      banner.hidden = false;
-    }, BANNER_AFTER_MS);
+    timer = setTimeout(show, BANNER_AFTER_MS, 'Reconnecting… The connection to the gateway is lost; calls cannot reach you until it is back.');
+  };
+  const expire = () => {
+    if (expired) return;
+    expired = true;
+    show('Your sign-in has ended. This call goes on; sign in again to control it.',
+      h('button', { type: 'button', class: 'btn btn-s', onclick: () => dispatchEvent(new Event('tandem:expired')) }, 'Sign in'));
   };
   update();
-  const off = on('link', update);
+  const offs = [on('link', update), on('expired', expire)];
   return () => {
     clearTimeout(timer);
-    off();
+    offs.forEach((off) => off());
   };
 }
 

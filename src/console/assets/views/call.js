@@ -124,7 +124,7 @@ function drawFacts(box, call, clock) {
 }
 
 function drawOffers(box, offers) {
-  fill(box, h('div', { class: 'table-wrap' }, h('table', { class: 'stack', ariaLabel: 'Offers' },
+  fill(box, h('div', { class: 'table-wrap', tabindex: 0, role: 'region', ariaLabel: 'Offers' }, h('table', { class: 'stack', ariaLabel: 'Offers' },
     h('thead', null, h('tr', null, ['Agent', 'Offered', 'Outcome', 'Rang'].map((name) => h('th', { scope: 'col' }, name)))),
     h('tbody', null, offers.map((offer) => h('tr', null,
       h('td', null, h('strong', null, agentName(offer.agent_id))),
@@ -164,7 +164,7 @@ function drawQuality(card, box, legs) {
     ['Jitter', ({ jitter_ms: jitter }) => (jitter === null || jitter === undefined ? '–' : `${Number(jitter).toFixed(1)} ms`)],
     ['Round trip', ({ rtt_ms: rtt }) => (rtt === null || rtt === undefined ? '–' : `${Math.round(rtt)} ms`)],
   ];
-  fill(box, h('div', { class: 'table-wrap' }, h('table', { ariaLabel: 'Quality per leg' },
+  fill(box, h('div', { class: 'table-wrap', tabindex: 0, role: 'region', ariaLabel: 'Sound quality' }, h('table', { ariaLabel: 'Quality per leg' },
     h('thead', null, h('tr', null, h('th', { scope: 'col' }, h('span', { class: 'visually-hidden' }, 'Figure')), measured.map((leg) => h('th', { scope: 'col' }, words.leg(leg.kind))))),
     h('tbody', null, rows.map(([name, cell]) => h('tr', null, h('th', { scope: 'row' }, name), measured.map((leg) => h('td', { class: 'num nowrap' }, cell(leg.quality)))))))));
 }

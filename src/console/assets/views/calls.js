@@ -79,7 +79,7 @@ export function callsView(root, scope, _parameters, search) {
   fill(root, h('div', { class: 'page' },
     h('div', { class: 'page-head' }, h('h1', { tabindex: -1 }, 'Calls')),
     h('section', { class: 'card' },
-      h('nav', { class: 'tabs', ariaLabel: 'Sections' }, Object.entries(SECTIONS).map(([name, { label: text }]) => h('a', { href: `/calls?section=${name}`, ariaCurrent: name === section ? 'true' : null }, text))),
+      h('nav', { class: 'tabs', ariaLabel: 'Sections' }, Object.entries(SECTIONS).map(([name, { label: text }]) => h('a', { href: `/calls?section=${name}`, ariaCurrent: name === section ? 'true' : null }, text.replace(' Calls', ''), h('span', { class: 'long' }, ' Calls')))),
       body, moreBox)));
   void newest(true);
 }

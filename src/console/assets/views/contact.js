@@ -24,7 +24,7 @@ export function contactView(root, scope, { id }) {
   const permissionBox = h('div', { class: 'card-pad' }, skeleton(2));
   const callsBox = h('div', null, skeleton(4));
   const page = h('div', { class: 'page' }, crumb(), head,
-    h('div', { class: 'two' },
+    h('div', { class: 'two two-wide' },
       h('div', null, h('section', { class: 'card' }, h('div', { class: 'card-head' }, h('h2', null, 'Calls with this customer')), callsBox)),
       h('div', null,
         h('section', { class: 'card' }, h('div', { class: 'card-head' }, h('h2', null, 'Calling this customer')), permissionBox),
@@ -126,17 +126,15 @@ function callingWords(contact, callability, trouble) {
   if (trouble) return h('p', { class: 'dim' }, trouble.message);
   if (!callability) return skeleton(2);
   const { permission, blockers, callable, request } = callability;
-  return [
+  return h('div', { class: 'stack-gap' },
     facts([
       ['Permission', words.permission(permission?.status)],
       ['Expires', permission?.expires_at && whenExactly(permission.expires_at)],
       ['Next request', request && !request.allowed && request.next_allowed_at && `from ${whenExactly(request.next_allowed_at)}`],
     ]),
-    h('p', null),
     callable
-      ? h('ul', { class: 'blockers' }, h('li', null, icon('check', 'icon-s'), h('span', null, contact.assignee_id === state.agent.id ? 'You can call this customer now.' : 'This customer can be called by the assignee.')))
-      : h('div', { testid: 'blockers' }, h('p', { class: 'label' }, 'Why you cannot call now'), blockerList(blockers)),
-  ];
+      ? h('ul', { class: 'blockers' }, h('li', { data: { good: '' } }, icon('check', 'icon-s'), h('span', null, contact.assignee_id === state.agent.id ? 'You can call this customer now.' : 'This customer can be called by the assignee.')))
+      : h('div', { testid: 'blockers' }, h('p', { class: 'label' }, 'Why you cannot call now'), blockerList(blockers)));
 }
 
 function pastCalls(box, scope, contactId) {
