@@ -1,6 +1,8 @@
 //! Tandem
+pub mod bus;
 pub mod call { pub mod record; }
 pub mod media;
+pub mod metrics;
 pub mod model;
 pub mod policy;
 pub mod shard;
