@@ -1,0 +1,7 @@
+//! The fake itself under test: a small business calls and is called, and both sides tell what they heard.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so")]
+
+mod business;
+mod faults;
+mod inbound;
+mod outbound;
