@@ -117,7 +117,6 @@ struct Post {
 #[derive(Default)]
 struct State {
     peer: Option<Peer>,
-    pre_accepted: bool,
     business_sdp: Option<String>,
     picked_up: Option<(Instant, u64)>,
     ended: Option<Ended>,
@@ -220,10 +219,11 @@ impl Call {
 
     pub(super) async fn pre_accept(&self, sdp: &str) -> Result<(), GraphError> {
         let _turn = self.negotiating.lock().await;
+        // Media can be up before this function has returned.
+        let now = Instant::now();
         self.may_be_answered()?;
         self.use_answer(sdp).await?;
-        self.lock().pre_accepted = true;
-        self.note(What::PreAccepted, Instant::now());
+        self.note(What::PreAccepted, now);
         Ok(())
     }
 
