@@ -11,7 +11,9 @@
 //! - [`audio`]: sounds, what was heard, and measurements.
 //! - [`load`]: many calls at once, and the report.
 
+pub mod agent;
 pub mod audio;
+pub mod load;
 pub mod peer;
 pub mod whatsapp;
 

@@ -24,6 +24,11 @@ pub struct EncodedSound {
 }
 
 impl EncodedSound {
+    /// Packets that were encoded elsewhere.
+    pub fn from_frames(frames: Vec<Arc<[u8]>>) -> Self {
+        Self { frames, index: OnceLock::new() }
+    }
+
     /// The packets in order.
     pub fn frames(&self) -> &[Arc<[u8]>] {
         &self.frames
@@ -55,7 +60,7 @@ pub fn encode(pcm: &[i16]) -> EncodedSound {
         let length = encoder.encode(&frame, &mut buffer).expect("a 20 ms frame fits the largest packet");
         Arc::from(&buffer[..length])
     });
-    EncodedSound { frames: frames.collect(), index: OnceLock::new() }
+    EncodedSound::from_frames(frames.collect())
 }
 
 /// Second after second of room noise, barely audible: what a phone sends while nobody speaks.

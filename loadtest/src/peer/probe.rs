@@ -56,7 +56,7 @@ impl Ear {
             return;
         };
         let delay = self.sent.sent_at(frame).map(|at| now.saturating_duration_since(at));
-        self.meter.lock().note(frame, self.sound.frames().len(), delay);
+        self.meter.lock().note(frame, self.sound.frames().len(), delay, now);
     }
 }
 
@@ -79,6 +79,8 @@ pub struct DelayFigures {
     pub unknown: u64,
     /// Frames of the sound that this partner did not speak just now: another call's audio.
     pub foreign: u64,
+    /// When the first matched packet arrived.
+    pub first_at: Option<Instant>,
     last_frame: Option<usize>,
 }
 
@@ -88,9 +90,10 @@ impl DelayMeter {
         self.lock().clone()
     }
 
-    /// Forgets everything so far, when the measured part of a run begins.
+    /// Forgets everything so far but the first arrival, when the measured part of a run begins.
     pub fn reset(&self) {
-        *self.lock() = DelayFigures::default();
+        let mut figures = self.lock();
+        *figures = DelayFigures { first_at: figures.first_at, ..DelayFigures::default() };
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, DelayFigures> {
@@ -99,11 +102,12 @@ impl DelayMeter {
 }
 
 impl DelayFigures {
-    fn note(&mut self, frame: usize, frames: usize, delay: Option<Duration>) {
+    fn note(&mut self, frame: usize, frames: usize, delay: Option<Duration>, now: Instant) {
         let Some(delay) = delay.filter(|d| *d <= DELAY_BELIEVED_MAX) else {
             self.foreign += 1;
             return;
         };
+        self.first_at.get_or_insert(now);
         self.micros.push(delay.as_micros() as u32);
         if let Some(last) = self.last_frame {
             match (frame + frames - last) % frames {

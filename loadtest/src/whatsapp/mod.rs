@@ -25,6 +25,7 @@ mod graph;
 mod handle;
 mod payload;
 mod permission;
+mod remote;
 mod sdp;
 mod webhook;
 mod wire;
@@ -50,6 +51,7 @@ pub use graph::GraphRequest;
 pub use handle::CallHandle;
 pub use payload::Direction;
 pub use permission::{Grant, PermissionRequest, TEMPORARY};
+pub use remote::remote_control;
 pub use sdp::{SdpStyle, Setup};
 pub use webhook::{Delivery, Signature};
 

@@ -94,7 +94,9 @@ impl Business {
     /// Events and statuses of one call, in order of arrival.
     pub(crate) fn words(&self, wacid: &str) -> Vec<String> {
         let of_call = self.items().into_iter().filter(|item| item["id"] == wacid);
-        of_call.map(|item| item["event"].as_str().or(item["status"].as_str()).unwrap_or("?").to_owned()).collect()
+        of_call
+            .map(|item| item["event"].as_str().or_else(|| item["status"].as_str()).unwrap_or("?").to_owned())
+            .collect()
     }
 
     /// Waits for an item.
@@ -189,7 +191,7 @@ impl Business {
 }
 
 /// What str0m needs done to Meta's SDP: nothing but the address after `typ host`.
-fn cleaned(sdp: &str) -> String {
+pub(crate) fn cleaned(sdp: &str) -> String {
     let line = |line: &str| match line.split_once(" typ host") {
         Some((head, _)) => format!("{head} typ host"),
         None => line.to_owned(),
