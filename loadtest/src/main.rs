@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use tandem_loadtest::load::{self, LoadConfig};
+use tandem_loadtest::peer::MediaThreads;
 use tandem_loadtest::whatsapp::{BusinessNumber, Config, FakeWhatsApp, remote_control};
 
 /// A fake WhatsApp with real media, and load for a Tandem gateway.
@@ -22,6 +23,8 @@ struct Arguments {
 enum Command {
     /// Serves the fake WhatsApp alone, until it is interrupted.
     Whatsapp(WhatsappArguments),
+    /// Measures this machine alone: pairs of endpoints without a gateway between them.
+    Baseline(BaselineArguments),
     /// Holds many calls through a running gateway and measures them.
     Run(RunArguments),
 }
@@ -58,6 +61,19 @@ struct WhatsappArguments {
     control_listen: SocketAddr,
     #[command(flatten)]
     keys: Keys,
+}
+
+#[derive(Args)]
+struct BaselineArguments {
+    /// Pairs of endpoints; as many as the calls of the run that follows.
+    #[arg(long, default_value_t = 100)]
+    pairs: usize,
+    /// Seconds to measure.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Media threads.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
 }
 
 #[derive(Args)]
@@ -110,6 +126,7 @@ fn serve(command: Command) -> Result<ExitCode> {
     runtime.block_on(async {
         match command {
             Command::Whatsapp(arguments) => whatsapp(arguments).await,
+            Command::Baseline(arguments) => baseline(&arguments).await,
             Command::Run(arguments) => run(arguments).await,
         }
     })
@@ -145,6 +162,16 @@ async fn whatsapp(arguments: WhatsappArguments) -> Result<ExitCode> {
         })
         .await
         .context("the remote control ended")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn baseline(arguments: &BaselineArguments) -> Result<ExitCode> {
+    let threads = MediaThreads::start(arguments.threads)?;
+    let length = Duration::from_secs(arguments.seconds);
+    let (direct, used) = load::baseline(&threads, [127, 0, 0, 1].into(), arguments.pairs, length).await?;
+    println!("{} pairs, {} packets, {} lost", arguments.pairs, direct.packets, direct.lost);
+    println!("write to read   {}", direct.delay);
+    println!("this process    {:.2} cores, {:.1} MiB", used.cores, used.rss_max_bytes as f64 / 1_048_576.0);
     Ok(ExitCode::SUCCESS)
 }
 

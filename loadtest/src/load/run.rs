@@ -72,7 +72,7 @@ impl LoadConfig {
 pub async fn run(config: LoadConfig) -> Result<Report> {
     ensure!(config.calls > 0 && config.ramp_per_second > 0.0, "calls and ramp must be above 0");
     let threads = MediaThreads::start(config.media_threads)?;
-    let baseline = baseline(&threads, IpAddr::from([127, 0, 0, 1]), BASELINE_PAIRS, BASELINE_LENGTH).await?;
+    let (baseline, _) = baseline(&threads, IpAddr::from([127, 0, 0, 1]), BASELINE_PAIRS, BASELINE_LENGTH).await?;
     let memory_before = config.gateway_pid.map(rss_bytes).transpose()?;
 
     let wa = FakeWhatsApp::start(Config { media_threads: config.media_threads, ..config.whatsapp.clone() }).await?;

@@ -66,6 +66,8 @@ pub(crate) enum Command {
     FallSilent(bool),
     /// Lose all packets in both directions (`true`), or find the network again.
     DropNetwork(bool),
+    /// Lose this share of the RTP packets that are sent.
+    Lose(f32),
     /// The other side's keys and candidates, for a WhatsApp endpoint.
     Remote(RemoteSide, oneshot::Sender<Result<()>>),
     /// The answer to a browser's offer.
@@ -146,6 +148,11 @@ impl Peer {
     /// Ends [`Peer::drop_network`].
     pub fn restore_network(&self) {
         self.command(Command::DropNetwork(false));
+    }
+
+    /// Loses this share (0 to 1) of the RTP packets it sends from now on.
+    pub fn lose(&self, share: f32) {
+        self.command(Command::Lose(share));
     }
 
     /// Opens the microphone of a peer that was built with `may_send: false`.

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 use crate::audio::FRAME_TICKS;
 use crate::audio::heard::{Heard, HeardPacket};
 
+/// Packets kept for `heard`: more than an hour. Later ones are counted, but no longer kept.
+const PACKETS_KEPT: usize = 200_000;
+
 /// Something the other side must not do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -185,7 +188,7 @@ impl Record {
         seen.stats.last_life_at = Some(now);
         seen.stats.packets_received += 1;
         seen.follow(&packet);
-        if self.listen {
+        if self.listen && seen.packets.len() < PACKETS_KEPT {
             seen.packets.push(packet);
         }
     }

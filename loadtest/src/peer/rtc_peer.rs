@@ -95,6 +95,7 @@ pub(crate) struct RtcPeer {
     may_send: bool,
     waits_for_first_packet: bool,
     network: bool,
+    lost_share: f32,
     connected: bool,
     heard_first: bool,
     alive: bool,
@@ -137,6 +138,7 @@ impl RtcPeer {
             may_send: config.may_send,
             waits_for_first_packet: config.waits_for_first_packet,
             network: true,
+            lost_share: 0.0,
             connected: false,
             heard_first: false,
             alive: true,
@@ -216,6 +218,7 @@ impl RtcPeer {
             Command::Open => self.may_send = true,
             Command::FallSilent(silent) => self.voice.silent = silent,
             Command::DropNetwork(dropped) => self.network = !dropped,
+            Command::Lose(share) => self.lost_share = share,
             Command::Remote(remote, reply) => {
                 let _ = reply.send(self.set_remote(remote));
             }
@@ -251,7 +254,9 @@ impl RtcPeer {
                     break;
                 }
                 Ok(Output::Transmit(transmit)) => {
-                    if self.network {
+                    let lost =
+                        self.lost_share > 0.0 && is_rtp(&transmit.contents) && rand::random::<f32>() < self.lost_share;
+                    if self.network && !lost {
                         send(transmit.destination, &transmit.contents);
                     }
                 }
@@ -302,12 +307,10 @@ impl RtcPeer {
         if stun::claims_controlled(bytes) {
             self.record.note_violation(Violation::IceNotControlling);
         }
-        // RFC 7983 §7: RTP and RTCP begin with 128 to 191; RFC 5761 §4 tells them apart.
-        if bytes.len() < 12 || !(128..192).contains(&bytes[0]) {
-            return;
-        }
-        if (192..224).contains(&bytes[1]) {
+        if is_rtcp(bytes) {
             self.record.note_rtcp(now);
+        }
+        if !is_rtp(bytes) {
             return;
         }
         let payload_type = bytes[1] & 0x7f;
@@ -443,6 +446,15 @@ impl RtcPeer {
             self.keys = (payload_type, 8_000);
         }
     }
+}
+
+/// RFC 7983 §7: RTP and RTCP begin with 128 to 191; RFC 5761 §4 tells them apart by the second byte.
+fn is_rtp(bytes: &[u8]) -> bool {
+    bytes.len() >= 12 && (128..192).contains(&bytes[0]) && !(192..224).contains(&bytes[1])
+}
+
+fn is_rtcp(bytes: &[u8]) -> bool {
+    bytes.len() >= 8 && (128..192).contains(&bytes[0]) && (192..224).contains(&bytes[1])
 }
 
 fn settings(party: &Party) -> RtcConfig {

@@ -187,6 +187,11 @@ impl CallHandle {
         self.with_peer(Peer::fall_silent);
     }
 
+    /// Loses this share (0 to 1) of the packets it sends from now on.
+    pub fn lose(&self, share: f32) {
+        self.with_peer(|peer| peer.lose(share));
+    }
+
     /// Loses the network.
     pub fn drop_network(&self) {
         self.with_peer(Peer::drop_network);

@@ -61,6 +61,9 @@ use faults::GraphFaults;
 use permission::Ledger;
 use webhook::{Courier, Notice};
 
+/// Ended calls beyond this number are forgotten, oldest first; handles on them stay valid.
+const CALLS_KEPT: usize = 1_000;
+
 /// A running fake. Clones are the same fake; it stops when the last one is dropped or at [`FakeWhatsApp::stop`].
 #[derive(Clone)]
 pub struct FakeWhatsApp {
@@ -102,6 +105,22 @@ struct Plan {
     customer: Option<Customer>,
     script: Script,
     options: CallOptions,
+}
+
+impl State {
+    fn forget_old_calls(&mut self) {
+        let mut surplus = self.order.len().saturating_sub(CALLS_KEPT);
+        let calls = &mut self.calls;
+        self.order.retain(|wacid| {
+            let over = calls.get(wacid).is_none_or(|call| call.ended().is_some());
+            if surplus == 0 || !over {
+                return true;
+            }
+            surplus -= 1;
+            calls.remove(wacid);
+            false
+        });
+    }
 }
 
 impl FakeWhatsApp {
@@ -403,6 +422,7 @@ impl Inner {
         state.active.insert(pair.clone(), call.wacid.clone());
         state.order.push(call.wacid.clone());
         state.calls.insert(call.wacid.clone(), Arc::clone(call));
+        state.forget_old_calls();
         Ok(())
     }
 

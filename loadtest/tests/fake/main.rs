@@ -3,6 +3,7 @@
 
 mod agents;
 mod business;
+mod external;
 mod faults;
 mod gateway;
 mod inbound;
