@@ -91,12 +91,10 @@ async fn payloads_hide_numbers_grow_fields_and_come_in_batches() {
         assert_eq!(connect["from"].is_null(), hide_phone == HidePhone::Missing);
         assert_eq!(connect["from_user_id"], call.customer().user_id);
         assert!(connect["x_added_later"].is_object());
-        let age = call.customer().phone.len() as u64; // any number: the stamp must be an hour old
         let stamp: u64 = connect["timestamp"].as_str().unwrap().parse().unwrap();
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-        assert!(
-            now - stamp >= 3_600 - age && business.items().iter().any(|item| item["event"] == "call_weather_changed")
-        );
+        assert!((3_600..3_700).contains(&(now - stamp)), "{connect}");
+        assert!(business.items().iter().any(|item| item["event"] == "call_weather_changed"));
     }
     let faults = WebhookFaults { batch_window: Some(Duration::from_millis(150)), ..WebhookFaults::default() };
     let bodies_before = business.bodies().len();
