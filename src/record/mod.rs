@@ -1,0 +1,190 @@
+//! Recordings on disk: one thread that owns the files.
+//!
+//! A recording is a stereo WAV at 16 kHz, 16 bits: left the customer, right the agent. Its name is its id from the
+//! first byte on, and its header is brought up to date every [`FLUSH_EVERY`], so that it plays at any moment, also
+//! after the machine lost the process. Nothing is promised to be on the platter before the end: a power cut may take
+//! the last seconds, a crash of the program may not.
+//!
+//! A disk that is full or broken ends the recording, never the call: what was written stays playable, and
+//! [`RecordEvent::Failed`] raises the alarm. There is no second try; a recording with a silent hole of unknown cause is
+//! worse than one that says where it ends.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::audio::Output;
+use crate::model::id::{CallId, RecordingId};
+use crate::model::rtp::TapKey;
+use crate::model::time::Timestamp;
+use queue::{Item, Queue};
+
+pub use config::{Config, ConfigError};
+pub use repair::{RepairError, Repaired, repair};
+
+mod config;
+mod finish;
+mod queue;
+mod repair;
+mod wav;
+mod worker;
+
+/// A file's header is at most this old. With the tap's lag it keeps the loss of a crash under a second.
+pub const FLUSH_EVERY: Duration = Duration::from_millis(250);
+
+/// Sound the queue between tap and disk holds, over all calls: 38 MB. A disk may stall 6 s under 100 calls.
+pub const QUEUE_SECONDS_MAX: u32 = 600;
+
+/// A recording to begin. Give it to [`Inlet::open`] before the shard is told to tap.
+#[derive(Clone, Debug)]
+pub struct Open {
+    pub tap: TapKey,
+    pub recording: RecordingId,
+    pub call: CallId,
+    /// See [`path_of`]. Folders are made as needed.
+    pub path: PathBuf,
+}
+
+/// What became of a recording. `Started` comes once the file is there; `Finished` or `Failed` is the last word.
+#[derive(Clone, Debug)]
+pub enum RecordEvent {
+    Started {
+        call: CallId,
+        recording: RecordingId,
+        path: PathBuf,
+    },
+    Finished {
+        call: CallId,
+        recording: RecordingId,
+        finished: Box<Finished>,
+    },
+    /// An alarm: the disk is full or broken. `written_ms` of sound stay playable.
+    Failed {
+        call: CallId,
+        recording: RecordingId,
+        error: String,
+        written_ms: u64,
+    },
+}
+
+/// A recording that reached its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    pub duration_ms: u64,
+    /// Holes filled with silence: packets that never came, and sound that found the queue full.
+    pub gaps: u64,
+    /// Bytes of all parts.
+    pub bytes: u64,
+    /// Files; more than one only beyond 4 GiB (18 hours). Part 2 of `rec_x.wav` is `rec_x.part2.wav`.
+    pub parts: u32,
+    /// Lower-case hex, over the bytes of all parts in order.
+    pub sha256: String,
+    pub stats: crate::audio::Stats,
+}
+
+/// Figures for the metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    pub open: usize,
+    pub started: u64,
+    pub finished: u64,
+    pub failed: u64,
+    pub bytes: u64,
+    /// Sound waiting for the disk now.
+    pub queued_ms: u64,
+    /// Blocks refused because the queue was full.
+    pub refused_blocks: u64,
+    /// The longest a single turn of writing took.
+    pub turn_ms_max: u64,
+}
+
+/// The folder of recordings is not usable.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot keep recordings in {}: make the folder writable for this user, or set another data.dir", .dir.display())]
+pub struct StartError {
+    dir: PathBuf,
+    #[source]
+    cause: std::io::Error,
+}
+
+/// The running recorder. Dropping it ends the thread like [`Recorder::stop`], without waiting.
+#[derive(Debug)]
+pub struct Recorder {
+    queue: Arc<Queue>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The way into the recorder, for the tap's sink and for those who begin a recording.
+#[derive(Clone, Debug)]
+pub struct Inlet {
+    queue: Arc<Queue>,
+}
+
+/// Where a recording lies: `<data_dir>/recordings/2026-11-22/<id>.wav`, the day in UTC.
+pub fn path_of(data_dir: &Path, recording: &RecordingId, started: Timestamp) -> PathBuf {
+    let day = started.to_string();
+    data_dir.join("recordings").join(day.get(..10).unwrap_or("undated")).join(format!("{recording}.wav"))
+}
+
+impl Recorder {
+    /// Starts the recorder. `events` is called on its threads and must not wait.
+    ///
+    /// # Errors
+    /// [`StartError`] when `<data_dir>/recordings` cannot be made or written, or the system gives no thread.
+    pub fn spawn(data_dir: &Path, events: impl Fn(RecordEvent) + Send + Sync + 'static) -> Result<Self, StartError> {
+        let dir = data_dir.join("recordings");
+        let start = || {
+            wav::make_folder(&dir)?;
+            // A folder that is there may still be read-only; better to know before the first call.
+            tempfile::tempfile_in(&dir)?;
+            let queue = Arc::new(Queue::default());
+            let thread = worker::spawn(Arc::clone(&queue), Arc::new(events))?;
+            Ok(Self { queue, thread: Some(thread) })
+        };
+        start().map_err(|cause| StartError { dir: dir.clone(), cause })
+    }
+
+    pub fn inlet(&self) -> Inlet {
+        Inlet { queue: Arc::clone(&self.queue) }
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.queue.stats()
+    }
+
+    /// Writes what is queued, finishes every file, and returns when the last event was told. Stop the tap first.
+    pub fn stop(mut self) {
+        self.queue.push(Item::Stop);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                tracing::error!("the recorder had panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.queue.push(Item::Stop);
+    }
+}
+
+impl Inlet {
+    /// Begins a recording. Never refused; failure comes as [`RecordEvent::Failed`].
+    pub fn open(&self, open: Open) {
+        self.queue.push(Item::Open(open));
+    }
+
+    /// What the tap heard. Never waits; `false` when [`QUEUE_SECONDS_MAX`] of sound are waiting already.
+    pub fn take(&self, heard: Output) -> bool {
+        match heard {
+            Output::Block(block) => self.queue.push_block(block),
+            Output::Closed(closed) => {
+                self.queue.push(Item::Close(closed));
+                true
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The tap worker: one thread that turns copied packets into sound.
+//!
+//! It drains the rings the shards fill and hands blocks to a sink. It may fall behind, lose a block or die without a
+//! call noticing: a shard never waits for a ring, and the worker never waits for its sink. What the sink has no room
+//! for is dropped and counted; positions are absolute, so the loss is a hole of known length and nothing moves.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rtrb::Consumer;
+
+use crate::audio::Output;
+use crate::model::rtp::TapRecord;
+use crate::model::time::Clock;
+use worker::Worker;
+
+mod worker;
+
+/// How long the worker sleeps when the rings are empty. A ring of 65,536 records holds 0.6 s of 1,000 calls, so this
+/// is far from filling one, and a hundred wake-ups a second cost nothing.
+pub const POLL: Duration = Duration::from_millis(10);
+
+/// What the worker did so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Recordings open now.
+    pub open: usize,
+    pub records: u64,
+    /// Records of a tap that was never opened, or is closed.
+    pub strays: u64,
+    pub blocks: u64,
+    /// Blocks the sink had no room for.
+    pub dropped_blocks: u64,
+    /// Packets the shards could not copy because a ring was full.
+    pub not_copied: u64,
+    /// Recordings ended by a panic in their own code.
+    pub panics: u64,
+    /// The oldest record found in a ring during the last turn, and ever.
+    pub ring_lag_ms: u64,
+    pub ring_lag_ms_max: u64,
+}
+
+/// The running worker. Dropping it ends the thread like [`Tap::stop`], without waiting.
+#[derive(Debug)]
+pub struct Tap {
+    stats: Arc<Mutex<Stats>>,
+    stopping: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Starts the worker over these rings. `sink` is called on the worker's thread and must not wait: `false` means it had
+/// no room, and a refused [`Output::Closed`] is offered again until it is taken or the worker stops.
+///
+/// The worker ends by itself when every shard has dropped its end of the ring: taps still open are closed then.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn spawn(
+    rings: Vec<Consumer<TapRecord>>,
+    sink: impl FnMut(Output) -> bool + Send + 'static,
+) -> std::io::Result<Tap> {
+    let stats = Arc::new(Mutex::new(Stats::default()));
+    let stopping = Arc::new(AtomicBool::new(false));
+    let thread = std::thread::Builder::new().name("tap".to_owned()).spawn({
+        let (stats, stopping) = (Arc::clone(&stats), Arc::clone(&stopping));
+        move || run(Worker::new(rings, sink), &stats, &stopping)
+    })?;
+    Ok(Tap { stats, stopping, thread: Some(thread) })
+}
+
+impl Tap {
+    pub fn stats(&self) -> Stats {
+        *self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the rings to their end, closes what is open, and returns when the last block was offered.
+    pub fn stop(mut self) {
+        self.tell_to_stop();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the tap worker had panicked");
+        }
+    }
+
+    fn tell_to_stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        self.tell_to_stop();
+    }
+}
+
+fn run<S: FnMut(Output) -> bool>(mut worker: Worker<S>, stats: &Mutex<Stats>, stopping: &AtomicBool) {
+    loop {
+        let last = stopping.load(Ordering::Acquire) || worker.is_abandoned();
+        worker.turn(Clock.instant());
+        if last {
+            worker.close_all(Clock.instant());
+        }
+        *stats.lock().unwrap_or_else(PoisonError::into_inner) = worker.stats();
+        if last {
+            return;
+        }
+        std::thread::park_timeout(POLL);
+    }
+}
