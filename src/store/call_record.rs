@@ -1,0 +1,357 @@
+//! The record of one call: written whole, together with what is said about it, and read back whole.
+
+use std::collections::HashMap;
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, Transaction};
+
+use super::contacts::read_contact;
+use super::error::{Result, StoreError};
+use super::sql::{Columns, Select, clean, clean_opt, json_text, millis};
+use super::{Store, events};
+use crate::call::record::{CallRecord, LegRecord, OFF, OfferRecord, RecordingRecord};
+use crate::model::event::{Event, NewEvent};
+use crate::model::id::{AgentId, CallId, OfferId, Wacid};
+use crate::model::quality::Quality;
+use crate::model::reason::CallState;
+use crate::model::time::Timestamp;
+
+impl Store {
+    /// Saves the whole record and logs the events, all or nothing. The events come back with their sequence. The contact
+    /// itself is not written (see `identify` and `put_contact`), only whose call it is.
+    ///
+    /// # Errors
+    /// [`StoreError::CallEnded`] when the stored call has ended and this copy has not; [`StoreError::Missing`] when
+    /// number, contact or an agent is unknown; [`StoreError::Taken`] when another call has this `wacid`.
+    pub async fn save_call(&self, c: &CallRecord, events: Vec<NewEvent>, now: Timestamp) -> Result<Vec<Event>> {
+        let mut tx = self.writer.begin().await?;
+        upsert(&mut tx, c).await?;
+        write_offers(&mut tx, c).await?;
+        write_legs(&mut tx, c).await?;
+        let logged = events::append(&mut tx, events, now).await?;
+        tx.commit().await?;
+        Ok(logged)
+    }
+
+    pub async fn call(&self, id: &CallId) -> Result<Option<CallRecord>> {
+        let mut select = Select::new(CALLS);
+        select.and("calls.id = ").text(id.as_str());
+        Ok(self.read_calls(select).await?.pop())
+    }
+
+    pub async fn call_by_wacid(&self, w: &Wacid) -> Result<Option<CallRecord>> {
+        let mut select = Select::new(CALLS);
+        select.and("calls.wacid = ").text(w.as_str());
+        Ok(self.read_calls(select).await?.pop())
+    }
+
+    /// Calls not ended, as a crash leaves them, oldest first.
+    pub async fn live_calls(&self) -> Result<Vec<CallRecord>> {
+        let mut select = Select::new(CALLS);
+        select.and("calls.state <> 'ended'").push(" ORDER BY calls.created_at, calls.id");
+        self.read_calls(select).await
+    }
+
+    /// The call an offer belongs to.
+    pub async fn offer_call(&self, o: &OfferId) -> Result<Option<CallId>> {
+        let row = sqlx::query("SELECT call_id FROM offers WHERE id = $1")
+            .bind(o.as_str())
+            .fetch_optional(&self.reader)
+            .await?;
+        row.map(|row| row.word("call_id")).transpose()
+    }
+
+    /// Reads what a SELECT of [`CALLS`] finds, in its order, with offers and legs, all of one moment.
+    pub(super) async fn read_calls(&self, select: Select) -> Result<Vec<CallRecord>> {
+        let mut tx = self.reader.begin().await?;
+        let rows = select.query().fetch_all(&mut *tx).await?;
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids = rows.iter().map(|row| row.text("call_id")).collect::<Result<Vec<_>>>()?;
+        let mut offers = parts(&mut tx, "SELECT * FROM offers", &ids, read_offer).await?;
+        let mut legs = parts(&mut tx, "SELECT * FROM legs", &ids, read_leg).await?;
+        tx.commit().await?;
+        rows.iter()
+            .zip(&ids)
+            .map(|(row, id)| read_call(row, offers.remove(id).unwrap_or_default(), legs.remove(id).unwrap_or_default()))
+            .collect()
+    }
+}
+
+/// Calls with their contact `c` (both have an `id` and a `created_at`, so the call's are renamed). A call saved in the
+/// very moment in which its contact was folded into another may name the old one, which forwards.
+pub(super) const CALLS: &str = "SELECT c.*, calls.id AS call_id, calls.created_at AS call_created_at, number_id, direction, \
+     state, status, agent_id, answered_at, ended_at, duration_ms, end_reason, ended_by, recording_state, \
+     recording_duration_ms, recording_gaps, wacid, callback_data, upstream_code, trace \
+     FROM calls JOIN contacts r ON r.id = calls.contact_id JOIN contacts c ON c.id = COALESCE(r.merged_into, r.id)";
+
+async fn upsert(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Result<()> {
+    let done = sqlx::query(
+        "INSERT INTO calls (id, number_id, contact_id, direction, state, status, agent_id, created_at, answered_at, \
+         ended_at, duration_ms, end_reason, ended_by, recording_state, recording_duration_ms, recording_gaps, wacid, \
+         callback_data, upstream_code, trace) \
+         VALUES ($1, $2, (SELECT COALESCE(merged_into, id) FROM contacts WHERE id = $3), $4, $5, $6, $7, $8, $9, $10, \
+         $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) \
+         ON CONFLICT (id) DO UPDATE SET contact_id = excluded.contact_id, state = excluded.state, \
+         status = excluded.status, agent_id = excluded.agent_id, answered_at = excluded.answered_at, \
+         ended_at = excluded.ended_at, duration_ms = excluded.duration_ms, end_reason = excluded.end_reason, \
+         ended_by = excluded.ended_by, recording_state = excluded.recording_state, \
+         recording_duration_ms = excluded.recording_duration_ms, recording_gaps = excluded.recording_gaps, \
+         wacid = excluded.wacid, callback_data = excluded.callback_data, upstream_code = excluded.upstream_code, \
+         trace = excluded.trace WHERE calls.state <> 'ended' OR excluded.state = 'ended'",
+    )
+    .bind(c.id.as_str())
+    .bind(c.number_id.as_str())
+    .bind(c.contact.id.as_str())
+    .bind(c.direction.as_str())
+    .bind(c.state.as_str())
+    .bind(c.status.as_str())
+    .bind(c.agent_id.as_ref().map(AgentId::as_str))
+    .bind(c.created_at.as_millis())
+    .bind(millis(c.answered_at))
+    .bind(millis(c.ended_at))
+    .bind(c.duration_ms)
+    .bind(c.end_reason.map(|r| r.as_str()))
+    .bind(c.ended_by.map(|b| b.as_str()))
+    .bind(c.recording.state.as_str())
+    .bind(c.recording.duration_ms)
+    .bind(c.recording.gaps)
+    .bind(c.wacid.as_ref().map(Wacid::as_str))
+    .bind(clean_opt(c.callback_data.as_deref()))
+    .bind(c.upstream_code)
+    .bind(json_text(&c.trace))
+    .execute(&mut **tx)
+    .await
+    .map_err(|error| match StoreError::on_write(String::new)(error) {
+        StoreError::Missing(_) => StoreError::Missing(format!(
+            "number {}, contact {} or agent {}",
+            c.number_id,
+            c.contact.id,
+            c.agent_id.as_ref().map_or("-", AgentId::as_str)
+        )),
+        StoreError::Taken(_) => StoreError::Taken("WhatsApp's id of the call".to_owned()),
+        other => other,
+    })?;
+    if done.rows_affected() == 0 {
+        debug_assert_ne!(c.state, CallState::Ended);
+        return Err(StoreError::CallEnded(c.id.clone()));
+    }
+    Ok(())
+}
+
+/// The record's list is the list: what it no longer names goes. The call's row is locked, so nobody writes between.
+async fn write_offers(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Result<()> {
+    sqlx::query("DELETE FROM offers WHERE call_id = $1").bind(c.id.as_str()).execute(&mut **tx).await?;
+    for (offer, position) in c.offers.iter().zip(0i64..) {
+        sqlx::query(
+            "INSERT INTO offers (id, call_id, position, agent_id, offered_at, outcome, cause, ended_at, reason) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(offer.id.as_str())
+        .bind(c.id.as_str())
+        .bind(position)
+        .bind(offer.agent_id.as_str())
+        .bind(offer.offered_at.as_millis())
+        .bind(offer.outcome.as_str())
+        .bind(offer.cause.map(|cause| cause.as_str()))
+        .bind(millis(offer.ended_at))
+        .bind(clean(&offer.reason))
+        .execute(&mut **tx)
+        .await
+        .map_err(StoreError::on_write(|| format!("offer {} to agent {}", offer.id, offer.agent_id)))?;
+    }
+    Ok(())
+}
+
+async fn write_legs(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Result<()> {
+    sqlx::query("DELETE FROM legs WHERE call_id = $1").bind(c.id.as_str()).execute(&mut **tx).await?;
+    for (leg, position) in c.legs.iter().zip(0i64..) {
+        sqlx::query("INSERT INTO legs (id, call_id, position, kind, quality) VALUES ($1, $2, $3, $4, $5)")
+            .bind(leg.id.as_str())
+            .bind(c.id.as_str())
+            .bind(position)
+            .bind(leg.kind.as_str())
+            .bind(json_text(&finite(leg.quality)))
+            .execute(&mut **tx)
+            .await
+            .map_err(StoreError::on_write(|| format!("leg {}", leg.id)))?;
+    }
+    Ok(())
+}
+
+/// JSON has no word for infinity or not-a-number; a figure that is none is written as absent or 0.
+fn finite(q: Quality) -> Quality {
+    let or_zero = |x: f64| if x.is_finite() { x } else { 0.0 };
+    Quality {
+        loss_ratio: or_zero(q.loss_ratio),
+        jitter_ms: or_zero(q.jitter_ms),
+        rtt_ms: q.rtt_ms.filter(|x| x.is_finite()),
+        mos: q.mos.filter(|x| x.is_finite()),
+        ..q
+    }
+}
+
+/// The offers or legs of these calls, by call, in their order.
+async fn parts<T>(
+    tx: &mut Transaction<'static, Any>,
+    head: &str,
+    ids: &[String],
+    read: impl Fn(&AnyRow) -> Result<T>,
+) -> Result<HashMap<String, Vec<T>>> {
+    let mut select = Select::new(head);
+    select.and("call_id IN ").list(ids.iter().map(String::as_str)).push(" ORDER BY call_id, position");
+    let mut by_call: HashMap<String, Vec<T>> = HashMap::new();
+    for row in select.query().fetch_all(&mut **tx).await? {
+        by_call.entry(row.text("call_id")?).or_default().push(read(&row)?);
+    }
+    Ok(by_call)
+}
+
+fn read_call(row: &AnyRow, offers: Vec<OfferRecord>, legs: Vec<LegRecord>) -> Result<CallRecord> {
+    Ok(CallRecord {
+        id: row.word("call_id")?,
+        number_id: row.word("number_id")?,
+        direction: row.word("direction")?,
+        state: row.word("state")?,
+        status: row.word("status")?,
+        contact: read_contact(row)?,
+        agent_id: row.word_opt("agent_id")?,
+        offers,
+        created_at: row.time("call_created_at")?,
+        answered_at: row.time_opt("answered_at")?,
+        ended_at: row.time_opt("ended_at")?,
+        duration_ms: row.int("duration_ms")?,
+        end_reason: row.word_opt("end_reason")?,
+        ended_by: row.word_opt("ended_by")?,
+        legs,
+        recording: RecordingRecord {
+            state: row.word("recording_state")?,
+            duration_ms: row.int("recording_duration_ms")?,
+            gaps: row.int("recording_gaps")?,
+        },
+        transcript: OFF,
+        summary: OFF,
+        charge: None,
+        wacid: row.parsed_opt("wacid", Wacid::parse)?,
+        callback_data: row.text_opt("callback_data")?,
+        upstream_code: row.int_opt("upstream_code")?,
+        trace: row.json("trace")?,
+    })
+}
+
+fn read_offer(row: &AnyRow) -> Result<OfferRecord> {
+    Ok(OfferRecord {
+        id: row.word("id")?,
+        agent_id: row.word("agent_id")?,
+        offered_at: row.time("offered_at")?,
+        outcome: row.word("outcome")?,
+        cause: row.word_opt("cause")?,
+        ended_at: row.time_opt("ended_at")?,
+        reason: row.text("reason")?,
+    })
+}
+
+fn read_leg(row: &AnyRow) -> Result<LegRecord> {
+    Ok(LegRecord { id: row.word("id")?, kind: row.word("kind")?, quality: row.json("quality")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::id::LegId;
+    use crate::model::reason::{EndReason, EndedBy, LegKind, OfferOutcome, RecordingState};
+    use crate::store::fixture::{self, T0, at};
+
+    /// The record in full, also what the API does not show.
+    fn text(c: &CallRecord) -> String {
+        format!("{c:?}")
+    }
+
+    #[tokio::test]
+    async fn a_call_survives_a_restart_whole_at_every_step_of_its_life() {
+        let t = fixture::open().await;
+        let contact = t.seed().await;
+        let wacid = Wacid::parse("wacid.HBgMOTk1NTU1MDEwMjAz").unwrap();
+        let mut call = fixture::ringing(&contact, T0);
+        call.wacid = Some(wacid.clone());
+        call.callback_data = Some("crm '\"; 😀".into());
+        t.store.save_call(&call, vec![], T0).await.unwrap();
+        let t = t.restart().await;
+        assert_eq!(text(&t.store.call(&call.id).await.unwrap().unwrap()), text(&call));
+        assert_eq!(t.store.live_calls().await.unwrap().len(), 1);
+        assert_eq!(t.store.offer_call(&call.offers[0].id).await.unwrap(), Some(call.id.clone()));
+
+        call.state = CallState::Active;
+        call.status = crate::call::record::Status::Ongoing;
+        call.agent_id = Some(fixture::agent_id("b"));
+        call.answered_at = Some(at(9));
+        call.offers[0].outcome = OfferOutcome::Withdrawn;
+        call.offers.push(OfferRecord {
+            id: OfferId::generate(),
+            agent_id: fixture::agent_id("b"),
+            outcome: OfferOutcome::Accepted,
+            ..call.offers[0].clone()
+        });
+        call.legs.push(LegRecord { id: LegId::generate(), kind: LegKind::Agent, quality: Quality::default() });
+        call.recording.state = RecordingState::Recording;
+        t.store.save_call(&call, vec![], at(9)).await.unwrap();
+        let t = t.restart().await;
+        assert_eq!(text(&t.store.call_by_wacid(&wacid).await.unwrap().unwrap()), text(&call));
+
+        let mut call = fixture::ended(call, EndReason::Completed, at(60));
+        call.ended_by = Some(EndedBy::Customer);
+        call.duration_ms = 51_000;
+        call.upstream_code = Some(138_001);
+        // Dividing by nothing gives figures that are none.
+        call.legs[0].quality =
+            Quality { loss_ratio: f64::NAN, rtt_ms: Some(f64::INFINITY), packets_sent: u64::MAX, ..Quality::default() };
+        call.legs.swap(0, 1);
+        t.store.save_call(&call, vec![], at(60)).await.unwrap();
+        let t = t.restart().await;
+        call.legs[1].quality = finite(call.legs[1].quality);
+        assert_eq!(text(&t.store.call(&call.id).await.unwrap().unwrap()), text(&call));
+        assert!(t.store.live_calls().await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_end_is_final_and_a_late_live_copy_leaves_no_trace() {
+        let t = fixture::open().await;
+        let contact = t.seed().await;
+        let live = t.call(&contact, 0).await;
+        let over = fixture::ended(live.clone(), EndReason::CallerCancelled, at(5));
+        t.store.save_call(&over, vec![], at(5)).await.unwrap();
+        let event = NewEvent { kind: "call.ringing", call_id: None, agent_id: None, data: serde_json::Value::Null };
+        let refused = t.store.save_call(&live, vec![event], at(6)).await;
+        assert!(matches!(refused, Err(StoreError::CallEnded(id)) if id == live.id));
+        assert_eq!(text(&t.store.call(&live.id).await.unwrap().unwrap()), text(&over));
+        assert_eq!(t.store.last_seq().await.unwrap(), 0);
+        let mut noted = over.clone();
+        noted.duration_ms = 1;
+        t.store.save_call(&noted, vec![], at(7)).await.expect("an ended call may still be completed");
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_together_is_refused_in_words() {
+        let t = fixture::open().await;
+        let contact = t.seed().await;
+        let mut first = fixture::ringing(&contact, T0);
+        first.wacid = Some(Wacid::parse("wacid.1").unwrap());
+        t.store.save_call(&first, vec![], T0).await.unwrap();
+
+        let mut twin = fixture::ringing(&contact, T0);
+        twin.wacid.clone_from(&first.wacid);
+        let says = t.store.save_call(&twin, vec![], T0).await.unwrap_err().to_string();
+        assert_eq!(says, "WhatsApp's id of the call is already taken");
+        twin.wacid = None;
+        twin.agent_id = Some(fixture::agent_id("nobody"));
+        let says = t.store.save_call(&twin, vec![], T0).await.unwrap_err().to_string();
+        assert!(says.contains("agt_nobody does not exist"), "{says}");
+        let mut stranger = fixture::ringing(&contact, T0);
+        stranger.contact.id = crate::model::id::ContactId::generate();
+        assert!(matches!(t.store.save_call(&stranger, vec![], T0).await, Err(StoreError::Missing(_))));
+        assert_eq!(t.store.live_calls().await.unwrap().len(), 1, "what was refused left nothing behind");
+        assert!(t.store.call(&twin.id).await.unwrap().is_none());
+        assert!(t.store.offer_call(&twin.offers[0].id).await.unwrap().is_none());
+    }
+}

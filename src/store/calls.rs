@@ -1,0 +1,284 @@
+//! Lists of calls: sections, filters, pages; and since when each agent has been idle.
+
+use std::collections::HashMap;
+
+use super::Store;
+use super::call_record::CALLS;
+use super::contacts::match_text;
+use super::error::Result;
+use super::paging::{Cursor, Page, Section, page, page_limit};
+use super::sql::{Columns, Select};
+use crate::call::record::{CallRecord, Status};
+use crate::model::id::{AgentId, ContactId, NumberId};
+use crate::model::reason::Direction;
+use crate::model::time::Timestamp;
+
+/// Which calls a list shows; all fields narrow it.
+#[derive(Clone, Debug, Default)]
+pub struct CallFilter {
+    /// `received`: user-initiated not missed; `outbound`: business-initiated not missed; `missed`.
+    pub section: Section,
+    /// Who may be seen: calls whose agent, or any offer's agent, is one of these.
+    pub agent_ids: Option<Vec<AgentId>>,
+    /// Calls this agent took or placed, and calls nobody took that were offered to this agent.
+    pub agent_id: Option<AgentId>,
+    pub number_id: Option<NumberId>,
+    pub contact_id: Option<ContactId>,
+    pub direction: Option<Direction>,
+    pub status: Option<Status>,
+    /// Created at this moment or later.
+    pub from: Option<Timestamp>,
+    /// Created before this moment.
+    pub to: Option<Timestamp>,
+    /// Part of the contact's name, user name, number or user id, whatever the case.
+    pub text: Option<String>,
+    /// Rows of a page; 0 = 50, at most 500.
+    pub limit: u32,
+    pub cursor: Option<String>,
+}
+
+/// Names this list in its cursors.
+const LIST: &str = "calls";
+
+impl Store {
+    /// Calls, newest first, in pages. A call that begins while somebody turns pages moves nothing.
+    ///
+    /// # Errors
+    /// [`super::StoreError::BadCursor`].
+    pub async fn calls(&self, f: &CallFilter) -> Result<Page<CallRecord>> {
+        let after = f.cursor.as_deref().map(|text| Cursor::decode(text, &self.key, LIST)).transpose()?;
+        if f.agent_ids.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(Page { items: Vec::new(), next_cursor: None });
+        }
+        let limit = page_limit(f.limit);
+        let mut select = Select::new(CALLS);
+        narrow(&mut select, f);
+        if let Some(after) = after {
+            select
+                .and("(calls.created_at, calls.id) < (")
+                .int(after.at.as_millis())
+                .push(", ")
+                .text(after.id)
+                .push(")");
+        }
+        select.push(" ORDER BY calls.created_at DESC, calls.id DESC LIMIT ").int(i64::from(limit) + 1);
+        let calls = self.read_calls(select).await?;
+        Ok(page(calls, limit, |last| {
+            Cursor { at: last.created_at, id: last.id.as_str().to_owned() }.encode(&self.key, LIST)
+        }))
+    }
+
+    /// End of each agent's last call or offer: round robin's memory. Who never had one is not in it.
+    pub async fn idle_since(&self) -> Result<HashMap<AgentId, Timestamp>> {
+        // Two look-ups at the end of an index per agent, however many calls there are.
+        let rows = sqlx::query(
+            "SELECT id, (SELECT MAX(ended_at) FROM calls WHERE agent_id = agents.id) AS last_call, \
+             (SELECT MAX(ended_at) FROM offers WHERE agent_id = agents.id) AS last_offer FROM agents",
+        )
+        .fetch_all(&self.reader)
+        .await?;
+        let mut idle = HashMap::new();
+        for row in rows {
+            if let Some(since) = row.time_opt("last_call")?.max(row.time_opt("last_offer")?) {
+                idle.insert(row.word("id")?, since);
+            }
+        }
+        Ok(idle)
+    }
+}
+
+fn narrow(select: &mut Select, f: &CallFilter) {
+    let statuses: &[Status] = match f.section {
+        Section::All => &[],
+        Section::Received => &[Status::Ongoing, Status::Completed],
+        Section::Outbound => &[Status::Ringing, Status::Ongoing, Status::Completed],
+        Section::Missed => &[Status::MissedByAgent, Status::MissedByCustomer, Status::RejectedByCustomer],
+    };
+    if !statuses.is_empty() {
+        select.and("calls.status IN ").list(statuses.iter().map(|s| s.as_str()));
+    }
+    match f.section {
+        Section::Received => select.and("calls.direction = ").text(Direction::UserInitiated.as_str()),
+        Section::Outbound => select.and("calls.direction = ").text(Direction::BusinessInitiated.as_str()),
+        Section::All | Section::Missed => select,
+    };
+    if let Some(agents) = &f.agent_ids {
+        let ids = || agents.iter().map(AgentId::as_str);
+        select.and("(calls.agent_id IN ").list(ids());
+        select.push(" OR EXISTS (SELECT 1 FROM offers o WHERE o.call_id = calls.id AND o.agent_id IN ").list(ids());
+        select.push("))");
+    }
+    if let Some(agent) = &f.agent_id {
+        // A call somebody else took is not this agent's, though it rang here first.
+        select.and("(calls.agent_id = ").text(agent.as_str());
+        select.push(" OR (calls.agent_id IS NULL AND EXISTS (SELECT 1 FROM offers o WHERE o.call_id = calls.id");
+        select.push(" AND o.agent_id = ").text(agent.as_str()).push(")))");
+    }
+    if let Some(number) = &f.number_id {
+        select.and("calls.number_id = ").text(number.as_str());
+    }
+    if let Some(contact) = &f.contact_id {
+        // Also under the id it had before it was folded into another.
+        select
+            .and("c.id = (SELECT COALESCE(merged_into, id) FROM contacts WHERE id = ")
+            .text(contact.as_str())
+            .push(")");
+    }
+    if let Some(direction) = f.direction {
+        select.and("calls.direction = ").text(direction.as_str());
+    }
+    if let Some(status) = f.status {
+        select.and("calls.status = ").text(status.as_str());
+    }
+    if let Some(from) = f.from {
+        select.and("calls.created_at >= ").int(from.as_millis());
+    }
+    if let Some(to) = f.to {
+        select.and("calls.created_at < ").int(to.as_millis());
+    }
+    if let Some(text) = &f.text {
+        match_text(select, text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::reason::{CallState, EndReason, OfferOutcome};
+    use crate::store::StoreError;
+    use crate::store::fixture::{self, Fixture, T0, agent_id, at};
+
+    /// One call of each status, in both directions where that can be. Named by `callback_data`.
+    async fn one_of_each(t: &Fixture) {
+        let contact = t.seed().await;
+        let rows = [
+            ("in ringing", true, CallState::Ringing, false, None),
+            ("in ongoing", true, CallState::Active, true, None),
+            ("in held", true, CallState::Held, true, None),
+            ("in completed", true, CallState::Ended, true, Some(EndReason::Completed)),
+            ("in missed", true, CallState::Ended, false, Some(EndReason::MissedByAgent)),
+            ("in cancelled", true, CallState::Ended, false, Some(EndReason::CallerCancelled)),
+            ("in failed", true, CallState::Ended, false, Some(EndReason::SetupFailed)),
+            ("out ringing", false, CallState::Ringing, false, None),
+            ("out ongoing", false, CallState::Active, true, None),
+            ("out completed", false, CallState::Ended, true, Some(EndReason::Completed)),
+            ("out missed", false, CallState::Ended, false, Some(EndReason::MissedByCustomer)),
+            ("out declined", false, CallState::Ended, false, Some(EndReason::RejectedByCustomer)),
+            ("out failed", false, CallState::Ended, false, Some(EndReason::UpstreamError)),
+        ];
+        for (i, (name, inbound, state, answered, end_reason)) in rows.into_iter().enumerate() {
+            let mut call = fixture::ringing(&contact, at(i as i64));
+            call.callback_data = Some(name.into());
+            if !inbound {
+                call.direction = Direction::BusinessInitiated;
+                call.agent_id = Some(agent_id("b"));
+                call.offers.clear();
+            }
+            call.state = state;
+            call.answered_at = answered.then_some(at(i as i64));
+            if answered {
+                call.agent_id = Some(agent_id("b"));
+            }
+            call.end_reason = end_reason;
+            call.ended_at = end_reason.map(|_| at(100 + i as i64));
+            call.status = Status::of(state, answered, end_reason);
+            t.store.save_call(&call, vec![], T0).await.unwrap();
+        }
+    }
+
+    async fn names(t: &Fixture, f: &CallFilter) -> Vec<String> {
+        let page = t.store.calls(f).await.unwrap();
+        page.items.into_iter().rev().map(|c| c.callback_data.unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn each_section_shows_its_calls() {
+        let t = fixture::open().await;
+        one_of_each(&t).await;
+        for (section, want) in [
+            (Section::Received, vec!["in ongoing", "in held", "in completed"]),
+            (Section::Outbound, vec!["out ringing", "out ongoing", "out completed"]),
+            (Section::Missed, vec!["in missed", "in cancelled", "out missed", "out declined"]),
+        ] {
+            assert_eq!(names(&t, &CallFilter { section, ..CallFilter::default() }).await, want, "{section:?}");
+        }
+        assert_eq!(names(&t, &CallFilter::default()).await.len(), 13);
+    }
+
+    #[tokio::test]
+    async fn every_filter_narrows() {
+        let t = fixture::open().await;
+        one_of_each(&t).await;
+        let other = t.customer("995555999888").await;
+        let mut call = fixture::ringing(&other, at(50));
+        call.callback_data = Some("other".into());
+        t.store.save_call(&call, vec![], at(50)).await.unwrap();
+        let all = CallFilter::default;
+        let (a, b) = (agent_id("a"), agent_id("b"));
+        let missed_by_a = vec!["in ringing", "in missed", "in cancelled", "in failed", "other"];
+        for (what, filter, want) in [
+            ("an agent's own: none that another took", CallFilter { agent_id: Some(a.clone()), ..all() }, missed_by_a),
+            (
+                "taken by b",
+                CallFilter { agent_id: Some(b), direction: Some(Direction::UserInitiated), ..all() },
+                vec!["in ongoing", "in held", "in completed"],
+            ),
+            (
+                "what a may see: all that rang at a",
+                CallFilter { agent_ids: Some(vec![a]), status: Some(Status::Ongoing), ..all() },
+                vec!["in ongoing", "in held"],
+            ),
+            ("nobody may be seen", CallFilter { agent_ids: Some(vec![]), ..all() }, vec![]),
+            ("contact", CallFilter { contact_id: Some(other.id.clone()), ..all() }, vec!["other"]),
+            ("text", CallFilter { text: Some("999-888".into()), ..all() }, vec!["other"]),
+            ("hostile text", CallFilter { text: Some("%' OR '1'='1".into()), ..all() }, vec![]),
+            ("from, included", CallFilter { from: Some(at(12)), ..all() }, vec!["out failed", "other"]),
+            ("to, excluded", CallFilter { to: Some(at(1)), ..all() }, vec!["in ringing"]),
+            ("number", CallFilter { number_id: Some(NumberId::parse("x").unwrap()), ..all() }, vec![]),
+        ] {
+            assert_eq!(names(&t, &filter).await, want, "{what}");
+        }
+    }
+
+    #[tokio::test]
+    async fn pages_lose_no_call_and_show_none_twice_while_calls_come_in() {
+        let t = fixture::open().await;
+        let contact = t.seed().await;
+        let mut there = Vec::new();
+        for i in 0..23 {
+            there.push(t.call(&contact, i / 4).await.id);
+        }
+        let mut filter = CallFilter { limit: 5, ..CallFilter::default() };
+        let mut seen = Vec::new();
+        loop {
+            let page = t.store.calls(&filter).await.unwrap();
+            assert!(page.items.iter().all(|c| c.offers.len() == 1 && c.legs.len() == 1), "each with its parts");
+            seen.extend(page.items.into_iter().map(|c| (c.created_at, c.id)));
+            t.call(&contact, 99).await;
+            let Some(next) = page.next_cursor else { break };
+            filter.cursor = Some(next);
+        }
+        assert!(seen.is_sorted_by(|a, b| a > b), "newest first, none twice");
+        assert!(seen.iter().map(|(_, id)| id).eq(there.iter().rev()), "all that were there");
+        filter.cursor = Some("00".repeat(20));
+        assert!(matches!(t.store.calls(&filter).await, Err(StoreError::BadCursor)));
+    }
+
+    #[tokio::test]
+    async fn round_robin_remembers_the_later_of_last_call_and_last_offer() {
+        let t = fixture::open().await;
+        let contact = t.seed().await;
+        assert!(t.store.idle_since().await.unwrap().is_empty());
+        let missed = fixture::ended(t.call(&contact, 0).await, EndReason::MissedByAgent, at(20));
+        t.store.save_call(&missed, vec![], at(20)).await.unwrap();
+        let mut talked = t.call(&contact, 1).await;
+        talked.agent_id = Some(agent_id("b"));
+        talked.offers[0].agent_id = agent_id("b");
+        talked.offers[0].outcome = OfferOutcome::Accepted;
+        talked.offers[0].ended_at = Some(at(3));
+        t.store.save_call(&fixture::ended(talked, EndReason::Completed, at(40)), vec![], at(40)).await.unwrap();
+        let t = t.restart().await;
+        let idle = t.store.idle_since().await.unwrap();
+        assert_eq!(idle, HashMap::from([(agent_id("a"), at(20)), (agent_id("b"), at(40))]));
+    }
+}

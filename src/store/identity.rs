@@ -1,0 +1,301 @@
+//! Who a WhatsApp event means. Since 2026 an event names a customer by phone number, by Meta's user id, or by both, so
+//! two contacts may turn out to be one person, and a number may turn up with another person behind it.
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, Transaction};
+
+use super::Store;
+use super::contacts::{CustomerIdentity, index_text, read_contact};
+use super::error::{Result, StoreError};
+use super::permissions;
+use super::sql::clean_opt;
+use crate::model::directory::Contact;
+use crate::model::id::ContactId;
+use crate::model::phone::Phone;
+use crate::model::time::Timestamp;
+
+impl Store {
+    /// Finds by phone, else by user id, else creates; fills in what was unknown (name only if none is set; the user
+    /// name is Meta's, so the newest stands).
+    ///
+    /// - Phone and user id lead to two contacts: they are one person. The phone's contact stays, the other's calls and
+    ///   permissions move to it (of two decisions the newer stands), and the other's id leads to it from then on.
+    /// - The phone is known with another user id: the number has a new owner. It moves to a contact of its own, so that
+    ///   nobody inherits a permission given by somebody else.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when `who` has neither phone nor user id.
+    pub async fn identify(&self, who: &CustomerIdentity, now: Timestamp) -> Result<Contact> {
+        let who = &CustomerIdentity {
+            phone: who.phone.clone(),
+            user_id: clean_opt(who.user_id.as_deref()).filter(|id| !id.is_empty()),
+            name: clean_opt(who.name.as_deref()).filter(|name| !name.trim().is_empty()),
+            username: clean_opt(who.username.as_deref()).filter(|name| !name.trim().is_empty()),
+        };
+        if who.phone.is_none() && who.user_id.is_none() {
+            return Err(StoreError::Missing("a customer without phone number and user id".to_owned()));
+        }
+        // Nearly every event names somebody known in full: no write, no lock.
+        if let Some(known) = self.known_in_full(who).await? {
+            return Ok(known);
+        }
+        let mut tx = self.writer.begin().await?;
+        // There is no row yet that two events of a new customer could both lock, so they lock this one.
+        sqlx::query("UPDATE counters SET value = value + 1 WHERE name = 'identities'").execute(&mut *tx).await?;
+        let contact = settle(&mut tx, who, now).await?;
+        index_text(&mut tx, &contact).await?;
+        tx.commit().await?;
+        Ok(contact)
+    }
+
+    async fn known_in_full(&self, who: &CustomerIdentity) -> Result<Option<Contact>> {
+        let rows = sqlx::query(LOOK_UP)
+            .bind(who.phone.as_ref().map(Phone::wa_id))
+            .bind(who.user_id.as_deref())
+            .fetch_all(&self.reader)
+            .await?;
+        let [row] = rows.as_slice() else { return Ok(None) };
+        let known = read_contact(row)?;
+        let nothing_new = (who.phone.is_none() || who.phone == known.phone)
+            && (who.user_id.is_none() || who.user_id == known.user_id)
+            && (who.name.is_none() || known.name.is_some())
+            && (who.username.is_none() || who.username == known.username);
+        Ok(nothing_new.then_some(known))
+    }
+}
+
+const LOOK_UP: &str = "SELECT * FROM contacts WHERE phone = $1 OR user_id = $2";
+
+async fn settle(tx: &mut Transaction<'static, Any>, who: &CustomerIdentity, now: Timestamp) -> Result<Contact> {
+    let rows = sqlx::query(LOOK_UP)
+        .bind(who.phone.as_ref().map(Phone::wa_id))
+        .bind(who.user_id.as_deref())
+        .fetch_all(&mut **tx)
+        .await?;
+    let known = rows.iter().map(read_contact).collect::<Result<Vec<_>>>()?;
+    let mut by_phone = known.iter().find(|c| who.phone.is_some() && c.phone == who.phone);
+    let by_user = known.iter().find(|c| who.user_id.is_some() && c.user_id == who.user_id);
+
+    if let Some(former) = by_phone
+        && who.user_id.is_some()
+        && former.user_id.is_some()
+        && former.user_id != who.user_id
+    {
+        sqlx::query("UPDATE contacts SET phone = NULL WHERE id = $1")
+            .bind(former.id.as_str())
+            .execute(&mut **tx)
+            .await?;
+        index_text(tx, &Contact { phone: None, ..former.clone() }).await?;
+        by_phone = None;
+    }
+    match (by_phone, by_user) {
+        (Some(kept), Some(folded)) if kept.id != folded.id => {
+            fold(tx, kept, folded).await?;
+            fill(tx, &kept.id, who, Some(folded)).await
+        }
+        (Some(known), _) | (None, Some(known)) => fill(tx, &known.id, who, None).await,
+        (None, None) => create(tx, who, now).await,
+    }
+}
+
+async fn create(tx: &mut Transaction<'static, Any>, who: &CustomerIdentity, now: Timestamp) -> Result<Contact> {
+    let row: AnyRow = sqlx::query(
+        "INSERT INTO contacts (id, phone, user_id, name, username, created_at, search_text) \
+         VALUES ($1, $2, $3, $4, $5, $6, '') RETURNING *",
+    )
+    .bind(ContactId::generate().as_str())
+    .bind(who.phone.as_ref().map(Phone::wa_id))
+    .bind(who.user_id.as_deref())
+    .bind(who.name.as_deref())
+    .bind(who.username.as_deref())
+    .bind(now.as_millis())
+    .fetch_one(&mut **tx)
+    .await?;
+    read_contact(&row)
+}
+
+/// Completes a contact from an event, and where that says nothing, from the contact folded into it.
+async fn fill(
+    tx: &mut Transaction<'static, Any>,
+    id: &ContactId,
+    who: &CustomerIdentity,
+    folded: Option<&Contact>,
+) -> Result<Contact> {
+    let name = folded.and_then(|f| f.name.as_deref()).or(who.name.as_deref());
+    let username = who.username.as_deref().or_else(|| folded.and_then(|f| f.username.as_deref()));
+    let row = sqlx::query(
+        "UPDATE contacts SET phone = COALESCE($2, phone), user_id = COALESCE($3, user_id), \
+         name = COALESCE(name, $4), username = COALESCE($5, username), \
+         assignee_id = COALESCE(assignee_id, $6), owner_id = COALESCE(owner_id, $7) WHERE id = $1 RETURNING *",
+    )
+    .bind(id.as_str())
+    .bind(who.phone.as_ref().map(Phone::wa_id))
+    .bind(who.user_id.as_deref())
+    .bind(name)
+    .bind(username)
+    .bind(folded.and_then(|f| f.assignee_id.as_ref()).map(|a| a.as_str()))
+    .bind(folded.and_then(|f| f.owner_id.as_ref()).map(|a| a.as_str()))
+    .fetch_one(&mut **tx)
+    .await?;
+    read_contact(&row)
+}
+
+/// Moves everything of `folded` to `kept` and leaves only a forwarding id behind. Calls first, contacts second: the
+/// order in which saving a call takes its locks.
+async fn fold(tx: &mut Transaction<'static, Any>, kept: &Contact, folded: &Contact) -> Result<()> {
+    let (kept, folded) = (kept.id.as_str(), folded.id.as_str());
+    sqlx::query("UPDATE calls SET contact_id = $1 WHERE contact_id = $2")
+        .bind(kept)
+        .bind(folded)
+        .execute(&mut **tx)
+        .await?;
+    let rows = sqlx::query("DELETE FROM permissions WHERE contact_id = $1 RETURNING *")
+        .bind(folded)
+        .fetch_all(&mut **tx)
+        .await?;
+    for row in rows {
+        let mut permission = permissions::read_permission(&row)?;
+        permission.contact_id = kept.parse().map_err(|e| super::sql::damaged("id", e))?;
+        permissions::put(tx, &permission).await?;
+    }
+    sqlx::query(
+        "UPDATE contacts SET phone = NULL, user_id = NULL, search_text = '', merged_into = $1 \
+         WHERE id = $2 OR merged_into = $2",
+    )
+    .bind(kept)
+    .bind(folded)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::directory::{ContactRef, Permission};
+    use crate::model::reason::PermissionStatus;
+    use crate::store::fixture::{self, Fixture, T0, at};
+
+    fn who(phone: Option<&str>, user: Option<&str>) -> CustomerIdentity {
+        CustomerIdentity {
+            phone: phone.map(|p| Phone::parse(p).unwrap()),
+            user_id: user.map(str::to_owned),
+            ..CustomerIdentity::default()
+        }
+    }
+
+    async fn count(t: &Fixture) -> usize {
+        t.store.contacts(None, 500, None).await.unwrap().items.len()
+    }
+
+    #[tokio::test]
+    async fn events_of_one_customer_find_one_contact_and_complete_it() {
+        let t = fixture::open().await;
+        let first = t.store.identify(&who(Some("995555010203"), None), T0).await.unwrap();
+        let named = CustomerIdentity { name: Some("Nino".into()), ..who(Some("995555010203"), Some("GE.1")) };
+        let again = t.store.identify(&named, at(1)).await.unwrap();
+        assert_eq!(
+            (&again.id, again.name.as_deref(), again.user_id.as_deref()),
+            (&first.id, Some("Nino"), Some("GE.1"))
+        );
+        let other_name = CustomerIdentity { name: Some("Nini".into()), ..who(None, Some("GE.1")) };
+        let hidden = t.store.identify(&other_name, at(2)).await.unwrap();
+        assert_eq!((&hidden.id, hidden.name.as_deref()), (&first.id, Some("Nino")), "a name that is set stays");
+        let empty = CustomerIdentity { user_id: Some(String::new()), ..CustomerIdentity::default() };
+        assert!(matches!(t.store.identify(&empty, at(3)).await, Err(StoreError::Missing(_))));
+        assert_eq!(count(&t).await, 1);
+    }
+
+    #[tokio::test]
+    async fn sixty_four_webhooks_at_once_create_one_contact() {
+        let t = fixture::open().await;
+        let tasks = (0..64).map(|i| {
+            let store = t.store.clone();
+            // Some name the phone, some both; the one who comes with both ties them together.
+            tokio::spawn(async move {
+                let who =
+                    if i % 2 == 0 { who(Some("995555010203"), None) } else { who(Some("995555010203"), Some("GE.1")) };
+                store.identify(&who, at(i)).await.unwrap().id
+            })
+        });
+        let ids = futures_util::future::join_all(tasks).await;
+        let first = ids[0].as_ref().unwrap();
+        assert!(ids.iter().all(|id| id.as_ref().unwrap() == first));
+        assert_eq!(count(&t).await, 1);
+    }
+
+    #[tokio::test]
+    async fn two_contacts_that_turn_out_to_be_one_person_become_one_with_everything_they_had() {
+        let t = fixture::open().await;
+        t.seed().await;
+        let by_phone = t.store.identify(&who(Some("995555010203"), None), T0).await.unwrap();
+        let by_user = t.store.identify(&who(None, Some("GE.1")), at(1)).await.unwrap();
+        let mut assigned = by_user.clone();
+        assigned.assignee_id = Some(fixture::agent_id("a"));
+        t.store.put_contact(&assigned).await.unwrap();
+        let call = t.call(&by_user, 5).await;
+        for (contact, status, decided) in
+            [(&by_phone, PermissionStatus::Rejected, 10), (&by_user, PermissionStatus::Permanent, 20)]
+        {
+            let p = Permission {
+                number_id: fixture::number_id(),
+                contact_id: contact.id.clone(),
+                status,
+                expires_at: None,
+                decided_at: at(decided),
+            };
+            assert!(t.store.put_permission(&p).await.unwrap());
+        }
+
+        let one = t.store.identify(&who(Some("995555010203"), Some("GE.1")), at(30)).await.unwrap();
+        assert_eq!((&one.id, one.user_id.as_deref()), (&by_phone.id, Some("GE.1")));
+        assert_eq!(one.assignee_id, Some(fixture::agent_id("a")));
+        assert_eq!(count(&t).await, 2, "this one and the seeded one");
+        let forwarded = t.store.contact(&ContactRef::Id(by_user.id.clone())).await.unwrap().unwrap();
+        assert_eq!(forwarded.id, by_phone.id, "the old id still leads to the person");
+        assert_eq!(t.store.call(&call.id).await.unwrap().unwrap().contact.id, by_phone.id);
+        for id in [&by_phone.id, &by_user.id] {
+            let p = t.store.permission(&fixture::number_id(), id).await.unwrap().unwrap();
+            assert_eq!((p.status, &p.contact_id), (PermissionStatus::Permanent, &by_phone.id), "the newer decision");
+        }
+
+        // Whoever still holds the old copy may write it: the person keeps number, user id and calls.
+        t.store.put_contact(&Contact { name: Some("Nino".into()), ..assigned }).await.unwrap();
+        t.store.save_call(&call, vec![], at(31)).await.unwrap();
+        let now = t.store.call(&call.id).await.unwrap().unwrap().contact;
+        assert_eq!((&now.id, now.name.as_deref(), now.user_id.as_deref()), (&by_phone.id, Some("Nino"), Some("GE.1")));
+        assert!(now.phone.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_number_with_a_new_owner_takes_no_permission_along() {
+        let t = fixture::open().await;
+        t.seed().await;
+        let former = t.store.identify(&who(Some("995555010203"), Some("GE.1")), T0).await.unwrap();
+        let p = Permission {
+            number_id: fixture::number_id(),
+            contact_id: former.id.clone(),
+            status: PermissionStatus::Permanent,
+            expires_at: None,
+            decided_at: T0,
+        };
+        t.store.put_permission(&p).await.unwrap();
+        let owner = t.store.identify(&who(Some("995555010203"), Some("GE.2")), at(1)).await.unwrap();
+        assert_ne!(owner.id, former.id);
+        assert!(t.store.permission(&fixture::number_id(), &owner.id).await.unwrap().is_none());
+        let phone = ContactRef::Phone(Phone::parse("995555010203").unwrap());
+        assert_eq!(t.store.contact(&phone).await.unwrap().unwrap().id, owner.id);
+        let former = t.store.contact(&ContactRef::User("GE.1".into())).await.unwrap().unwrap();
+        assert_eq!(former.phone, None);
+        assert!(t.store.contacts(Some("995555010203"), 10, None).await.unwrap().items.iter().all(|c| c.id == owner.id));
+    }
+
+    #[tokio::test]
+    async fn a_customer_who_changes_the_number_stays_the_same_contact() {
+        let t = fixture::open().await;
+        let before = t.store.identify(&who(Some("995555010203"), Some("GE.1")), T0).await.unwrap();
+        let after = t.store.identify(&who(Some("995555990000"), Some("GE.1")), at(1)).await.unwrap();
+        assert_eq!((&after.id, after.phone.unwrap().wa_id()), (&before.id, "995555990000"));
+        assert_eq!(count(&t).await, 1);
+    }
+}
