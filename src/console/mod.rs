@@ -61,3 +61,78 @@ fn matches(given: &HeaderValue, etag: &str) -> bool {
     let given = given.to_str().unwrap_or("");
     given.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::io::Write as _;
+
+    use super::*;
+
+    /// Three files, as a build would embed them.
+    struct Some3;
+
+    impl RustEmbed for Some3 {
+        fn get(path: &str) -> Option<EmbeddedFile> {
+            let text = match path {
+                "index.html" => "<!doctype html><title>Console</title>",
+                "app.js" => "export {};",
+                "fonts/a.woff2" => "wOF2",
+                _ => return None,
+            };
+            let suffix = path.rsplit_once('.').map(|(_, end)| format!(".{end}")).unwrap_or_default();
+            let mut file = tempfile::Builder::new().suffix(&suffix).tempfile().unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            Some(rust_embed::utils::read_file_from_fs(file.path()).unwrap())
+        }
+
+        fn iter() -> impl Iterator<Item = Cow<'static, str>> + 'static {
+            ["index.html", "app.js", "fonts/a.woff2"].into_iter().map(Cow::Borrowed)
+        }
+    }
+
+    async fn ask(method: Method, path: &str, tag: Option<&HeaderValue>) -> (u16, HeaderMap, String) {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(tag) = tag {
+            request = request.header(IF_NONE_MATCH, tag);
+        }
+        let response = page::<Some3>(request.body(Body::empty()).unwrap()).await;
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        (parts.status.as_u16(), parts.headers, String::from_utf8(bytes.into()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn paths_without_a_dot_are_the_console_and_others_are_files() {
+        for (path, status, kind) in [
+            ("/", 200, "text/html; charset=utf-8"),
+            ("/calls/call_1", 200, "text/html; charset=utf-8"),
+            ("/index.html", 200, "text/html; charset=utf-8"),
+            ("/app.js", 200, "text/javascript; charset=utf-8"),
+            ("/fonts/a.woff2", 200, "font/woff2"),
+            ("/missing.js", 404, ""),
+            ("/../Cargo.toml", 404, ""),
+        ] {
+            let (got, headers, _) = ask(Method::GET, path, None).await;
+            let got_kind = headers.get(CONTENT_TYPE).map_or("", |value| value.to_str().unwrap());
+            assert_eq!((got, got_kind), (status, kind), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_is_sent_again_only_when_it_changed() {
+        let (_, headers, body) = ask(Method::GET, "/", None).await;
+        assert!(body.contains("Console"));
+        assert_eq!(headers[CACHE_CONTROL], "no-cache");
+        let tag = &headers[ETAG];
+        assert_eq!(ask(Method::GET, "/calls", Some(tag)).await.0, 304);
+        let (status, again, body) = ask(Method::GET, "/app.js", Some(tag)).await;
+        assert_eq!((status, again[ETAG] == *tag, body.as_str()), (200, false, "export {};"));
+    }
+
+    #[tokio::test]
+    async fn pages_are_read_only() {
+        let (status, headers, _) = ask(Method::POST, "/", None).await;
+        assert_eq!((status, headers[ALLOW].to_str().unwrap()), (405, "GET, HEAD"));
+    }
+}

@@ -48,7 +48,7 @@ pub(crate) async fn layer(State(control): State<Shared>, mut request: Request, n
 }
 
 impl Caller {
-    async fn of(control: &Shared, headers: &HeaderMap) -> Result<Self, Problem> {
+    pub(crate) async fn of(control: &Shared, headers: &HeaderMap) -> Result<Self, Problem> {
         let secret = SecretString::from(bearer(headers)?);
         let Some((actor, name)) = identify(control, &secret).await? else {
             return Err(Problem::new(

@@ -25,6 +25,7 @@ use crate::store::{CallFilter, Section};
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
     /// `all` if left out.
+    #[param(inline)]
     section: Option<SectionName>,
     /// 1 to 200, else 50.
     limit: Option<u32>,

@@ -14,7 +14,7 @@ use super::auth::Caller;
 use super::extract::{Id, Params, limit};
 use super::openapi::Problems;
 use super::problem::Problem;
-use super::stream::{self, Follow, View};
+use super::stream::{self, BEAT, Follow, View};
 use crate::model::event::Event;
 use crate::model::id::AgentId;
 use crate::policy::access::{Action, Resource};
@@ -87,7 +87,7 @@ async fn follow(
     caller.may(Action::Read, Resource::Events)?;
     let after = resume(&headers, query.after)?;
     let live = control.switchboard.subscribe();
-    stream::open(Follow { control, caller, live, after, view: View::Everything, _guard: None }).await
+    stream::open(Follow { control, caller, live, after, view: View::Everything, beat: BEAT, _guard: None }).await
 }
 
 /// Follows what concerns one agent
@@ -111,7 +111,7 @@ async fn follow_agent(
     let live = control.switchboard.subscribe();
     let view = View::of(&control.store, agent).await?;
     let _guard = Some(control.switchboard.stream_opened(&id));
-    stream::open(Follow { control, caller, live, after, view, _guard }).await
+    stream::open(Follow { control, caller, live, after, view, beat: BEAT, _guard }).await
 }
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");

@@ -33,8 +33,9 @@ pub(crate) async fn read_body(body: Body, bytes_max: usize) -> Result<Bytes, Pro
     };
     read.map_err(|error| {
         // The cap is the only error of ours in the chain; all others are a connection that broke.
-        let broken = std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("length limit"));
-        if broken {
+        let too_long =
+            std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("length limit"));
+        if too_long {
             Problem::new(Code::BodyTooLarge, format!("The body may hold {bytes_max} bytes at most."))
         } else {
             Problem::new(Code::InvalidRequest, "The body broke off.")

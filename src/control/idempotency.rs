@@ -164,7 +164,7 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 }
 
 /// What makes two requests the same. Lengths keep the parts apart.
-fn fingerprint(path: &str, kind: Option<&HeaderValue>, body: &[u8]) -> String {
+pub(crate) fn fingerprint(path: &str, kind: Option<&HeaderValue>, body: &[u8]) -> String {
     let mut sha256 = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
     for part in [path.as_bytes(), kind.map_or(b"".as_slice(), HeaderValue::as_bytes), body] {
         sha256.update(&(part.len() as u64).to_be_bytes());

@@ -27,6 +27,9 @@ mod session;
 mod stream;
 mod webhooks;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

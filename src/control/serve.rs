@@ -211,3 +211,77 @@ pub async fn serve(
     closer.abort();
     served.map_err(ServeError::Failed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: (&str, &str) = (include_str!("tests/a.cert.pem"), include_str!("tests/a.key.pem"));
+    const B: (&str, &str) = (include_str!("tests/b.cert.pem"), include_str!("tests/b.key.pem"));
+
+    fn write(dir: &Path, (cert, key): (&str, &str)) -> (PathBuf, PathBuf) {
+        let paths = (dir.join("cert.pem"), dir.join("key.pem"));
+        std::fs::write(&paths.0, cert).unwrap();
+        std::fs::write(&paths.1, key).unwrap();
+        paths
+    }
+
+    /// Whether a client that trusts this certificate alone is served.
+    async fn trusts(address: SocketAddr, cert: &str) -> bool {
+        let root = reqwest::Certificate::from_pem(cert.as_bytes()).unwrap();
+        let client = reqwest::Client::builder().tls_certs_only([root]).build().unwrap();
+        client.get(format!("https://{address}/")).send().await.is_ok()
+    }
+
+    #[test]
+    fn a_busy_port_is_one_clear_line() {
+        let first = bind("http.listen", "127.0.0.1:0".parse().unwrap()).unwrap();
+        let error = bind("http.listen", first.address()).unwrap_err();
+        let want =
+            format!("http.listen: {} is in use by another program; stop it or choose another port", first.address());
+        assert_eq!(error.to_string(), want);
+    }
+
+    #[test]
+    fn a_certificate_that_cannot_be_used_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cert, key) = write(dir.path(), (A.0, B.1));
+        for (cert, key, want) in [
+            (&cert, &key, "do not belong together"),
+            (&key, &key, "http.tls_cert_file: cannot use"),
+            (&cert, &cert, "http.tls_key_file: cannot use"),
+            (&dir.path().join("none.pem"), &key, "http.tls_cert_file: cannot use"),
+        ] {
+            let error = Tls::load(cert, key).unwrap_err().to_string();
+            assert!(error.contains(want), "{want}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_changed_certificate_is_served_without_a_restart_and_a_broken_one_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cert, key) = write(dir.path(), A);
+        let tls = Tls::load(&cert, &key).unwrap();
+        let door = bind("http.listen", "127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = door.address();
+        let router = Router::new().route("/", axum::routing::get(|| async { "here" }));
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let closing = CancellationToken::new();
+        let server = tokio::spawn(serve(door, router, Some(tls.clone()), closing.clone(), async {
+            let _ = stopped.await;
+        }));
+        assert_eq!((trusts(address, A.0).await, trusts(address, B.0).await), (true, false));
+
+        std::fs::write(&cert, "half writ").unwrap();
+        assert!(tls.reload().is_err());
+        assert!(trusts(address, A.0).await);
+
+        write(dir.path(), B);
+        tls.reload().unwrap();
+        assert_eq!((trusts(address, A.0).await, trusts(address, B.0).await), (false, true));
+
+        drop(stop);
+        server.await.unwrap().unwrap();
+        assert!(closing.is_cancelled());
+    }
+}

@@ -25,7 +25,7 @@ use crate::switchboard::StreamGuard;
 
 /// A comment line this often keeps proxies from closing a quiet stream. With it the caller's right to
 /// listen is looked at again, so a revoked or expired token ends the stream at the next beat.
-const BEAT: Duration = Duration::from_secs(15);
+pub(crate) const BEAT: Duration = Duration::from_secs(15);
 
 /// Events read from the log at a time.
 const PAGE: u32 = 500;
@@ -56,6 +56,8 @@ pub(crate) struct Follow {
     /// The last event the caller has; the stream goes on after it. `None`: from now on.
     pub(crate) after: Option<i64>,
     pub(crate) view: View,
+    /// [`BEAT`], but for tests.
+    pub(crate) beat: Duration,
     /// Tells the presence that the agent listens.
     pub(crate) _guard: Option<StreamGuard>,
 }
@@ -66,7 +68,9 @@ pub(crate) async fn open(follow: Follow) -> Result<Response, Problem> {
     // An id from the future is one of another log: start at the end of this one.
     let last = follow.after.unwrap_or(end).min(end);
     let ready = Frame::default().event("stream.ready").data(format!("{{\"seq\":{end}}}"));
-    let mut beat = tokio::time::interval_at(tokio::time::Instant::now() + BEAT, BEAT);
+    let mut beat = tokio::time::interval(follow.beat);
+    // The first tick is due at once.
+    beat.tick().await;
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let cursor = Cursor { follow, last, read: VecDeque::new(), behind: last < end, beat };
     let frames = stream::iter([Ok(ready)]).chain(cursor.frames());

@@ -1,0 +1,132 @@
+//! Deny by default, and nothing to learn from a refusal: over every operation of the contract.
+
+use reqwest::Method;
+use serde_json::Value;
+
+use super::fixture::{House, answer};
+use crate::control::Control;
+
+/// Every operation behind the bearer secret, as method and path template.
+fn closed_operations() -> Vec<(Method, String)> {
+    let document = serde_json::to_value(Control::openapi()).unwrap();
+    let mut found = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in ["get", "put", "post", "delete", "patch"] {
+            if item.get(method).is_some() && path.starts_with("/v1/") {
+                found.push((method.to_uppercase().parse().unwrap(), path.clone()));
+            }
+        }
+    }
+    assert!(found.len() > 30, "{found:?}");
+    found
+}
+
+/// A body every operation takes as far as it looks before it decides who may.
+fn body_of(path: &str) -> (&'static str, &'static str) {
+    match path.rsplit('/').next().unwrap_or("") {
+        "media" => ("application/sdp", "v=0\r\n"),
+        "receipts" => ("application/json", r#"{"kind":"shown"}"#),
+        "dtmf" => ("application/json", r#"{"digits":"1"}"#),
+        "status" => ("application/json", r#"{"status":"offline"}"#),
+        "simulate" => ("application/json", r#"{"number_id":"1","contact":"wa:995555010203"}"#),
+        "calls" => ("application/json", r#"{"number_id":"1","to":"wa:995555010203","agent_id":"agt_b"}"#),
+        _ => ("application/json", "{}"),
+    }
+}
+
+fn query_of(path: &str) -> &'static str {
+    if path.ends_with("/callability") || path == "/v1/permissions" { "?number_id=1" } else { "" }
+}
+
+/// What a body of `{}` already fails on is not about access.
+fn is_about_access(method: &Method, path: &str) -> bool {
+    !(method == Method::PUT && path == "/v1/teams/{id}")
+}
+
+#[tokio::test]
+async fn every_operation_wants_credentials_and_a_scope() {
+    let house = House::open().await;
+    for (method, template) in closed_operations() {
+        let path = template.replace("{id}", "agt_a").replace("{ref}", "wa:995555010203") + query_of(&template);
+        let (kind, body) = body_of(&template);
+        for (secret, want) in [("", 401), (house.powerless.as_str(), 403)] {
+            if want == 403 && (template == "/v1/session" || !is_about_access(&method, &template)) {
+                continue;
+            }
+            let mut ask = house.ask(method.clone(), &path, secret);
+            if method != Method::GET {
+                ask = ask.header("content-type", kind).body(body);
+            }
+            let (status, problem) = answer(ask.send().await.unwrap()).await;
+            assert_eq!(status, want, "{method} {template}: {problem}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_foreign_looks_exactly_like_what_does_not_exist() {
+    let house = House::open().await;
+    let mut compared = 0;
+    for (method, template) in closed_operations() {
+        let (own, unknown) = if template.starts_with("/v1/calls/{id}") {
+            (house.call.as_str(), "call_00000000000000000000000000000000")
+        } else if template.starts_with("/v1/offers/{id}") {
+            (house.offer.as_str(), "off_00000000000000000000000000000000")
+        } else if template.starts_with("/v1/agents/{id}") && method != Method::PUT {
+            ("agt_a", "agt_unknown")
+        } else {
+            continue;
+        };
+        let foreign = seen(&house, &method, &template, own).await;
+        let absent = seen(&house, &method, &template, unknown).await;
+        assert_eq!(foreign, absent, "{method} {template}");
+        assert_eq!(foreign.0, 404, "{method} {template}");
+        compared += 1;
+    }
+    assert!(compared >= 13, "{compared}");
+}
+
+/// Status, headers and body as Beka sees them, without what differs from request to request.
+async fn seen(house: &House, method: &Method, template: &str, id: &str) -> (u16, Vec<String>, Value) {
+    let (kind, body) = body_of(template);
+    let mut ask = house.ask(method.clone(), &template.replace("{id}", id), &house.beka);
+    if *method != Method::GET {
+        ask = if matches!(template.rsplit('/').next(), Some("media" | "receipts" | "dtmf" | "status")) {
+            ask.header("content-type", kind).body(body)
+        } else {
+            ask
+        };
+    }
+    let response = ask.send().await.unwrap();
+    let headers = response.headers().iter();
+    let headers = headers
+        .filter(|(name, _)| *name != "x-request-id" && *name != "date")
+        .map(|(name, value)| format!("{name}: {value:?}"))
+        .collect();
+    let (status, mut body) = answer(response).await;
+    body["request_id"] = Value::Null;
+    (status, headers, body)
+}
+
+#[tokio::test]
+async fn an_agent_sees_its_own_calls_in_the_list_and_no_others() {
+    let house = House::open().await;
+    for (secret, want) in [(&house.ana, 1), (&house.beka, 0), (&house.admin, 1)] {
+        let (status, list) = answer(house.get("/v1/calls?section=missed", secret).await).await;
+        assert_eq!((status, list["items"].as_array().unwrap().len()), (200, want), "{list}");
+    }
+}
+
+#[tokio::test]
+async fn the_session_tells_who_one_is() {
+    let house = House::open().await;
+    let (_, agent) = answer(house.get("/v1/session", &house.ana).await).await;
+    assert_eq!((agent["actor"].as_str(), agent["agent"]["id"].as_str()), (Some("agent"), Some("agt_a")));
+    assert_eq!(agent["agent"]["active_calls"], 0);
+    let (_, key) = answer(house.get("/v1/session", &house.admin).await).await;
+    assert_eq!(
+        (key["actor"].as_str(), &key["agent"], &key["sandbox"]),
+        (Some("key"), &Value::Null, &Value::Bool(true))
+    );
+    assert!(key["scopes"].as_array().unwrap().contains(&"admin".into()));
+}

@@ -1,0 +1,126 @@
+//! The directory as written and read back, and recordings whole and in ranges.
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::fixture::{House, answer};
+use crate::model::id::RecordingId;
+use crate::model::reason::RecordingState;
+use crate::store::RecordingFile;
+
+#[tokio::test]
+async fn the_directory_reads_back_as_it_was_written() {
+    let house = House::open().await;
+    let (status, team) = house.put("/v1/teams/team_sales", json!({"name": " Sales "})).await;
+    assert_eq!((status, team), (201, json!({"id": "team_sales", "name": "Sales"})));
+
+    let agent = json!({"name": "Giorgi", "email": "g@example.com", "role": "sales_lead", "team_id": "team_sales",
+        "excluded": true, "switches": {"all_calls": true}});
+    let (status, created) = house.put("/v1/agents/agt_g", agent).await;
+    assert_eq!(status, 201, "{created}");
+    assert_eq!(created["switches"], json!({"configure_calls": false, "all_calls": true}));
+    assert_eq!((created["status"].as_str(), created["active_calls"].as_u64()), (Some("offline"), Some(0)));
+
+    // What is left out stays, null clears.
+    let (status, changed) = house.put("/v1/agents/agt_g", json!({"email": null})).await;
+    assert_eq!((status, &changed["email"], &changed["excluded"]), (200, &json!(null), &json!(true)));
+    assert_eq!((changed["name"].as_str(), changed["team_id"].as_str()), (Some("Giorgi"), Some("team_sales")));
+
+    let (status, number) = house
+        .put(
+            "/v1/numbers/200",
+            json!({"display_phone_number": "+995 322 11", "plan": "growth", "graph_token": "EAAGsecret"}),
+        )
+        .await;
+    assert_eq!(status, 201, "{number}");
+    assert_eq!((number["graph_token_set"].as_bool(), number["messaging_limit"].as_i64()), (Some(true), Some(250)));
+    let list = house.get("/v1/numbers", &house.admin).await.text().await.unwrap();
+    assert!(!list.contains("EAAGsecret") && list.contains("\"+99532211\""), "{list}");
+}
+
+#[tokio::test]
+async fn a_token_of_an_agent_opens_its_session() {
+    let house = House::open().await;
+    let ask = house.ask(Method::POST, "/v1/agents/agt_a/tokens", &house.admin);
+    let (status, made) = answer(ask.send().await.unwrap()).await;
+    assert_eq!(status, 201, "{made}");
+    let (_, session) = answer(house.get("/v1/session", made["token"].as_str().unwrap()).await).await;
+    assert_eq!(session["agent"]["id"], "agt_a");
+}
+
+#[tokio::test]
+async fn a_call_is_read_with_its_trace_and_its_quality() {
+    let house = House::open().await;
+    let path = format!("/v1/calls/{}", house.call);
+    let (status, call) = answer(house.get(&path, &house.ana).await).await;
+    assert_eq!((status, call["status"].as_str()), (200, Some("Missed by Agent")), "{call}");
+    assert_eq!(call["offers"][0]["cause"], "ring_timeout");
+    let (_, trace) = answer(house.get(&format!("{path}/trace"), &house.ana).await).await;
+    assert_eq!(trace["trace"][0]["verdict"], "chosen");
+    let (_, quality) = answer(house.get(&format!("{path}/quality"), &house.ana).await).await;
+    assert_eq!(quality, json!({"legs": []}));
+}
+
+#[tokio::test]
+async fn a_recording_is_served_whole_and_in_ranges() {
+    let house = House::open().await;
+    let path = format!("/v1/calls/{}/recording", house.call);
+    let folder = house.dir.path().join("recordings");
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("call.wav");
+    let sound: Vec<u8> = (0..=255).cycle().take(10_000).collect();
+    std::fs::write(&file, &sound).unwrap();
+    let mut recording =
+        RecordingFile { id: RecordingId::generate(), path: file, state: RecordingState::Recording, sha256: None };
+    house.store.put_recording(&house.call, &recording).await.unwrap();
+    let (status, problem) = answer(house.get(&path, &house.ana).await).await;
+    assert_eq!((status, problem["code"].as_str()), (409, Some("recording_in_progress")));
+
+    recording.state = RecordingState::Ready;
+    house.store.put_recording(&house.call, &recording).await.unwrap();
+    for (range, status, content_range, want) in [
+        ("", 200, None, &sound[..]),
+        ("bytes=0-99", 206, Some("bytes 0-99/10000"), &sound[..100]),
+        ("bytes=9900-", 206, Some("bytes 9900-9999/10000"), &sound[9900..]),
+        ("bytes=-50", 206, Some("bytes 9950-9999/10000"), &sound[9950..]),
+    ] {
+        let mut ask = house.ask(Method::GET, &path, &house.ana);
+        if !range.is_empty() {
+            ask = ask.header("range", range);
+        }
+        let response = ask.send().await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{range}");
+        let headers = response.headers();
+        assert_eq!(headers["content-type"], "audio/wav", "{range}");
+        assert_eq!(headers["accept-ranges"], "bytes", "{range}");
+        assert_eq!(headers["cache-control"], "private, no-store", "{range}");
+        let given = headers.get("content-range").map(|value| value.to_str().unwrap());
+        assert_eq!(given, content_range, "{range}");
+        assert_eq!(response.bytes().await.unwrap(), want, "{range}");
+    }
+    let ask = house.ask(Method::GET, &path, &house.ana).header("range", "bytes=20000-");
+    let response = ask.send().await.unwrap();
+    assert_eq!(response.headers()["content-range"], "bytes */10000");
+    let (status, problem) = answer(response).await;
+    assert_eq!((status, problem["code"].as_str()), (416, Some("range_not_satisfiable")));
+}
+
+#[tokio::test]
+async fn a_file_outside_the_recordings_is_not_served() {
+    let house = House::open().await;
+    std::fs::create_dir_all(house.dir.path().join("recordings")).unwrap();
+    let secret = house.dir.path().join("secret.wav");
+    std::fs::write(&secret, b"not a recording").unwrap();
+    for path in [secret, "../secret.wav".into(), "missing.wav".into()] {
+        let recording = RecordingFile {
+            id: RecordingId::generate(),
+            path: path.clone(),
+            state: RecordingState::Ready,
+            sha256: None,
+        };
+        house.store.put_recording(&house.call, &recording).await.unwrap();
+        let response = house.get(&format!("/v1/calls/{}/recording", house.call), &house.admin).await;
+        let (status, problem) = answer(response).await;
+        assert_eq!((status, problem["code"].as_str()), (409, Some("recording_failed")), "{path:?}");
+    }
+}

@@ -1,0 +1,227 @@
+//! One gateway's doors on a port of their own, over a store of their own.
+
+use std::sync::Arc;
+
+use axum::Router;
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::call::record::{CallRecord, OFF, OfferRecord, RecordingRecord, Status};
+use crate::control::{Control, WebhookDoor, bind, serve};
+use crate::model::directory::{Agent, Contact, Number, Plan, Platform, Switches};
+use crate::model::event::NewEvent;
+use crate::model::id::{AgentId, CallId, NumberId, OfferId};
+use crate::model::reason::{
+    CallState, Direction, EndReason, EndedBy, OfferCause, OfferOutcome, Presence, RecordingState, Role,
+};
+use crate::model::time::{Clock, Timestamp};
+use crate::policy::access::Scope;
+use crate::store::{CustomerIdentity, Store};
+use crate::switchboard::Switchboard;
+
+pub(super) const SIGNATURE: &str = "sha256=right";
+pub(super) const VERIFY_TOKEN: &str = "verify-me";
+
+/// Doors, store and the secrets to enter.
+pub(super) struct House {
+    pub(super) control: Arc<Control>,
+    pub(super) store: Store,
+    pub(super) base: String,
+    pub(super) http: reqwest::Client,
+    /// A key with every scope.
+    pub(super) admin: String,
+    /// A key with none.
+    pub(super) powerless: String,
+    /// Tokens of two teammates, `agt_a` and `agt_b`.
+    pub(super) ana: String,
+    pub(super) beka: String,
+    /// A call that was offered to Ana alone, and the offer.
+    pub(super) call: CallId,
+    pub(super) offer: OfferId,
+    pub(super) dir: tempfile::TempDir,
+    _stop: oneshot::Sender<()>,
+}
+
+impl House {
+    pub(super) async fn open() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open("", dir.path()).await.unwrap();
+        let now = now();
+        let admin = store.create_key("admin", Scope::ALL, now).await.unwrap();
+        let powerless = store.create_key("powerless", &[], now).await.unwrap();
+        store.put_number(&number(), None).await.unwrap();
+        for (id, name) in [("agt_a", "Ana"), ("agt_b", "Beka")] {
+            store.put_agent(&agent(id, name)).await.unwrap();
+        }
+        let hour = now.plus(std::time::Duration::from_secs(3600));
+        let ana = store.create_agent_token(&id("agt_a"), hour).await.unwrap();
+        let beka = store.create_agent_token(&id("agt_b"), hour).await.unwrap();
+        let who = CustomerIdentity {
+            phone: Some("995555010203".parse_phone()),
+            name: Some("Nino".to_owned()),
+            ..CustomerIdentity::default()
+        };
+        let contact = store.identify(&who, now).await.unwrap();
+        let call = missed_call(contact, &id("agt_a"), now);
+        store.save_call(&call, vec![ended(&call)], now).await.unwrap();
+
+        let control = Arc::new(Control {
+            store: store.clone(),
+            switchboard: desk(&store),
+            webhook: WebhookDoor {
+                verify: Box::new(|signatures, _| signatures == [SIGNATURE.as_bytes()]),
+                challenge: Box::new(|mode, token, challenge| {
+                    (mode == "subscribe" && token == VERIFY_TOKEN).then(|| challenge.to_owned())
+                }),
+            },
+            metrics: Box::new(|| "tandem_build_info 1\n".to_owned()),
+            readiness: Box::new(|| Box::pin(async { Vec::new() })),
+            recordings_dir: dir.path().join("recordings"),
+            sandbox: true,
+            clock: Clock,
+            closing: CancellationToken::new(),
+        });
+        let (base, stop) = listen(control.router(Router::new()), control.closing.clone());
+        Self {
+            control,
+            store,
+            base,
+            http: reqwest::Client::new(),
+            admin,
+            powerless,
+            ana,
+            beka,
+            call: call.id,
+            offer: call.offers[0].id.clone(),
+            dir,
+            _stop: stop,
+        }
+    }
+
+    /// A request; `secret` empty: without credentials.
+    pub(super) fn ask(&self, method: Method, path: &str, secret: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        if secret.is_empty() { request } else { request.bearer_auth(secret) }
+    }
+
+    pub(super) async fn get(&self, path: &str, secret: &str) -> Response {
+        self.ask(Method::GET, path, secret).send().await.unwrap()
+    }
+
+    pub(super) async fn put(&self, path: &str, body: Value) -> (u16, Value) {
+        answer(self.ask(Method::PUT, path, &self.admin).json(&body).send().await.unwrap()).await
+    }
+}
+
+/// Serves a router on a port of its own until the sender is dropped.
+pub(super) fn listen(router: Router, closing: CancellationToken) -> (String, oneshot::Sender<()>) {
+    let door = bind("http.listen", "127.0.0.1:0".parse().unwrap()).unwrap();
+    let base = format!("http://{}", door.address());
+    let (stop, stopped) = oneshot::channel::<()>();
+    tokio::spawn(serve(door, router, None, closing, async move {
+        let _ = stopped.await;
+    }));
+    (base, stop)
+}
+
+/// Status and JSON body; `null` for a body that is none.
+pub(super) async fn answer(response: Response) -> (u16, Value) {
+    let status = response.status().as_u16();
+    let bytes = response.bytes().await.unwrap();
+    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}
+
+pub(super) fn now() -> Timestamp {
+    Clock.now().wall
+}
+
+pub(super) fn id(text: &str) -> AgentId {
+    AgentId::parse(text).unwrap()
+}
+
+/// A desk that nobody calls: what these tests ask ends at the doors.
+fn desk(_store: &Store) -> Switchboard {
+    Switchboard {}
+}
+
+trait ParsePhone {
+    fn parse_phone(&self) -> crate::model::phone::Phone;
+}
+
+impl ParsePhone for str {
+    fn parse_phone(&self) -> crate::model::phone::Phone {
+        crate::model::phone::Phone::parse(self).unwrap()
+    }
+}
+
+fn number() -> Number {
+    Number {
+        id: NumberId::parse("100000000000001").unwrap(),
+        display_phone_number: "995322000111".parse_phone(),
+        plan: Plan::Advanced,
+        add_ons: Vec::new(),
+        messaging_limit: 10_000,
+        platform: Platform::CloudApi,
+        graph_token_set: false,
+    }
+}
+
+pub(super) fn agent(agent: &str, name: &str) -> Agent {
+    Agent {
+        id: id(agent),
+        name: name.to_owned(),
+        email: None,
+        role: Role::Teammate,
+        team_id: None,
+        excluded: false,
+        switches: Switches::default(),
+        status: Presence::Offline,
+    }
+}
+
+fn missed_call(contact: Contact, agent: &AgentId, now: Timestamp) -> CallRecord {
+    CallRecord {
+        id: CallId::generate(),
+        number_id: number().id,
+        direction: Direction::UserInitiated,
+        state: CallState::Ended,
+        status: Status::MissedByAgent,
+        contact,
+        agent_id: None,
+        offers: vec![OfferRecord {
+            id: OfferId::generate(),
+            agent_id: agent.clone(),
+            offered_at: now,
+            outcome: OfferOutcome::MissedByAgent,
+            cause: Some(OfferCause::RingTimeout),
+            ended_at: Some(now),
+            reason: "assigned to the chat".to_owned(),
+        }],
+        created_at: now,
+        answered_at: None,
+        ended_at: Some(now),
+        duration_ms: 0,
+        end_reason: Some(EndReason::MissedByAgent),
+        ended_by: Some(EndedBy::System),
+        legs: Vec::new(),
+        recording: RecordingRecord { state: RecordingState::None, duration_ms: 0, gaps: 0 },
+        transcript: OFF,
+        summary: OFF,
+        charge: None,
+        wacid: None,
+        callback_data: None,
+        upstream_code: None,
+        trace: json!([{"step": "chat_assignee", "agent_id": "agt_a", "verdict": "chosen", "reason": "assigned"}]),
+    }
+}
+
+fn ended(call: &CallRecord) -> NewEvent {
+    NewEvent {
+        kind: "call.ended",
+        call_id: Some(call.id.clone()),
+        agent_id: None,
+        data: serde_json::to_value(call).unwrap(),
+    }
+}

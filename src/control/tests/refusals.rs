@@ -1,0 +1,221 @@
+//! What is refused, with which status and code, and that every refusal has the one shape.
+
+use reqwest::Method;
+
+use super::fixture::{House, SIGNATURE, VERIFY_TOKEN, answer};
+
+/// Who sends a request.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    Nobody,
+    Stranger,
+    Admin,
+    Powerless,
+    Ana,
+    Beka,
+}
+
+impl By {
+    fn secret(self, house: &House) -> &str {
+        match self {
+            Self::Nobody => "",
+            Self::Stranger => "tk_0000000000000000000000000000000000000000000",
+            Self::Admin => &house.admin,
+            Self::Powerless => &house.powerless,
+            Self::Ana => &house.ana,
+            Self::Beka => &house.beka,
+        }
+    }
+}
+
+/// `{call}` and `{offer}` in a path stand for Ana's.
+async fn check(house: &House, rows: &[(By, &str, &str, &str, u16, &str)]) {
+    for (by, request, kind, body, status, code) in rows {
+        let (method, path) = request.split_once(' ').unwrap();
+        let path = path.replace("{call}", house.call.as_str()).replace("{offer}", house.offer.as_str());
+        let method: Method = method.parse().unwrap();
+        let mut ask = house.ask(method, &path, by.secret(house)).body((*body).to_owned());
+        if !kind.is_empty() {
+            ask = ask.header("content-type", *kind);
+        }
+        let response = ask.send().await.unwrap();
+        let headers = response.headers().clone();
+        let (got, problem) = answer(response).await;
+        let case = format!("{by:?} {request} {kind} {body}: {problem}");
+        assert_eq!((got, problem["code"].as_str()), (*status, Some(*code)), "{case}");
+        assert_eq!(headers["content-type"], "application/problem+json", "{case}");
+        assert_eq!(problem["status"], *status, "{case}");
+        assert_eq!(problem["type"], format!("urn:tandem:problem:{code}"), "{case}");
+        assert_eq!(problem["request_id"], headers["x-request-id"].to_str().unwrap(), "{case}");
+        assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{case}");
+        assert_eq!(headers.contains_key("www-authenticate"), *status == 401, "{case}");
+    }
+}
+
+const JSON: &str = "application/json";
+const SDP: &str = "application/sdp";
+
+#[tokio::test]
+async fn every_refusal_has_its_status_and_code() {
+    let house = House::open().await;
+    let huge = "x".repeat(70_000);
+    let huge_name = format!("{{\"name\":\"{huge}\"}}");
+    let long_name = format!("{{\"name\":\"{}\"}}", "x".repeat(201));
+    use By::{Admin, Ana, Beka, Nobody, Powerless, Stranger};
+    check(
+        &house,
+        &[
+            (Nobody, "GET /v1/calls", "", "", 401, "missing_credentials"),
+            (Stranger, "GET /v1/calls", "", "", 401, "invalid_credentials"),
+            (Powerless, "GET /v1/calls", "", "", 403, "forbidden"),
+            (Powerless, "GET /v1/calls/{call}", "", "", 403, "forbidden"),
+            (Powerless, "GET /v1/calls/call_unknown", "", "", 403, "forbidden"),
+            (Admin, "GET /v1/nothing", "", "", 404, "no_such_route"),
+            (Nobody, "GET /v1/nothing", "", "", 404, "no_such_route"),
+            (Admin, "DELETE /v1/calls", "", "", 405, "method_not_allowed"),
+            (Admin, "GET /v1/calls/call_unknown", "", "", 404, "not_found"),
+            (Admin, "GET /v1/calls/a%2fb", "", "", 404, "not_found"),
+            (Admin, "GET /v1/calls/%ff", "", "", 404, "not_found"),
+            (Admin, "GET /v1/contacts/wa:99999999999", "", "", 404, "not_found"),
+            (Admin, "GET /v1/contacts/someone", "", "", 400, "invalid_parameter"),
+            (Admin, "GET /v1/calls?sektion=all", "", "", 400, "invalid_parameter"),
+            (Admin, "GET /v1/calls?section=lost", "", "", 400, "invalid_parameter"),
+            (Admin, "GET /v1/calls?limit=0", "", "", 400, "invalid_parameter"),
+            (Admin, "GET /v1/calls?limit=201", "", "", 400, "invalid_parameter"),
+            (Admin, "GET /v1/calls?from=yesterday", "", "", 400, "invalid_parameter"),
+            (Admin, "GET /v1/calls?contact=someone", "", "", 400, "invalid_parameter"),
+            (Admin, "GET /v1/events?after=-1&limit=999", "", "", 400, "invalid_parameter"),
+            (Admin, "GET /v1/events/stream?after=-1", "", "", 400, "invalid_parameter"),
+            (Admin, "GET /v1/permissions", "", "", 400, "invalid_parameter"),
+            (Admin, "GET /v1/permissions?number_id=1", "", "", 404, "not_found"),
+            (Admin, "PUT /v1/teams/team_x", "text/plain", "{}", 415, "unsupported_media_type"),
+            (Admin, "PUT /v1/teams/team_x", "", "{\"name\":\"x\"}", 415, "unsupported_media_type"),
+            (Admin, "PUT /v1/teams/team_x", JSON, "{\"name\":", 400, "invalid_json"),
+            (Admin, "PUT /v1/teams/team_x", JSON, "{}", 422, "invalid_field"),
+            (Admin, "PUT /v1/teams/team_x", JSON, "{\"name\":7}", 422, "invalid_field"),
+            (Admin, "PUT /v1/teams/team_x", JSON, "{\"name\":\"x\",\"colour\":1}", 422, "invalid_field"),
+            (Admin, "PUT /v1/teams/team_x", JSON, "{\"name\":\"  \"}", 422, "invalid_field"),
+            (Admin, "PUT /v1/teams/team_x", JSON, &long_name, 422, "invalid_field"),
+            (Admin, "PUT /v1/teams/team_x", JSON, &huge_name, 413, "body_too_large"),
+            (Admin, "PUT /v1/teams/a%20b", JSON, "{\"name\":\"x\"}", 400, "invalid_parameter"),
+            (Admin, "PUT /v1/agents/agt_x", JSON, "{\"name\":\"X\"}", 422, "invalid_field"),
+            (Admin, "PUT /v1/agents/agt_x", JSON, "{\"name\":\"X\",\"role\":\"boss\"}", 422, "invalid_field"),
+            (Admin, "PUT /v1/agents/agt_a", JSON, "{\"team_id\":\"team_none\"}", 422, "invalid_field"),
+            (Admin, "PUT /v1/agents/agt_a", JSON, "{\"email\":\"ana\"}", 422, "invalid_field"),
+            (Admin, "PUT /v1/agents/agt_none/status", JSON, "{\"status\":\"online\"}", 404, "not_found"),
+            (Admin, "PUT /v1/agents/agt_a/status", JSON, "{\"status\":\"away\"}", 422, "invalid_field"),
+            (Admin, "POST /v1/agents/agt_none/tokens", "", "", 404, "not_found"),
+            (Admin, "POST /v1/agents/agt_a/tokens", JSON, "{\"expires_in_ms\":1}", 422, "invalid_field"),
+            (Admin, "PUT /v1/numbers/1", JSON, "{\"plan\":\"growth\"}", 422, "invalid_field"),
+            (Admin, "PUT /v1/numbers/1", JSON, "{\"display_phone_number\":\"12\"}", 422, "invalid_field"),
+            (Admin, "PUT /v1/contacts/wa:995555010203", JSON, "{\"assignee_id\":\"agt_none\"}", 422, "invalid_field"),
+            (Admin, "POST /v1/calls", JSON, "{\"number_id\":\"1\",\"to\":\"wa:995555010203\"}", 422, "invalid_field"),
+            (
+                Admin,
+                "POST /v1/calls",
+                JSON,
+                "{\"number_id\":\"1\",\"to\":\"x\",\"agent_id\":\"agt_a\"}",
+                422,
+                "invalid_field",
+            ),
+            (
+                Ana,
+                "POST /v1/calls",
+                JSON,
+                "{\"number_id\":\"1\",\"to\":\"wa:1\",\"agent_id\":\"agt_b\"}",
+                404,
+                "not_found",
+            ),
+            (Ana, "GET /v1/contacts/wa:995555010203/callability?number_id=1&agent_id=agt_b", "", "", 404, "not_found"),
+            (Admin, "POST /v1/calls/{call}/hangup", JSON, "{\"now\":true}", 400, "unexpected_body"),
+            (Admin, "POST /v1/calls/{call}/dtmf", JSON, "{\"digits\":\"12x\"}", 422, "invalid_field"),
+            (Admin, "POST /v1/calls/{call}/dtmf", JSON, "{\"digits\":\"\"}", 422, "invalid_field"),
+            (Admin, "POST /v1/calls/{call}/media", JSON, "v=0", 415, "unsupported_media_type"),
+            (Ana, "POST /v1/offers/{offer}/media", "text/plain", "v=0", 415, "unsupported_media_type"),
+            (Ana, "POST /v1/offers/{offer}/media", SDP, " ", 422, "invalid_sdp"),
+            (Ana, "POST /v1/offers/{offer}/media", SDP, &huge, 413, "body_too_large"),
+            (Ana, "POST /v1/offers/{offer}/receipts", JSON, "{\"kind\":\"smelt\"}", 422, "invalid_field"),
+            (Beka, "POST /v1/offers/{offer}/accept", "", "", 404, "not_found"),
+            (Beka, "POST /v1/offers/off_unknown/accept", "", "", 404, "not_found"),
+            (Beka, "GET /v1/calls/{call}", "", "", 404, "not_found"),
+            (Beka, "POST /v1/calls/{call}/media", SDP, "v=0", 404, "not_found"),
+            (Ana, "PUT /v1/agents/agt_b/status", JSON, "{\"status\":\"online\"}", 404, "not_found"),
+            (Ana, "POST /v1/agents/agt_b/tokens", "", "", 404, "not_found"),
+            (Ana, "POST /v1/agents/agt_a/tokens", "", "", 403, "forbidden"),
+            (Ana, "PUT /v1/teams/team_x", JSON, "{\"name\":\"x\"}", 403, "forbidden"),
+            (Ana, "GET /v1/events", "", "", 403, "forbidden"),
+            (Ana, "POST /v1/admin/drain", "", "", 403, "forbidden"),
+            (Ana, "GET /v1/calls/{call}/recording", "", "", 404, "not_found"),
+            (Nobody, "POST /webhooks/whatsapp", JSON, "{}", 403, "invalid_signature"),
+            (
+                Nobody,
+                "GET /webhooks/whatsapp?hub.mode=subscribe&hub.verify_token=no&hub.challenge=1",
+                "",
+                "",
+                403,
+                "invalid_verify_token",
+            ),
+            (Nobody, "GET /webhooks/nobody", "", "", 404, "no_such_route"),
+            (Nobody, "GET /metrics", "", "", 404, "no_such_route"),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_refusal_names_the_field_it_is_about() {
+    let house = House::open().await;
+    for (body, want) in [
+        (r#"{"name":"X","role":"boss"}"#, "role: unknown variant `boss`"),
+        (r#"{"name":"X","switches":{"all":true}}"#, "switches.all: unknown field `all`"),
+        (r#"{"name":"X","role":"admin","age":3}"#, "unknown field `age`"),
+        (r#"{"role":"admin"}"#, "name: needed for a new agent"),
+        ("{\"name\":\"a\\u202eb\",\"role\":\"admin\"}", "name: control and text direction characters"),
+    ] {
+        let ask = house.ask(Method::PUT, "/v1/agents/agt_new", &house.admin);
+        let (_, problem) = answer(ask.header("content-type", JSON).body(body).send().await.unwrap()).await;
+        let detail = problem["detail"].as_str().unwrap_or("");
+        assert!(detail.contains(want), "{body}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn two_authorization_headers_are_none() {
+    let house = House::open().await;
+    let ask = house.ask(Method::GET, "/v1/session", &house.admin).header("authorization", "Bearer tk_x");
+    let (status, problem) = answer(ask.send().await.unwrap()).await;
+    assert_eq!((status, problem["code"].as_str()), (401, Some("missing_credentials")));
+}
+
+#[tokio::test]
+async fn meta_is_answered_with_its_challenge_as_plain_text() {
+    let house = House::open().await;
+    let path = format!(
+        "/webhooks/whatsapp?hub.mode=subscribe&hub.verify_token={VERIFY_TOKEN}&hub.challenge=%3Cscript%3E&hub.new=1"
+    );
+    let response = house.get(&path, "").await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
+    assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+    assert_eq!(response.text().await.unwrap(), "<script>");
+}
+
+#[tokio::test]
+async fn a_delivery_beyond_four_mebibytes_is_refused_before_its_signature() {
+    let house = House::open().await;
+    let body = vec![b' '; 4 * 1024 * 1024 + 1];
+    let ask = house.ask(Method::POST, "/webhooks/whatsapp", "").header("x-hub-signature-256", SIGNATURE);
+    let (status, problem) = answer(ask.body(body).send().await.unwrap()).await;
+    assert_eq!((status, problem["code"].as_str()), (413, Some("body_too_large")));
+}
+
+#[tokio::test]
+async fn two_signatures_of_which_one_is_right_are_wrong() {
+    let house = House::open().await;
+    let ask = house
+        .ask(Method::POST, "/webhooks/whatsapp", "")
+        .header("x-hub-signature-256", SIGNATURE)
+        .header("x-hub-signature-256", "sha256=wrong");
+    let (status, problem) = answer(ask.body("{}").send().await.unwrap()).await;
+    assert_eq!((status, problem["code"].as_str()), (403, Some("invalid_signature")));
+}
