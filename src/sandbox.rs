@@ -76,7 +76,7 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Ended> {
     let whatsapp = FakeWhatsApp::start(PhoneNetwork::default()).await.context("the fake WhatsApp cannot start")?;
     let config = point_at(config, &options, &dir, &whatsapp)?;
     let app = App::start(&config, true).await?;
-    whatsapp.set_webhook_url(format!("{}/webhooks/whatsapp", app.base_url));
+    whatsapp.set_webhook_url(&format!("{}/webhooks/whatsapp", app.base_url));
     whatsapp.verify_webhook().await.context("the gateway refuses the fake WhatsApp's webhooks")?;
     let links = seed(&app, &dir, &whatsapp).await.context("the demo's people cannot be set up")?;
     greet(&app, &dir, &links);
@@ -185,7 +185,7 @@ async fn call(whatsapp: FakeWhatsApp, customer: Seed) {
     match call.ended(Duration::from_secs(3600)).await {
         Ok(ended) => {
             let heard = call.stats().packets_received / 50;
-            println!("{}'s call ended after {} s; {heard} s of the agent's audio were heard.", customer.name, ended.duration_s.unwrap_or(0));
+            println!("{}'s call ended after {} s; {heard} s of the agent's audio were heard.", customer.name, ended.duration.unwrap_or_default().as_secs());
         }
         Err(error) => println!("{}'s call: {error:#}", customer.name),
     }

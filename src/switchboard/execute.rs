@@ -3,10 +3,12 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::call::record::LegRecord;
 use crate::call::{Action, Signal, UpstreamFailure};
 use crate::media::{Leg, LegKey, OutgoingLeg};
 use crate::model::id::{AgentId, LegId, NumberId, OfferId, RecordingId, Wacid};
-use crate::model::reason::{CallState, EndReason, RecordingState};
+use crate::model::quality::Quality;
+use crate::model::reason::{CallState, EndReason, LegKind, RecordingState};
 use crate::model::rtp::TapKey;
 use crate::policy::{RoutingFacts, routing::AgentFacts};
 use crate::record::{Open, path_of};
@@ -168,6 +170,9 @@ impl Line {
             return self.next.push_back(Signal::CustomerLegFailed);
         }
         self.media_open = true;
+        if let Some(leg) = self.customer_leg().cloned() {
+            self.enter_leg(&leg, LegKind::WhatsApp);
+        }
         for leg in std::mem::take(&mut self.waiting) {
             self.command(|call| Command::Attach { call, leg: Box::new(leg) });
         }
@@ -190,6 +195,7 @@ impl Line {
             &addresses,
             parts.clock.instant(),
         )?;
+        self.enter_leg(&id, LegKind::Agent);
         if let Some(old) = self.agents.insert(agent.clone(), id.clone()) {
             self.connected.remove(&old);
             self.waiting.retain(|leg| *leg.id() != old);
@@ -209,6 +215,11 @@ impl Line {
             self.join(&agent);
         }
         Ok((id, answer))
+    }
+
+    /// The record names a leg from its beginning; its figures come later.
+    fn enter_leg(&mut self, id: &LegId, kind: LegKind) {
+        self.call.record_mut().legs.push(LegRecord { id: id.clone(), kind, quality: Quality::default() });
     }
 
     pub(super) fn send_digits(&mut self, digits: String) -> Result<crate::call::CallRecord, Refusal> {

@@ -5,7 +5,6 @@
 //! comes before its call is remembered, so that the call rings nobody when it turns up.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -32,8 +31,6 @@ pub(super) struct Kept {
     id: i64,
     body: Vec<u8>,
     received_at: Timestamp,
-    /// Kept before the process began: seen or not is unknown.
-    again: bool,
 }
 
 impl Switchboard {
@@ -45,7 +42,7 @@ impl Switchboard {
         let received_at = self.0.parts.clock.now().wall;
         let id = self.0.parts.store.keep_webhook(&body, received_at).await?;
         // A closed queue means the process is going down; the body is kept and worked off at the next start.
-        let _ = self.0.webhooks.send(Kept { id, body, received_at, again: false }).await;
+        let _ = self.0.webhooks.send(Kept { id, body, received_at }).await;
         Ok(())
     }
 }
@@ -53,7 +50,7 @@ impl Switchboard {
 /// Works off what a former process left, then what comes.
 pub(super) async fn run(desk: Arc<Desk>, pending: Vec<(i64, Vec<u8>, Timestamp)>, mut inbox: mpsc::Receiver<Kept>) {
     for (id, body, received_at) in pending {
-        work_off(&desk, Kept { id, body, received_at, again: true }).await;
+        work_off(&desk, Kept { id, body, received_at }).await;
     }
     while let Some(kept) = inbox.recv().await {
         work_off(&desk, kept).await;
@@ -88,8 +85,7 @@ async fn work_off(desk: &Arc<Desk>, kept: Kept) {
 
 async fn take(desk: &Arc<Desk>, delivery: Delivery, kept: &Kept) -> Result<WebhookResult, StoreError> {
     if let Some(key) = delivery.dedup_key()
-        && !desk.parts.store.first_sight(&key, kept.received_at).await?
-        && !kept.again
+        && !desk.parts.store.first_sight_in(kept.id, &key, kept.received_at).await?
     {
         return Ok(WebhookResult::Duplicate);
     }

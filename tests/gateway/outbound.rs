@@ -30,7 +30,7 @@ async fn an_answered_outbound_call_is_heard_at_both_ends_and_recorded() {
     assert_eq!(phone.violations(), []);
     talk.hang_up().await.unwrap();
     let ended = phone.ended(SOON).await.unwrap();
-    assert!(ended.duration_s.is_some());
+    assert!(ended.duration.is_some());
     let call = world.settled(&talk.call_id).await;
     assert_eq!(
         (&call["direction"], &call["status"], &call["ended_by"]),
