@@ -120,7 +120,7 @@ fn narrow(select: &mut Select, f: &CallFilter) {
     if let Some(contact) = &f.contact_id {
         // Also under the id it had before it was folded into another.
         select
-            .and("c.id = (SELECT COALESCE(merged_into, id) FROM contacts WHERE id = ")
+            .and("calls.contact_id = (SELECT COALESCE(merged_into, id) FROM contacts WHERE id = ")
             .text(contact.as_str())
             .push(")");
     }

@@ -3,10 +3,10 @@
 use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
-use super::Store;
 use super::error::{Result, StoreError};
 use super::paging::{Cursor, Page, page, page_limit};
 use super::sql::{Columns, Select, clean_opt, like_pattern};
+use super::{Store, identity};
 use crate::model::directory::{Contact, ContactRef};
 use crate::model::id::AgentId;
 use crate::model::phone::Phone;
@@ -68,6 +68,7 @@ impl Store {
     /// user id is another contact's.
     pub async fn put_contact(&self, c: &Contact) -> Result<()> {
         let mut tx = self.writer.begin().await?;
+        identity::lock(&mut tx).await?;
         let row = sqlx::query(
             "INSERT INTO contacts (id, phone, user_id, name, username, assignee_id, owner_id, created_at, search_text) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '') \

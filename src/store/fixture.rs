@@ -26,12 +26,15 @@ pub(super) fn at(secs: i64) -> Timestamp {
 pub(super) struct Fixture {
     pub(super) store: Store,
     dir: tempfile::TempDir,
+    /// As in the configuration; empty = SQLite in `dir`.
+    url: String,
 }
 
 pub(super) async fn open() -> Fixture {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open("", dir.path()).await.unwrap();
-    Fixture { store, dir }
+    let url = String::new();
+    let store = Store::open(&url, dir.path()).await.unwrap();
+    Fixture { store, dir, url }
 }
 
 impl Fixture {
@@ -39,10 +42,14 @@ impl Fixture {
         self.dir.path()
     }
 
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The program dies without a word (nothing is closed first) and starts again.
     pub(super) async fn restart(self) -> Self {
-        let store = Store::open("", self.dir.path()).await.unwrap();
-        Self { store, dir: self.dir }
+        let store = Store::open(&self.url, self.dir.path()).await.unwrap();
+        Self { store, ..self }
     }
 
     /// One number, agents `agt_a` and `agt_b`, and a contact.

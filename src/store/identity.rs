@@ -40,8 +40,7 @@ impl Store {
             return Ok(known);
         }
         let mut tx = self.writer.begin().await?;
-        // There is no row yet that two events of a new customer could both lock, so they lock this one.
-        sqlx::query("UPDATE counters SET value = value + 1 WHERE name = 'identities'").execute(&mut *tx).await?;
+        lock(&mut tx).await?;
         let contact = settle(&mut tx, who, now).await?;
         index_text(&mut tx, &contact).await?;
         tx.commit().await?;
@@ -62,6 +61,13 @@ impl Store {
             && (who.username.is_none() || who.username == known.username);
         Ok(nothing_new.then_some(known))
     }
+}
+
+/// Makes whoever settles an identity wait for the one before. There is no row yet that two writers of a new customer could
+/// both lock, so they lock this one.
+pub(super) async fn lock(tx: &mut Transaction<'static, Any>) -> Result<()> {
+    sqlx::query("UPDATE counters SET value = value + 1 WHERE name = 'identities'").execute(&mut **tx).await?;
+    Ok(())
 }
 
 const LOOK_UP: &str = "SELECT * FROM contacts WHERE phone = $1 OR user_id = $2";

@@ -290,7 +290,7 @@ mod tests {
         .execute(&t.store.writer)
         .await
         .unwrap();
-        let says = refusal("", t.dir()).await;
+        let says = refusal(t.url(), t.dir()).await;
         assert!(says.contains("newer Tandem (schema 999, this program knows 1)"), "{says}");
     }
 

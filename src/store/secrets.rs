@@ -281,10 +281,10 @@ mod tests {
         assert!(t.store.put_number(&fixture::number(), None).await.unwrap().graph_token_set, "kept");
 
         std::fs::write(&path, [7; 32]).unwrap();
-        let error = Store::open("", &dir).await.unwrap_err().to_string();
+        let error = Store::open(t.url(), &dir).await.unwrap_err().to_string();
         assert!(error.contains("secret.key") && error.contains("not the key"), "{error}");
         std::fs::remove_file(&path).unwrap();
-        let error = Store::open("", &dir).await.unwrap_err().to_string();
+        let error = Store::open(t.url(), &dir).await.unwrap_err().to_string();
         assert!(error.contains("missing") && error.contains("UPDATE numbers SET graph_token = NULL"), "{error}");
         assert!(!path.exists(), "a refused start makes no new key");
     }

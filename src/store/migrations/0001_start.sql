@@ -90,7 +90,7 @@ CREATE INDEX calls_by_age ON calls (created_at, id);
 CREATE INDEX calls_by_agent ON calls (agent_id, created_at);
 CREATE INDEX calls_by_agent_end ON calls (agent_id, ended_at);
 CREATE INDEX calls_by_contact ON calls (contact_id, created_at);
-CREATE INDEX calls_live ON calls (created_at) WHERE state <> 'ended';
+CREATE INDEX calls_live ON calls (created_at, id) WHERE state <> 'ended';
 
 CREATE TABLE offers (
     id TEXT NOT NULL PRIMARY KEY,
@@ -103,7 +103,7 @@ CREATE TABLE offers (
     ended_at BIGINT,
     reason TEXT NOT NULL
 );
-CREATE INDEX offers_by_call ON offers (call_id, position);
+CREATE INDEX offers_by_call ON offers (call_id, agent_id);
 CREATE INDEX offers_by_agent_end ON offers (agent_id, ended_at);
 
 CREATE TABLE legs (
