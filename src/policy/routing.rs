@@ -341,7 +341,7 @@ pub(super) mod tests {
                 format!(
                     "{} {} {}: {}",
                     t.step,
-                    t.agent_id.map_or("-".to_owned(), |id| id.to_string()),
+                    t.agent_id.map_or_else(|| "-".to_owned(), |id| id.to_string()),
                     t.verdict,
                     t.reason
                 )
