@@ -21,7 +21,7 @@ fn both_sides_hear_each_other() {
         stats.calls == 1 && stats.legs == 2 && stats.forwarded > 10 && stats.busy > 0.0
     });
     let stats = talk.hall.stats();
-    assert_eq!((stats.dropped_sends, stats.panics, stats.agent_port_misses), (0, 0, 0), "{stats:?}");
+    assert_eq!((stats.dropped_sends, stats.panics, stats.strangers), (0, 0, 0), "{stats:?}");
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_stranger_gets_no_byte_and_no_word_into_a_call() {
     }
     talk.until("all of it is counted", |talk| {
         let stats = talk.hall.stats();
-        stats.agent_port_misses == 3 && stats.strangers >= 2
+        stats.agent_port_misses >= 3 && stats.strangers >= 2
     });
     assert!(stranger.recv(&mut [0; 2000]).is_err(), "the stranger was answered");
     (talk.agent.heard, talk.customer.heard) = (Vec::new(), Vec::new());
@@ -179,9 +179,9 @@ impl Talk {
         let leg_id = LegId::generate();
         let (leg, answer) =
             Leg::answer_agent(LegKey(key), leg_id.clone(), &self.identity, &offer, &[self.agent_port], now).unwrap();
-        agent.accept(&answer, now);
         self.send(Command::Attach { call: self.call.clone(), leg: Box::new(leg) });
         self.send(Command::Join { call: self.call.clone(), leg: leg_id.clone() });
+        agent.accept(&answer, now);
         (self.agent, self.agent_leg) = (agent, leg_id);
         self.until("the browser is connected", |talk| talk.agent.is_connected());
     }
