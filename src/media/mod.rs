@@ -4,11 +4,23 @@
 //! [`Bridge`] for good, and driven there: one mutation, then [`Bridge::poll_output`] until [`Output::Timeout`].
 
 pub use bridge::{Bridge, Output};
+#[cfg(debug_assertions)]
+#[doc(hidden)]
+pub use leg::Fault;
 pub use leg::{Identity, Leg, LegKey, OutgoingLeg};
 
 mod bridge;
+mod dtmf;
+mod gate;
 mod leg;
+mod line;
+mod preroll;
+mod prompt;
+mod quality;
 pub mod sdp;
+mod splice;
+mod voice;
+mod watchdog;
 
 use std::net::SocketAddr;
 
