@@ -1,6 +1,6 @@
 //! Whole calls: a phone and a browser with real media, and a shard between their sockets.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use super::peer::Peer;
@@ -56,9 +56,19 @@ fn a_stranger_gets_no_byte_and_no_word_into_a_call() {
 }
 
 #[test]
+fn listening_on_all_addresses_answers_come_from_the_advertised_one() {
+    let ip = own_loopback(26);
+    let listen = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+    // Left to itself the kernel would answer from 127.0.0.1, and the browser would take that for a stranger.
+    let mut talk = Talk::begin_with(&Config { listen, advertise: vec![ip], ..config(ip) }, ip);
+    assert_eq!((talk.agent_port.ip(), talk.customer_port.ip()), (ip, ip));
+    talk.until("they talk", |talk| heard(&talk.agent, PHONE) && heard(&talk.customer, BROWSER));
+}
+
+#[test]
 fn a_closed_call_says_goodbye_and_frees_its_port() {
     let ip = own_loopback(22);
-    let mut talk = Talk::begin_with(&Config { whatsapp_ports: "41000".parse().unwrap(), ..config(ip) });
+    let mut talk = Talk::begin_with(&Config { whatsapp_ports: "41000".parse().unwrap(), ..config(ip) }, ip);
     assert!(talk.hall.shards.bind_customer().is_err(), "the only port is in use");
     talk.until("they talk", |talk| heard(&talk.agent, PHONE) && heard(&talk.customer, BROWSER));
     talk.send(Command::Close { call: talk.call.clone() });
@@ -147,13 +157,12 @@ struct Talk {
 
 impl Talk {
     fn begin(ip: IpAddr) -> Self {
-        Self::begin_with(&config(ip))
+        Self::begin_with(&config(ip), ip)
     }
 
     /// A call with one agent, joined and open, while both speak.
-    fn begin_with(config: &Config) -> Self {
-        let (hall, identity, now, ip) =
-            (start(config).unwrap(), Identity::generate(), Clock.instant(), config.listen.ip());
+    fn begin_with(config: &Config, ip: IpAddr) -> Self {
+        let (hall, identity, now) = (start(config).unwrap(), Identity::generate(), Clock.instant());
         let shard = hall.shards.place();
         let port = hall.shards.bind_customer().unwrap();
         let (mut customer, offer) = Peer::whatsapp(ip, now);
