@@ -334,7 +334,7 @@ impl Crowd {
         self.epoch += 1;
         self.live(Duration::from_millis(300));
         self.measuring = false;
-        assert!(self.peers.iter().all(Peer::is_alive), "a leg was lost");
+        assert!(self.peers.iter().all(|peer| peer.is_alive() && peer.source.is_some()), "a leg was lost");
         self.delays.sort_unstable();
         let quantile =
             |percent: usize| self.delays.get(self.delays.len() * percent / 100).map_or(f64::NAN, |ns| *ns as f64 / 1e6);

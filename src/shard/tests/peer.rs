@@ -25,6 +25,8 @@ pub(crate) struct Peer {
     time: u32,
     /// When it must be looked at next.
     pub(crate) timeout: Instant,
+    /// Where the last datagram came from.
+    pub(crate) source: Option<SocketAddr>,
     /// Payloads heard, for whoever takes them.
     pub(crate) heard: Vec<Vec<u8>>,
 }
@@ -63,6 +65,7 @@ impl Peer {
             seq: 1000,
             time: 48_000,
             timeout: now,
+            source: None,
             heard: Vec::new(),
         };
         (peer, offer.to_sdp_string())
@@ -87,6 +90,7 @@ impl Peer {
     pub(crate) fn turn(&mut self, now: Instant) {
         let mut buffer = [0; 2000];
         while let Ok((len, source)) = self.socket.recv_from(&mut buffer) {
+            self.source = Some(source);
             let Ok(contents) = buffer[..len].try_into() else { continue };
             let receive = Receive { proto: Protocol::Udp, source, destination: self.local, contents };
             self.rtc.handle_input(Input::Receive(now, receive)).expect("the gateway's datagrams are fine");

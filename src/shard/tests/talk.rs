@@ -59,10 +59,12 @@ fn a_stranger_gets_no_byte_and_no_word_into_a_call() {
 fn listening_on_all_addresses_answers_come_from_the_advertised_one() {
     let ip = own_loopback(26);
     let listen = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
-    // Left to itself the kernel would answer from 127.0.0.1, and the browser would take that for a stranger.
-    let mut talk = Talk::begin_with(&Config { listen, advertise: vec![ip], ..config(ip) }, ip);
+    // Left to itself the kernel would answer from another address, which a NAT before the browser would not let through.
+    let config = Config { listen, advertise: vec![ip], ..config(ip) };
+    let mut talk = Talk::begin_with(&config, own_loopback(27));
     assert_eq!((talk.agent_port.ip(), talk.customer_port.ip()), (ip, ip));
     talk.until("they talk", |talk| heard(&talk.agent, PHONE) && heard(&talk.customer, BROWSER));
+    assert_eq!(talk.agent.source, Some(talk.agent_port));
 }
 
 #[test]
