@@ -92,8 +92,9 @@ fn run(calls: usize, tap: bool) {
     std::thread::sleep(Duration::from_millis(1100));
     let (before, allocated, cpu) = (shards.stats()[0], allocations(), shard_cpu());
     load.say("measure");
-    let heard = load.line();
+    load.expect("measured");
     let (allocated, cpu) = (allocations() - allocated, shard_cpu() - cpu);
+    let heard = load.line();
     std::thread::sleep(Duration::from_millis(1100));
     let after = shards.stats()[0];
     let figures: Vec<f64> = heard.split(' ').map(|figure| figure.parse().expect("a figure")).collect();
@@ -330,11 +331,12 @@ impl Crowd {
         (self.sent, self.measuring) = (0, true);
         self.delays.clear();
         self.live(MEASURE);
+        println!("measured");
         let sent = self.sent;
         self.epoch += 1;
         self.live(Duration::from_millis(300));
         self.measuring = false;
-        assert!(self.peers.iter().all(Peer::is_alive), "a leg was lost");
+        assert!(self.peers.iter().all(|peer| peer.is_alive() && peer.source.is_some()), "a leg was lost");
         self.delays.sort_unstable();
         let quantile =
             |percent: usize| self.delays.get(self.delays.len() * percent / 100).map_or(f64::NAN, |ns| *ns as f64 / 1e6);

@@ -264,3 +264,53 @@ impl Outside {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::channel;
+
+    use super::*;
+    use crate::media::Identity;
+    use crate::model::id::CallId;
+    use crate::model::time::Clock;
+    use crate::shard::tests::own_loopback;
+    use crate::shard::tests::peer::Peer;
+
+    #[test]
+    fn a_panic_ends_its_own_call_and_the_desk_hears_of_every_leg() {
+        let (now, ip, identity) = (Clock.instant(), own_loopback(30), Identity::generate());
+        let (sender, mut desk) = channel(10);
+        let mut outside = Outside {
+            agents: AgentPort::bind(SocketAddr::new(ip, 0)).unwrap(),
+            demux: Demux::default(),
+            timers: Timers::default(),
+            taps: TapRing::new(rtrb::RingBuffer::new(10).0),
+            outbox: Outbox::new(sender),
+            stats: Stats::default(),
+            asked: None,
+        };
+        let socket = UdpSocket::bind(SocketAddr::new(ip, 0)).unwrap();
+        let (phone, browser) = (Peer::whatsapp(ip, now).1, Peer::browser(ip, now).1);
+        let (customer_id, agent_id) = (LegId::generate(), LegId::generate());
+        let local = socket.local_addr().unwrap();
+        let customer = Leg::answer_customer(LegKey(1), customer_id.clone(), &identity, &phone, local, now).unwrap().0;
+        let agent = Leg::answer_agent(LegKey(2), agent_id.clone(), &identity, &browser, &[local], now).unwrap().0;
+        let bridge = Bridge::new(CallId::generate(), customer, now);
+        let mut call = Call::new(CallKey::default(), bridge, (LegKey(1), customer_id.clone()), socket);
+        call.attach(agent, &mut outside, now);
+        assert!(!call.is_over(now));
+
+        call.act(&mut outside, now, |_| panic!("planted"));
+        assert!(call.is_broken() && call.is_over(now));
+        call.act(&mut outside, now, |_| unreachable!("a broken bridge is left alone"));
+        call.bury(&mut outside);
+        assert_eq!(outside.stats.panics, 1);
+        let mut lost = Vec::new();
+        while let Ok(ShardEvent::Media { event, .. }) = desk.try_recv() {
+            if let MediaEvent::Lost { leg, .. } = event {
+                lost.push(leg);
+            }
+        }
+        assert_eq!(lost, [customer_id, agent_id], "and then Closed, which ended the loop");
+    }
+}

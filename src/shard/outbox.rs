@@ -70,14 +70,8 @@ impl Outbox {
 /// Begin and end of a leg or a call: rare, and nothing else tells the desk. Keys, alarms and running figures can repeat
 /// without end, so keeping those would let a peer fill our memory.
 fn comes_once(event: &ShardEvent) -> bool {
-    match event {
-        ShardEvent::Closed { .. } => true,
-        ShardEvent::Media { event, .. } => match event {
-            MediaEvent::Connected { .. } | MediaEvent::Lost { .. } | MediaEvent::FirstAudio { .. } => true,
-            MediaEvent::Quality { last, .. } => *last,
-            MediaEvent::Digit { .. } | MediaEvent::Alarm { .. } => false,
-        },
-    }
+    let ShardEvent::Media { event, .. } = event else { return true };
+    !matches!(event, MediaEvent::Digit { .. } | MediaEvent::Alarm { .. } | MediaEvent::Quality { last: false, .. })
 }
 
 #[cfg(test)]

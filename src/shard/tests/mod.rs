@@ -1,6 +1,6 @@
 //! Shards over real loopback sockets.
 
-mod peer;
+pub(super) mod peer;
 mod talk;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};

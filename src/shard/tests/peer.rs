@@ -15,28 +15,30 @@ use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
 /// Opus at its usual payload type.
 const OPUS: u8 = 111;
 
-pub(super) struct Peer {
+pub(crate) struct Peer {
     rtc: Rtc,
-    pub(super) socket: UdpSocket,
+    pub(crate) socket: UdpSocket,
     local: SocketAddr,
     mid: Mid,
     pending: Option<SdpPendingOffer>,
     seq: u64,
     time: u32,
     /// When it must be looked at next.
-    pub(super) timeout: Instant,
+    pub(crate) timeout: Instant,
+    /// Where the last datagram came from.
+    pub(crate) source: Option<SocketAddr>,
     /// Payloads heard, for whoever takes them.
-    pub(super) heard: Vec<Vec<u8>>,
+    pub(crate) heard: Vec<Vec<u8>>,
 }
 
 impl Peer {
     /// The caller's phone behind WhatsApp's relay: ICE-lite, offers, waits for our first check and handshake.
-    pub(super) fn whatsapp(ip: IpAddr, now: Instant) -> (Self, String) {
+    pub(crate) fn whatsapp(ip: IpAddr, now: Instant) -> (Self, String) {
         Self::offer(ip, RtcConfig::new().set_ice_lite(true).clear_extension_map(), now)
     }
 
     /// An agent's browser: full ICE, offers.
-    pub(super) fn browser(ip: IpAddr, now: Instant) -> (Self, String) {
+    pub(crate) fn browser(ip: IpAddr, now: Instant) -> (Self, String) {
         Self::offer(ip, RtcConfig::new(), now)
     }
 
@@ -63,30 +65,32 @@ impl Peer {
             seq: 1000,
             time: 48_000,
             timeout: now,
+            source: None,
             heard: Vec::new(),
         };
         (peer, offer.to_sdp_string())
     }
 
-    pub(super) fn accept(&mut self, answer: &str, now: Instant) {
+    pub(crate) fn accept(&mut self, answer: &str, now: Instant) {
         let answer = SdpAnswer::from_sdp_string(answer).expect("an answer");
         let pending = self.pending.take().expect("an open offer");
         self.rtc.sdp_api().accept_answer(pending, answer).expect("a fitting answer");
         self.drain(now);
     }
 
-    pub(super) fn is_connected(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         self.rtc.is_connected()
     }
 
-    pub(super) fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         self.rtc.is_alive()
     }
 
     /// Takes what has arrived, and time.
-    pub(super) fn turn(&mut self, now: Instant) {
+    pub(crate) fn turn(&mut self, now: Instant) {
         let mut buffer = [0; 2000];
         while let Ok((len, source)) = self.socket.recv_from(&mut buffer) {
+            self.source = Some(source);
             let Ok(contents) = buffer[..len].try_into() else { continue };
             let receive = Receive { proto: Protocol::Udp, source, destination: self.local, contents };
             self.rtc.handle_input(Input::Receive(now, receive)).expect("the gateway's datagrams are fine");
@@ -99,7 +103,7 @@ impl Peer {
     }
 
     /// Says 20 ms of something.
-    pub(super) fn speak(&mut self, payload: &[u8], now: Instant) {
+    pub(crate) fn speak(&mut self, payload: &[u8], now: Instant) {
         let mut api = self.rtc.direct_api();
         let Some(stream) = api.stream_tx_by_mid(self.mid, None) else { return };
         stream.write_rtp(RtpWrite::new(OPUS.into(), self.seq.into(), self.time, now, payload).nackable(false));
