@@ -25,7 +25,10 @@ const NEVER: Duration = Duration::from_secs(24 * 3600);
 
 /// What comes out of a bridge. Drain it to `Timeout` after every change.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "a copied packet is inline on purpose: boxing it would allocate per packet")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a copied packet is inline on purpose: boxing it would allocate per packet"
+)]
 pub enum Output {
     /// Send this on the leg's socket.
     Transmit(Transmit),

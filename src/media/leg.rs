@@ -495,7 +495,9 @@ impl Leg {
                 let round_trip = stats.selected_candidate_pair.and_then(|pair| pair.current_round_trip_time);
                 self.rtt.by_checks = round_trip.or(self.rtt.by_checks);
             }
-            Event::MediaIngressStats(stats) => self.rtt.by_extended_reports = stats.rtt.or(self.rtt.by_extended_reports),
+            Event::MediaIngressStats(stats) => {
+                self.rtt.by_extended_reports = stats.rtt.or(self.rtt.by_extended_reports)
+            }
             Event::MediaEgressStats(stats) => self.rtt.by_reports = stats.rtt.or(self.rtt.by_reports),
             _ => {}
         }

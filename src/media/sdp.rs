@@ -310,7 +310,10 @@ struct Section<'a> {
 
 impl<'a> Section<'a> {
     fn attributes<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'a str> + 's {
-        self.lines.iter().filter_map(move |l| l.strip_prefix("a=")?.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+        self.lines
+            .iter()
+            .filter_map(move |l| l.strip_prefix("a=")?.strip_prefix(name)?.strip_prefix(':'))
+            .map(str::trim)
     }
 
     fn attribute(&self, name: &str) -> Option<&'a str> {

@@ -110,7 +110,11 @@ impl std::str::FromStr for ContactRef {
             let fine = (1..=64).contains(&user.len()) && user.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
             return if fine { Ok(Self::User(user.to_owned())) } else { Err(BadContactRef) };
         }
-        if text.starts_with("con_") { ContactId::parse(text).map(Self::Id).map_err(|_| BadContactRef) } else { Err(BadContactRef) }
+        if text.starts_with("con_") {
+            ContactId::parse(text).map(Self::Id).map_err(|_| BadContactRef)
+        } else {
+            Err(BadContactRef)
+        }
     }
 }
 

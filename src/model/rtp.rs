@@ -51,14 +51,29 @@ pub struct TapKey(pub u64);
 #[derive(Clone, Debug)]
 pub enum TapRecord {
     /// Copies begin; sample 0 of the recording is this instant.
-    Open { tap: TapKey, at: Instant },
+    Open {
+        tap: TapKey,
+        at: Instant,
+    },
     Media(TapMedia),
     /// The ring was full: `count` packets of this side were not copied.
-    Gap { tap: TapKey, side: Side, count: u32, at: Instant },
+    Gap {
+        tap: TapKey,
+        side: Side,
+        count: u32,
+        at: Instant,
+    },
     /// The agent side changed its source (agent, hold, silence), so its decoder starts anew.
-    Switch { tap: TapKey, side: Side, at: Instant },
+    Switch {
+        tap: TapKey,
+        side: Side,
+        at: Instant,
+    },
     /// No more copies; the recording ends at this instant.
-    Close { tap: TapKey, at: Instant },
+    Close {
+        tap: TapKey,
+        at: Instant,
+    },
 }
 
 /// One audio packet, copied. 160 bytes inline hold any 20 ms of speech Opus; longer payloads spill.

@@ -9,28 +9,61 @@ use crate::model::rtp::TapKey;
 /// Commands, in the order they take effect. A command for a call the shard does not have is dropped and counted.
 pub enum Command {
     /// A call begins: the customer's leg and its own socket move in for good.
-    Open { call: CallId, customer: Box<Leg>, socket: UdpSocket },
+    Open {
+        call: CallId,
+        customer: Box<Leg>,
+        socket: UdpSocket,
+    },
     /// An agent's leg moves in, not joined yet (it is set up while it still rings).
-    Attach { call: CallId, leg: Box<Leg> },
+    Attach {
+        call: CallId,
+        leg: Box<Leg>,
+    },
     /// The customer and this agent hear each other; a formerly joined leg is left alone.
-    Join { call: CallId, leg: LegId },
+    Join {
+        call: CallId,
+        leg: LegId,
+    },
     /// WhatsApp accepted: the agent's audio may flow to the customer.
-    OpenGate { call: CallId },
-    Hold { call: CallId, held: bool },
+    OpenGate {
+        call: CallId,
+    },
+    Hold {
+        call: CallId,
+        held: bool,
+    },
     /// The leg is said goodbye to (RTCP BYE, DTLS close) and forgotten.
-    Detach { call: CallId, leg: LegId },
+    Detach {
+        call: CallId,
+        leg: LegId,
+    },
     /// Keys to press towards the customer (RFC 4733): `0-9 * # A-D`.
-    Digits { call: CallId, digits: String },
-    StartTap { call: CallId, tap: TapKey },
-    StopTap { call: CallId },
+    Digits {
+        call: CallId,
+        digits: String,
+    },
+    StartTap {
+        call: CallId,
+        tap: TapKey,
+    },
+    StopTap {
+        call: CallId,
+    },
     /// Everything is said goodbye to; `ShardEvent::Closed` follows once the final figures are out.
-    Close { call: CallId },
+    Close {
+        call: CallId,
+    },
 }
 
 /// What a shard tells the desk.
 #[derive(Clone, Debug)]
 pub enum ShardEvent {
-    Media { call: CallId, event: MediaEvent },
+    Media {
+        call: CallId,
+        event: MediaEvent,
+    },
     /// The call's legs are gone and its port is free again.
-    Closed { call: CallId },
+    Closed {
+        call: CallId,
+    },
 }
