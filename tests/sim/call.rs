@@ -152,6 +152,77 @@ fn from_the_gate_on_the_customer_is_never_left_in_silence_and_hears_one_line() {
 }
 
 #[test]
+fn a_customer_whom_we_call_is_sent_silence_at_once_and_the_agent_after_the_gate() {
+    let mut world = World::outbound(Style::Live, "active", 20);
+    let agent = world.add_agent();
+    world.join(agent);
+    world.browsers[agent].speak(world.now);
+    world.run_ms(5_000);
+    let connected = world.told.iter().find(|(_, e)| matches!(e, MediaEvent::Connected { .. })).unwrap().0;
+    assert!(
+        world.phone.heard.len() > 200 && world.phone.frames_heard().is_empty(),
+        "silence, and no word of the agent"
+    );
+    assert!(longest_silence(&world.phone.heard, connected + Duration::from_millis(30), world.now) <= SILENCE_MAX);
+    world.open_gate();
+    world.run_ms(1_000);
+    assert!(world.phone.frames_heard().len() > 45);
+    assert_one_line(&world.phone.heard);
+    assert_gapless(&world.phone.heard);
+}
+
+#[test]
+fn an_agent_who_sends_nothing_leaves_the_customer_to_hold_music_and_takes_over_with_the_next_packet() {
+    let mut world = World::talking(21);
+    world.browsers[0].fall_silent();
+    world.run_ms(2_500);
+    let silence = world.phone.heard.last().unwrap().payload.len();
+    world.run_ms(3_000);
+    let music: usize = world.phone.heard.iter().rev().take(50).map(|h| h.payload.len()).sum::<usize>() / 50;
+    assert!(music > silence + 15, "music is more than silence: {music} {silence}");
+    world.browsers[0].speak(world.now);
+    let (back, before) = (world.now, world.phone.frames_heard().len());
+    world.run_ms(500);
+    let first = world.phone.heard.iter().find(|h| h.at > back && frame_number(&h.payload).is_some()).unwrap();
+    assert!(first.at - back <= Duration::from_millis(90), "{:?}", first.at - back);
+    assert!(world.phone.frames_heard().len() >= before + 20);
+    assert_gapless(&world.phone.heard);
+}
+
+#[test]
+fn the_pauses_of_a_source_that_rests_are_halved_and_its_own_frames_pass() {
+    let mut world = World::talking(22);
+    world.browsers[0].rest();
+    let rested = world.now;
+    world.run_ms(8_000);
+    let theirs = world.phone.heard.iter().filter(|h| h.at > rested && h.payload.len() == 2).count();
+    assert!((19..=20).contains(&theirs), "{theirs}");
+    let longest = longest_silence(&world.phone.heard, rested, world.now);
+    assert!(longest <= Duration::from_millis(260), "{longest:?}");
+    assert!(world.phone.heard.iter().filter(|h| h.at > rested).count() < 60, "and they are not drowned in ours");
+    world.browsers[0].speak(world.now);
+    world.run_ms(1_000);
+    let spoken = world.browsers[0].spoken;
+    let expected: Vec<u64> = (0..spoken - 1).collect();
+    assert_eq!(world.phone.frames_heard()[..expected.len()], expected, "not a frame is lost by coming back");
+    assert_one_line(&world.phone.heard);
+    assert_gapless(&world.phone.heard);
+}
+
+#[test]
+fn each_peer_is_told_as_heard_once() {
+    let world = World::talking(23);
+    let heard: Vec<&str> = world
+        .events()
+        .filter_map(|e| match e {
+            MediaEvent::Heard { leg } => Some(leg.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(heard, ["leg_customer", "leg_agent0"]);
+}
+
+#[test]
 fn the_first_word_is_whole_for_an_agent_whose_leg_comes_up_late() {
     let mut world = World::inbound(Style::Live, 7);
     world.run_ms(500);

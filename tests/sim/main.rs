@@ -4,7 +4,9 @@ mod call;
 mod hostile;
 mod keys;
 mod network;
+#[allow(clippy::unwrap_used, reason = "what cannot go on in a test stops it")]
 mod peer;
 mod sdp;
 mod watch;
+#[allow(clippy::unwrap_used, reason = "what cannot go on in a test stops it")]
 mod world;

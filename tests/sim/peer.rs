@@ -55,6 +55,10 @@ pub(crate) struct Peer {
     /// Frames spoken so far: each says its own number.
     pub(crate) spoken: u64,
     quiet: bool,
+    /// Nothing to say: a tiny frame each 400 ms (DTX).
+    resting: bool,
+    /// Frames of time since the last one sent.
+    pause: u32,
     deadline: Instant,
     pub(crate) connected: bool,
     pub(crate) closed: bool,
@@ -88,6 +92,8 @@ impl Peer {
             next_frame: None,
             spoken: 0,
             quiet: false,
+            resting: false,
+            pause: 1,
             deadline: now,
             connected: false,
             closed: false,
@@ -199,10 +205,12 @@ impl Peer {
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         while let Some(at) = self.next_frame.filter(|at| *at <= now) {
-            self.next_frame = Some(at + FRAME);
-            let payload = spoken_frame(self.spoken, self.quiet);
-            self.spoken += 1;
-            self.time = self.time.wrapping_add(960);
+            let frames = if self.resting { 20 } else { 1 };
+            self.next_frame = Some(at + FRAME * frames);
+            let payload = if self.resting { vec![9 << 3, 0] } else { spoken_frame(self.spoken, self.quiet) };
+            self.spoken += u64::from(!self.resting);
+            // The clock runs on in the pause before this frame.
+            self.time = self.time.wrapping_add(960 * std::mem::replace(&mut self.pause, frames));
             if self.connected {
                 self.send(self.opus, self.time, false, &payload, now);
             }
@@ -218,6 +226,7 @@ impl Peer {
     /// Speaks a numbered frame each 20 ms from now on.
     pub(crate) fn speak(&mut self, now: Instant) {
         self.quiet = false;
+        self.resting = false;
         self.next_frame.get_or_insert(now);
     }
 
@@ -225,6 +234,11 @@ impl Peer {
     pub(crate) fn breathe(&mut self, now: Instant) {
         self.speak(now);
         self.quiet = true;
+    }
+
+    /// Stops transmitting but for a tiny frame each 400 ms.
+    pub(crate) fn rest(&mut self) {
+        self.resting = true;
     }
 
     pub(crate) fn fall_silent(&mut self) {
