@@ -13,7 +13,7 @@ use super::splice::{Splice, Wanted};
 use super::watchdog::{self, Activity, Expectation, Watch};
 use super::{Counters, Leg, LegKey, MediaEvent, Transmit, voice};
 use crate::model::id::{CallId, LegId};
-use crate::model::reason::LegKind;
+use crate::model::reason::{LegKind, MediaAlarm};
 use crate::model::rtp::{Side, TapKey, TapMedia, TapPayload, TapRecord};
 use std::collections::VecDeque;
 
@@ -25,7 +25,10 @@ const NEVER: Duration = Duration::from_secs(24 * 3600);
 
 /// What comes out of a bridge. Drain it to `Timeout` after every change.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "a copied packet is inline on purpose: boxing it would allocate per packet")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a copied packet is inline on purpose: boxing it would allocate per packet"
+)]
 pub enum Output {
     /// Send this on the leg's socket.
     Transmit(Transmit),
@@ -41,12 +44,16 @@ pub enum Output {
 ///
 /// What the customer hears is one line for the life of the leg, and the bridge alone decides what is on it:
 ///
-/// | | gate closed | gate open |
-/// |---|---|---|
-/// | held | nothing | hold music |
-/// | an agent is joined and connected | nothing | the agent, silence in its pauses |
-/// | nobody yet | nothing | silence |
-/// | the agent was lost or detached | nothing | hold music |
+/// | | gate open |
+/// |---|---|
+/// | held | hold music |
+/// | an agent is joined and connected | the agent, silence in its pauses |
+/// | that agent sent nothing for 3 s | hold music, until it does |
+/// | nobody yet | silence |
+/// | the agent was lost or detached | hold music |
+///
+/// While the gate is closed, a customer who calls us is sent no media at all, since WhatsApp takes the first packet for the pick-up;
+/// a customer whom we call is sent silence, since there WhatsApp waits for our first packet and hangs up without it.
 ///
 /// The customer is heard by the joined agent as soon as both legs are connected, gate or no gate, beginning up to half a second
 /// before that.
@@ -59,6 +66,8 @@ pub struct Bridge {
     was_joined: bool,
     held: bool,
     gate: bool,
+    /// The joined agent stopped sending; its next packet ends this.
+    is_absent: bool,
     closing: bool,
     splice: Splice,
     preroll: Preroll,
@@ -77,8 +86,9 @@ struct Seat {
     reception: Reception,
     watch: Watch,
     presses: Presses,
+    heard_told: bool,
     first_audio_told: bool,
-    /// Goodbye is being said; the seat goes with the leg's death.
+    /// Goodbye is being said; the seat goes with the leg.
     leaving: bool,
     quality_told: bool,
 }
@@ -91,6 +101,7 @@ impl Seat {
             reception: Reception::default(),
             watch: Watch::default(),
             presses: Presses::default(),
+            heard_told: false,
             first_audio_told: false,
             leaving: false,
             quality_told: false,
@@ -115,6 +126,7 @@ impl Bridge {
             was_joined: false,
             held: false,
             gate: false,
+            is_absent: false,
             closing: false,
             preroll: Preroll::new(),
             tap: None,
@@ -150,6 +162,7 @@ impl Bridge {
             return;
         }
         self.joined = Some(leg.clone());
+        self.is_absent = false;
         self.decide(now);
         self.settle(now);
     }
@@ -312,6 +325,9 @@ impl Bridge {
 
     fn hear(&mut self, seat: usize, packet: Heard, now: Instant) {
         let from = &mut self.seats[seat];
+        if !std::mem::replace(&mut from.heard_told, true) {
+            self.sink.events.push_back(MediaEvent::Heard { leg: from.leg.id().clone() });
+        }
         let clock = from.leg.event_clock(packet.pt);
         let event = clock.and_then(|hz| Some((TelephoneEvent::parse(&packet.payload)?, hz)));
         match event {
@@ -361,9 +377,12 @@ impl Bridge {
     }
 
     fn agent_speaks(&mut self, seat: usize, packet: Heard, event: Option<(TelephoneEvent, u32)>, now: Instant) {
-        // Not joined, on hold, or before the gate: nobody hears it.
-        if !self.splice.is_open() || self.partner() != Some(seat) {
+        // Not joined or before the gate: nobody hears it. On hold the splice wants another source.
+        if !self.gate || self.partner() != Some(seat) {
             return;
+        }
+        if std::mem::take(&mut self.is_absent) {
+            self.decide(now);
         }
         let (from, customer) = (self.seats[seat].leg.key(), &self.seats[CUSTOMER].leg);
         let (pt, payload) = match event {
@@ -428,13 +447,15 @@ impl Bridge {
         let partner = self.partner();
         self.was_joined |= partner.is_some();
         let wanted = match partner {
-            _ if self.held => Wanted::Hold,
+            _ if !self.gate => Wanted::Silence,
+            _ if self.held || self.is_absent => Wanted::Hold,
             Some(seat) => Wanted::Agent(self.seats[seat].leg.key()),
             None if self.was_joined => Wanted::Hold,
             None => Wanted::Silence,
         };
         self.splice.want(wanted, now);
-        if self.gate && self.seats[CUSTOMER].is_serving() {
+        let customer = &self.seats[CUSTOMER];
+        if (self.gate || customer.leg.is_outgoing()) && customer.is_serving() {
             self.splice.open(now);
         }
         if partner.is_some() && !self.held && self.seats[CUSTOMER].is_serving() {
@@ -489,6 +510,7 @@ impl Bridge {
         }
         let partner = self.partner();
         let talk = partner.filter(|_| !self.held && self.gate && self.seats[CUSTOMER].is_serving());
+        let mut is_absent = false;
         let customer_did = self.seats[CUSTOMER].watch.activity();
         let partner_did = partner.map_or_else(Activity::default, |seat| self.seats[seat].watch.activity());
         for (n, seat) in self.seats.iter_mut().enumerate() {
@@ -501,8 +523,13 @@ impl Bridge {
             let other = if n == CUSTOMER { partner_did } else { customer_did };
             let (leg, events) = (seat.leg.id(), &mut self.sink.events);
             seat.watch.tick(expected, other, now, |alarm, raised| {
+                is_absent |= raised && alarm == MediaAlarm::NoRtp && partner == Some(n);
                 events.push_back(MediaEvent::Alarm { leg: leg.clone(), alarm, raised });
             });
+        }
+        if is_absent {
+            self.is_absent = true;
+            self.decide(now);
         }
         if self.next_quality <= now {
             self.next_quality = (self.next_quality + QUALITY_EVERY).max(now);

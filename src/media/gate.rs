@@ -4,6 +4,7 @@
 //! from everywhere, and the rest only from addresses ICE has validated. Without this question a stranger could finish the DTLS
 //! handshake first (CVE-2023-49786 and its kin), make us answer to addresses of others, or feed packets into a call.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,9 @@ const STRANGER_CHECKS_PER_SECOND: u32 = 100;
 /// str0m itself remembers this many addresses of a peer.
 const VALIDATED_MAX: usize = 20;
 
+/// A check is remembered so long; by then a few seconds have passed and ICE itself has lost interest in it.
+const CHECKS_REMEMBERED: usize = 64;
+
 /// What a datagram that passed is, by its first bytes (RFC 7983 section 7, RFC 5761 section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Passed {
@@ -33,6 +37,9 @@ pub(super) struct Gate {
     peer: Bucket,
     strangers: Bucket,
     validated: Vec<SocketAddr>,
+    /// Transactions of the checks that passed, and who sent them: the same one from elsewhere is a copy that somebody captured,
+    /// valid in every bit, and would move the call's media there.
+    checks: VecDeque<([u8; 12], SocketAddr)>,
     #[cfg(debug_assertions)]
     pub(super) removed: bool,
 }
@@ -43,6 +50,7 @@ impl Gate {
             peer: Bucket::new(PEER_PACKETS_PER_SECOND, now),
             strangers: Bucket::new(STRANGER_CHECKS_PER_SECOND, now),
             validated: Vec::new(),
+            checks: VecDeque::with_capacity(CHECKS_REMEMBERED),
             #[cfg(debug_assertions)]
             removed: false,
         }
@@ -75,8 +83,24 @@ impl Gate {
         if !rtc.accepts(&input) {
             return None;
         }
+        if kind == Passed::Stun && self.is_copied(source, datagram) {
+            return None;
+        }
         let Input::Receive(_, receive) = input else { return None };
         Some((kind, receive))
+    }
+
+    /// Whether another address sent this check before. Only valid ones come here, so nobody can fill the memory with rubbish.
+    fn is_copied(&mut self, source: SocketAddr, check: &[u8]) -> bool {
+        let Some(transaction) = check.get(8..20).and_then(|id| <[u8; 12]>::try_from(id).ok()) else { return true };
+        if let Some((_, sender)) = self.checks.iter().find(|(seen, _)| *seen == transaction) {
+            return *sender != source;
+        }
+        if self.checks.len() == CHECKS_REMEMBERED {
+            self.checks.pop_front();
+        }
+        self.checks.push_back((transaction, source));
+        false
     }
 
     /// Asks, after a check was handled, whether ICE now holds its source for valid. `Some` once per address.

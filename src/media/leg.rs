@@ -110,6 +110,8 @@ pub struct Leg {
     key: LegKey,
     id: LegId,
     kind: LegKind,
+    /// We called: the peer waits for our first packet before anybody has picked up.
+    is_outgoing: bool,
     ufrag: String,
     rtc: Box<Rtc>,
     locals: Vec<SocketAddr>,
@@ -224,6 +226,7 @@ impl Leg {
             key: names.key,
             id: names.id,
             kind: names.kind,
+            is_outgoing: false,
             ufrag,
             rtc: Box::new(rtc),
             locals: locals.to_vec(),
@@ -265,6 +268,10 @@ impl Leg {
 
     pub(super) fn is_connected(&self) -> bool {
         self.state == State::Connected
+    }
+
+    pub(super) fn is_outgoing(&self) -> bool {
+        self.is_outgoing
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -331,12 +338,9 @@ impl Leg {
         }
         let local = self.local_for(source);
         let passed = catch_unwind(AssertUnwindSafe(|| self.gate.pass(&self.rtc, source, local, datagram, now)));
-        let passed = match passed {
-            Ok(passed) => passed,
-            Err(_) => {
-                self.poisoned(sink);
-                return None;
-            }
+        let Ok(passed) = passed else {
+            self.poisoned(sink);
+            return None;
         };
         let Some((kind, receive)) = passed else {
             sink.counters.strangers += 1;
@@ -495,7 +499,9 @@ impl Leg {
                 let round_trip = stats.selected_candidate_pair.and_then(|pair| pair.current_round_trip_time);
                 self.rtt.by_checks = round_trip.or(self.rtt.by_checks);
             }
-            Event::MediaIngressStats(stats) => self.rtt.by_extended_reports = stats.rtt.or(self.rtt.by_extended_reports),
+            Event::MediaIngressStats(stats) => {
+                self.rtt.by_extended_reports = stats.rtt.or(self.rtt.by_extended_reports)
+            }
             Event::MediaEgressStats(stats) => self.rtt.by_reports = stats.rtt.or(self.rtt.by_reports),
             _ => {}
         }
@@ -617,7 +623,8 @@ impl OutgoingLeg {
         guarded(|| rtc.sdp_api().accept_answer(pending, answer))?;
         // An ICE-lite peer never controls (RFC 8445 section 6.1.1), and WhatsApp says nothing of itself in some answers.
         rtc.direct_api().set_ice_controlling(true);
-        Leg::new(Names { key, id, kind: LegKind::WhatsApp }, rtc, mid, &theirs, &[local], now)
+        let leg = Leg::new(Names { key, id, kind: LegKind::WhatsApp }, rtc, mid, &theirs, &[local], now)?;
+        Ok(Leg { is_outgoing: true, ..leg })
     }
 }
 

@@ -33,6 +33,8 @@ use crate::model::reason::{LegKind, MediaAlarm};
 pub enum MediaEvent {
     /// ICE and DTLS are done; media may flow.
     Connected { leg: LegId },
+    /// The leg's peer was heard for the first time: its first RTP packet came in.
+    Heard { leg: LegId },
     /// The leg is dead: ICE or DTLS gave up, the peer closed it, or its code panicked. It takes no more input.
     Lost { leg: LegId, reason: String },
     /// A key was pressed, reported once per press (RFC 4733).

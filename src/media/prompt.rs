@@ -19,7 +19,8 @@ const NOTE_SAMPLES: usize = RATE_HZ / 2;
 
 /// A calm turn through four chords (A minor, F, C, G), one note at a time, in hertz.
 const NOTES_HZ: [f32; 16] = [
-    220.0, 261.63, 329.63, 261.63, 174.61, 220.0, 261.63, 220.0, 196.0, 261.63, 329.63, 261.63, 196.0, 246.94, 293.66, 246.94,
+    220.0, 261.63, 329.63, 261.63, 174.61, 220.0, 261.63, 220.0, 196.0, 261.63, 329.63, 261.63, 196.0, 246.94, 293.66,
+    246.94,
 ];
 
 /// Loud enough to be understood as "you are still connected", about 14 dB below full scale at its peaks.

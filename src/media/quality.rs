@@ -34,7 +34,7 @@ pub(super) struct Reception {
 impl Reception {
     pub(super) fn note(&mut self, packet: &Heard) {
         self.received += 1;
-        let newest = match self.range {
+        match self.range {
             Some((first, newest)) if self.ssrc == packet.ssrc && newest.abs_diff(packet.seq) < SEQ_STEP_MAX => {
                 if packet.seq > newest + 1 {
                     self.loss_runs += 1;
@@ -42,17 +42,15 @@ impl Reception {
                 }
                 self.late += u64::from(packet.seq < newest);
                 self.range = Some((first.min(packet.seq), newest.max(packet.seq)));
-                newest
             }
             _ => {
                 self.expected_before = self.expected();
                 self.ssrc = packet.ssrc;
                 self.range = Some((packet.seq, packet.seq));
                 self.last = None;
-                packet.seq
             }
-        };
-        self.note_jitter(packet, newest);
+        }
+        self.note_jitter(packet);
         if voice::voiced(&packet.payload) == Some(true) {
             self.voiced += 1;
             self.with_spare += u64::from(voice::has_spare(&packet.payload));
@@ -63,11 +61,8 @@ impl Reception {
         self.refused += 1;
     }
 
-    /// RFC 3550 section 6.4.1. Pauses (DTX) do not disturb it, since both clocks run on.
-    fn note_jitter(&mut self, packet: &Heard, newest: u64) {
-        if packet.seq < newest {
-            return;
-        }
+    /// RFC 3550 section 6.4.1, in order of arrival. Pauses (DTX) do not disturb it, since both clocks run on.
+    fn note_jitter(&mut self, packet: &Heard) {
         if let Some((at, time)) = self.last {
             let passed = packet.at.saturating_duration_since(at).as_secs_f64() * f64::from(OPUS_CLOCK_HZ);
             let spoken = f64::from(packet.time.wrapping_sub(time) as i32);

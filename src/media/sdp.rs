@@ -12,7 +12,7 @@ const LINES_MAX: usize = 512;
 const MEDIA_LINES_MAX: usize = 4;
 const CANDIDATES_MAX: usize = 16;
 
-/// What the media plane's own identifiers can hold; WhatsApp says `audio`, browsers `0`.
+/// What the media stack's identifiers can hold; it would silently change anything else. WhatsApp says `audio`, browsers `0`.
 const MID_BYTES_MAX: usize = 16;
 
 /// Why a session description cannot be used. Each sentence says what to mend.
@@ -45,7 +45,7 @@ pub enum SdpError {
     WeakFingerprint,
     #[error("`a=ice-ufrag` or `a=ice-pwd` is missing or not 4 to 256 and 22 to 256 characters of its alphabet")]
     NoIceCredentials,
-    #[error("`a=mid` is missing or not 1 to {MID_BYTES_MAX} letters, digits or `_-.+`")]
+    #[error("`a=mid` is missing or not 1 to {MID_BYTES_MAX} letters, digits or `_`")]
     BadMid,
     #[error("`a=setup` must be actpass, active or passive")]
     BadSetup,
@@ -310,7 +310,10 @@ struct Section<'a> {
 
 impl<'a> Section<'a> {
     fn attributes<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'a str> + 's {
-        self.lines.iter().filter_map(move |l| l.strip_prefix("a=")?.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+        self.lines
+            .iter()
+            .filter_map(move |l| l.strip_prefix("a=")?.strip_prefix(name)?.strip_prefix(':'))
+            .map(str::trim)
     }
 
     fn attribute(&self, name: &str) -> Option<&'a str> {
@@ -399,8 +402,7 @@ fn is_ice_text(text: &str, len_min: usize) -> bool {
 
 fn mid_of(section: &Section<'_>) -> Option<String> {
     let mid = section.attribute("mid")?;
-    let fine = (1..=MID_BYTES_MAX).contains(&mid.len())
-        && mid.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'+'));
+    let fine = (1..=MID_BYTES_MAX).contains(&mid.len()) && mid.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     fine.then(|| mid.to_owned())
 }
 

@@ -88,10 +88,6 @@ impl Splice {
         self.next_own.get_or_insert(now);
     }
 
-    pub(super) fn is_open(&self) -> bool {
-        self.next_own.is_some()
-    }
-
     pub(super) fn want(&mut self, wanted: Wanted, now: Instant) {
         if self.wanted == wanted {
             return;

@@ -96,10 +96,11 @@ impl Watch {
     }
 
     fn sum(&self, ticks: usize) -> Look {
-        self.past.iter().rev().take(ticks).fold(Look::default(), |a, b| Look {
-            packets: a.packets + b.packets,
-            voiced: a.voiced + b.voiced,
-        })
+        self.past
+            .iter()
+            .rev()
+            .take(ticks)
+            .fold(Look::default(), |a, b| Look { packets: a.packets + b.packets, voiced: a.voiced + b.voiced })
     }
 
     /// One look, each [`TICK`]; tells what was raised (`true`) or is over.
@@ -123,7 +124,8 @@ impl Watch {
         self.rtp_due = if expected { self.rtp_due.or(Some(now)) } else { None };
         let silent_since = self.rtp_due.map(|due| self.last_rtp.map_or(due, |last| last.max(due)));
         let silent = silent_since.is_some_and(|since| now.saturating_duration_since(since) >= NO_RTP_AFTER);
-        let flows = self.past.len() >= CALM_TICKS && self.past.iter().rev().take(CALM_TICKS).all(|look| look.packets > 0);
+        let flows =
+            self.past.len() >= CALM_TICKS && self.past.iter().rev().take(CALM_TICKS).all(|look| look.packets > 0);
         if silent && !self.no_rtp {
             self.no_rtp = true;
             tell(MediaAlarm::NoRtp, true);

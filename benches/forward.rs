@@ -1,0 +1,176 @@
+//! What one forwarded packet costs in the media plane alone: decrypted on one leg, placed on the other's line, copied to the tap
+//! and encrypted again. No socket, no thread; every packet is a real one of two peers that agreed on their keys.
+//!
+//! `cargo bench --bench forward` prints nanoseconds and allocations per packet, and fails above 2.1 allocations: two are the media
+//! stack's own (the decrypted payload and the encrypted datagram), the rest is for what comes seldom, reports and checks.
+
+#[allow(dead_code, reason = "the simulation uses more of it")]
+#[path = "../tests/sim/network.rs"]
+mod network;
+#[allow(dead_code, clippy::unwrap_used, reason = "the simulation uses more of it, and what cannot go on stops")]
+#[path = "../tests/sim/peer.rs"]
+mod peer;
+#[allow(dead_code, clippy::unwrap_used, reason = "the simulation uses more of it, and what cannot go on stops")]
+#[path = "../tests/sim/world.rs"]
+mod world;
+
+use std::alloc::System;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tandem::media::{LegKey, Output};
+use tandem::model::rtp::TapKey;
+
+use world::{CUSTOMER, World, agent_key};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Enough that no call's state stays in the nearest cache.
+const CALLS: u64 = 50;
+const WARM_UP_STEPS: u64 = 50;
+const STEPS: u64 = 500;
+const FRAME: Duration = Duration::from_millis(20);
+const ALLOCATIONS_PER_PACKET_MAX: f64 = 2.1;
+
+#[derive(Default)]
+struct Cost {
+    time: Duration,
+    allocations: usize,
+    bytes: usize,
+    packets: u64,
+}
+
+impl Cost {
+    fn measure(&mut self, work: impl FnOnce() -> u64) {
+        let region = Region::new(ALLOCATOR);
+        #[allow(clippy::disallowed_methods, reason = "a bench measures the machine's own time")]
+        let begin = Instant::now();
+        self.packets += work();
+        self.time += begin.elapsed();
+        let change = region.change();
+        self.allocations += change.allocations + change.reallocations;
+        self.bytes += change.bytes_allocated;
+    }
+
+    fn per_packet(&self) -> (f64, f64, f64) {
+        let packets = self.packets as f64;
+        (self.time.as_nanos() as f64 / packets, self.allocations as f64 / packets, self.bytes as f64 / packets)
+    }
+}
+
+fn main() {
+    let mut calls: Vec<World> = (0..CALLS)
+        .map(|n| {
+            let mut call = World::talking(n);
+            call.bridge.start_tap(TapKey(n), call.now);
+            call.collect();
+            call
+        })
+        .collect();
+    for _ in 0..WARM_UP_STEPS {
+        step(&mut calls, &mut Cost::default(), &mut Cost::default());
+    }
+    let (mut forward, mut housekeeping) = (Cost::default(), Cost::default());
+    for _ in 0..STEPS {
+        step(&mut calls, &mut forward, &mut housekeeping);
+    }
+
+    let (ns, allocations, bytes) = forward.per_packet();
+    println!(
+        "forwarded packets                {:>9}   ({CALLS} calls, both directions, with a copy to the tap)",
+        forward.packets
+    );
+    println!("time per forwarded packet        {ns:>9.0} ns (decrypt, place, copy, encrypt; one core)");
+    println!("allocations per forwarded packet {allocations:>9.3}    (of them 2 in the media stack)");
+    println!("bytes allocated per packet       {bytes:>9.0}");
+    println!("timers, per call and second      {:>9.1} µs", {
+        housekeeping.time.as_secs_f64() * 1e6 / (CALLS * STEPS) as f64 / FRAME.as_secs_f64()
+    });
+    println!(
+        "calls one core could forward     {:>9.0}    (100 packets a second each; without sockets)",
+        1e9 / ns / 100.0
+    );
+    assert!(
+        allocations <= ALLOCATIONS_PER_PACKET_MAX,
+        "{allocations:.3} allocations per forwarded packet, at most {ALLOCATIONS_PER_PACKET_MAX} are allowed"
+    );
+}
+
+/// All calls' next 20 ms: the peers speak, then everything that arrived is forwarded in one measured batch.
+fn step(calls: &mut [World], forward: &mut Cost, housekeeping: &mut Cost) {
+    let mut arrived: Vec<(usize, LegKey, SocketAddr, Vec<u8>)> = Vec::with_capacity(calls.len() * 2);
+    for (n, call) in calls.iter_mut().enumerate() {
+        call.now += FRAME;
+        call.phone.handle_timeout(call.now);
+        call.browsers[0].handle_timeout(call.now);
+        let spoken = [
+            (CUSTOMER, call.phone.address, std::mem::take(&mut call.phone.outbox)),
+            (agent_key(0), call.browsers[0].address, std::mem::take(&mut call.browsers[0].outbox)),
+        ];
+        for (leg, from, outbox) in spoken {
+            for (_, contents) in outbox {
+                if is_rtp(&contents) {
+                    arrived.push((n, leg, from, contents));
+                } else {
+                    call.bridge.handle_datagram(leg, from, &contents, call.now);
+                    deliver(call);
+                }
+            }
+        }
+    }
+
+    let mut others: Vec<(usize, SocketAddr, Vec<u8>)> = Vec::with_capacity(64);
+    forward.measure(|| {
+        let mut packets = 0;
+        for (n, leg, from, datagram) in &arrived {
+            let call = &mut calls[*n];
+            call.bridge.handle_datagram(*leg, *from, datagram, call.now);
+            loop {
+                match call.bridge.poll_output(call.now) {
+                    Output::Timeout(_) => break,
+                    Output::Transmit(t) if is_rtp(&t.contents) => packets += 1,
+                    Output::Transmit(t) => others.push((*n, t.destination, t.contents)),
+                    Output::Tap(record) => drop(std::hint::black_box(record)),
+                    Output::Event(_) => {}
+                }
+            }
+        }
+        packets
+    });
+    for (n, to, contents) in others {
+        answer(&mut calls[n], to, &contents);
+    }
+    housekeeping.measure(|| {
+        calls.iter_mut().for_each(|call| call.bridge.handle_timeout(call.now));
+        0
+    });
+    calls.iter_mut().for_each(deliver);
+}
+
+/// Everything the bridge wants to send reaches its peer at once.
+fn deliver(call: &mut World) {
+    loop {
+        match call.bridge.poll_output(call.now) {
+            Output::Timeout(_) => return,
+            Output::Transmit(t) => answer(call, t.destination, &t.contents),
+            Output::Tap(_) | Output::Event(_) => {}
+        }
+    }
+}
+
+fn answer(call: &mut World, to: SocketAddr, contents: &[u8]) {
+    let now = call.now;
+    if to == call.phone.address {
+        call.phone.handle_datagram(world::customer_socket(), contents, now);
+        call.phone.heard.clear();
+    } else {
+        call.browsers[0].handle_datagram(world::agent_port(), contents, now);
+        call.browsers[0].heard.clear();
+    }
+}
+
+fn is_rtp(contents: &[u8]) -> bool {
+    (128..192).contains(&contents[0]) && !(64..96).contains(&(contents[1] & 0x7f))
+}
