@@ -8,5 +8,6 @@ pub mod metrics;
 pub mod model;
 pub mod policy;
 pub mod shard;
+pub mod signalling;
 pub mod store;
 pub mod switchboard;
