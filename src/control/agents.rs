@@ -5,7 +5,6 @@ use std::time::Duration;
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -14,7 +13,6 @@ use utoipa_axum::routes;
 use super::auth::{Caller, nobody};
 use super::directory::{Whole, put_status};
 use super::extract::{Id, Json, MaybeJson, NAME_CHARS_MAX, NewId, nullable, plain_text};
-use super::idempotency::Unkept;
 use super::openapi::Problems;
 use super::problem::Problem;
 use super::{Control, Shared};
@@ -108,7 +106,7 @@ async fn put(
     };
     let role = body
         .role
-        .or(old.as_ref().map(|old| old.role))
+        .or_else(|| old.as_ref().map(|old| old.role))
         .ok_or_else(|| Problem::field("role", "needed for a new agent"))?;
     let email = match body.email {
         Some(Some(email)) => Some(email_address(&email)?),
@@ -126,8 +124,8 @@ async fn put(
         email,
         role,
         team_id,
-        excluded: body.excluded.or(old.as_ref().map(|old| old.excluded)).unwrap_or(false),
-        switches: body.switches.or(old.as_ref().map(|old| old.switches)).unwrap_or_default(),
+        excluded: body.excluded.or_else(|| old.as_ref().map(|old| old.excluded)).unwrap_or(false),
+        switches: body.switches.or_else(|| old.as_ref().map(|old| old.switches)).unwrap_or_default(),
         status: old.as_ref().map_or(Presence::Offline, |old| old.status),
     };
     let agent = control.store.put_agent(&agent).await?;
@@ -192,8 +190,7 @@ const TOKEN_TIME_MS: std::ops::RangeInclusive<u64> = 60_000..=24 * 3_600_000;
 /// Creates a token for an agent
 ///
 /// Shown once. It may set the agent's presence, receive its events, answer its offers, dial as the agent,
-/// control its calls, and read what its role may see; nothing else. Never kept for replay: with an
-/// `Idempotency-Key`, a second request makes a second token.
+/// control its calls, and read what its role may see; nothing else.
 #[utoipa::path(post, path = "/v1/agents/{id}/tokens", tag = "agents",
     params(("id" = String, Path, example = "agt_a")), request_body = Option<TokenBody>,
     responses((status = 201, description = "The token", body = Token), Problems))]
@@ -202,7 +199,7 @@ async fn create_token(
     caller: Caller,
     Id(id): Id<AgentId>,
     MaybeJson(body): MaybeJson<TokenBody>,
-) -> Result<Response, Problem> {
+) -> Result<(StatusCode, Answer<Token>), Problem> {
     caller.may_for(Action::MintToken, &id)?;
     control.store.agent(&id).await?.ok_or_else(Problem::not_found)?;
     let time = match body.expires_in_ms {
@@ -212,7 +209,5 @@ async fn create_token(
     };
     let expires_at = control.clock.now().wall.plus(time);
     let token = control.store.create_agent_token(&id, expires_at).await?;
-    let mut response = (StatusCode::CREATED, Answer(Token { token, expires_at })).into_response();
-    response.extensions_mut().insert(Unkept);
-    Ok(response)
+    Ok((StatusCode::CREATED, Answer(Token { token, expires_at })))
 }

@@ -47,6 +47,8 @@ pub(crate) struct ListQuery {
     number_id: Option<NumberId>,
     /// `con_…`, `wa:<digits>` or `user:<id>`.
     contact: Option<String>,
+    /// Part of the contact's name or number.
+    text: Option<String>,
 }
 
 /// The tabs of the call list.
@@ -104,6 +106,7 @@ pub(crate) async fn list(
         status: query.status,
         from: query.from,
         to: query.to,
+        text: query.text.filter(|text| !text.trim().is_empty()),
         limit: limit(query.limit)?,
         cursor: query.cursor,
     };

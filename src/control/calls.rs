@@ -70,9 +70,9 @@ async fn place(State(control): State<Shared>, caller: Caller, Json(body): Json<C
     caller.may_for(Action::Dial, &agent_id)?;
     let to: ContactRef = body.to.parse().map_err(|error| Problem::field("to", error))?;
     if let Some(data) = &body.callback_data
-        && data.chars().count() > CALLBACK_CHARS_MAX
+        && (data.chars().count() > CALLBACK_CHARS_MAX || data.chars().any(char::is_control))
     {
-        return Err(Problem::field("callback_data", "at most 512 characters"));
+        return Err(Problem::field("callback_data", "at most 512 characters, none of them a control character"));
     }
     let wish = PlaceCall { number_id: body.number_id, to, agent_id, callback_data: body.callback_data };
     let call = control.switchboard.place_call(wish).await?;

@@ -93,7 +93,7 @@ async fn put_number(
 ) -> Result<(StatusCode, Answer<Number>), Problem> {
     caller.may(Action::Change, Resource::Number)?;
     let old = control.store.number(&id).await?;
-    let limit = body.messaging_limit.or(old.as_ref().map(|old| old.messaging_limit));
+    let limit = body.messaging_limit.or_else(|| old.as_ref().map(|old| old.messaging_limit));
     let number = Number {
         id,
         display_phone_number: body
@@ -102,11 +102,11 @@ async fn put_number(
             .ok_or_else(|| Problem::field("display_phone_number", "needed for a new number"))?,
         plan: body
             .plan
-            .or(old.as_ref().map(|old| old.plan))
+            .or_else(|| old.as_ref().map(|old| old.plan))
             .ok_or_else(|| Problem::field("plan", "needed for a new number"))?,
         add_ons: body.add_ons.or_else(|| old.as_ref().map(|old| old.add_ons.clone())).unwrap_or_default(),
         messaging_limit: limit.unwrap_or(MESSAGING_LIMIT_FIRST),
-        platform: body.platform.or(old.as_ref().map(|old| old.platform)).unwrap_or(Platform::CloudApi),
+        platform: body.platform.or_else(|| old.as_ref().map(|old| old.platform)).unwrap_or(Platform::CloudApi),
         graph_token_set: old.as_ref().is_some_and(|old| old.graph_token_set),
     };
     if number.messaging_limit < 0 {

@@ -21,10 +21,6 @@ const KEY_LEN_MAX: usize = 255;
 /// No answer of this API comes near it; one that did would not be kept.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
-/// Marks an answer that must never be written down, because it carries a secret.
-#[derive(Clone, Copy)]
-pub(crate) struct Unkept;
-
 /// Changes run to their end even if the caller hangs up, so that none is left half done; and POSTs with a
 /// key run once.
 pub(crate) async fn layer(
@@ -108,12 +104,12 @@ impl Claim {
     async fn settle(mut self, response: Response) -> Result<Response, Problem> {
         self.settled = true;
         let store = &self.control.store;
-        // What may be tried again with the same key: nothing was decided, or nothing may be kept.
+        // Nothing was decided: the same key may try again.
         let again = matches!(
             response.status(),
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::INTERNAL_SERVER_ERROR | StatusCode::REQUEST_TIMEOUT
         );
-        if again || response.extensions().get::<Unkept>().is_some() {
+        if again {
             store.idempotency_finish(&self.actor, &self.key, None).await?;
             return Ok(response);
         }

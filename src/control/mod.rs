@@ -76,10 +76,13 @@ pub struct Control {
 /// How Meta's door tells Meta from others. The secrets stay with whoever made the closures.
 pub struct WebhookDoor {
     /// Every value of `X-Hub-Signature-256`, and the raw body.
-    pub verify: Box<dyn Fn(&[&[u8]], &[u8]) -> bool + Send + Sync>,
+    pub verify: Verify,
     /// Mode, token, challenge; what to echo, or `None` to refuse.
-    pub challenge: Box<dyn Fn(&str, &str, &str) -> Option<String> + Send + Sync>,
+    pub challenge: Challenge,
 }
+
+pub type Verify = Box<dyn Fn(&[&[u8]], &[u8]) -> bool + Send + Sync>;
+pub type Challenge = Box<dyn Fn(&str, &str, &str) -> Option<String> + Send + Sync>;
 
 impl Control {
     /// The main listener: webhooks, API, contract, health; everything else is `rest`, the console.

@@ -43,6 +43,7 @@ words! {
         CallEnded = "call_ended",
         WrongState = "wrong_state",
         CallBlocked = "call_blocked",
+        Taken = "taken",
         RecordingInProgress = "recording_in_progress",
         RecordingFailed = "recording_failed",
         Upstream = "upstream_refused",
@@ -75,6 +76,7 @@ impl Code {
             | Self::CallEnded
             | Self::WrongState
             | Self::CallBlocked
+            | Self::Taken
             | Self::RecordingInProgress
             | Self::RecordingFailed => StatusCode::CONFLICT,
             Self::Upstream => StatusCode::BAD_GATEWAY,
@@ -110,6 +112,7 @@ impl Code {
             Self::CallEnded => "The call has ended",
             Self::WrongState => "The call's state does not allow it",
             Self::CallBlocked => "The call may not be placed",
+            Self::Taken => "Already in use",
             Self::RecordingInProgress => "Still recording",
             Self::RecordingFailed => "The recording failed",
             Self::Upstream => "WhatsApp refused",
@@ -244,7 +247,7 @@ pub(crate) fn render(mut response: Response, request_id: &str) -> Response {
         Some(problem) => problem,
         None if (status.is_client_error() || status.is_server_error()) && !speaks_for_itself(&response) => {
             let code = Code::of_status(status);
-            Problem::new(code, format!("{}.", status.canonical_reason().unwrap_or(code.title())))
+            Problem::new(code, format!("{}.", status.canonical_reason().unwrap_or_else(|| code.title())))
         }
         None => return response,
     };
@@ -314,6 +317,13 @@ impl From<Denial> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::BadCursor => return Self::new(Code::InvalidParameter, error.to_string()),
+            StoreError::Missing(_) => return Self::new(Code::InvalidField, error.to_string()),
+            StoreError::CallEnded(_) => return Self::from(Refusal::CallEnded),
+            StoreError::Taken(_) => return Self::new(Code::Taken, error.to_string()),
+            _ => {}
+        }
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         tracing::error!(%error, cause, "the store failed a request");
         Self::internal()

@@ -166,7 +166,7 @@ async fn an_agent_gets_its_own_offers_and_the_calls_it_may_see() {
             if kind == "contact.updated" {
                 break;
             }
-            let to = data["data"]["to"].as_str().or(data["data"]["agent_id"].as_str()).unwrap_or("").to_owned();
+            let to = data["data"]["to"].as_str().or_else(|| data["data"]["agent_id"].as_str()).unwrap_or("").to_owned();
             got.push(format!("{agent} {kind} {to}"));
         }
     }
