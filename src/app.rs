@@ -9,7 +9,7 @@
 //!   seconds of audio; what does not fit is dropped, counted, and becomes exact silence in the recording.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -241,13 +241,15 @@ impl App {
 
 /// Meta's door: the secrets stay here, `control` sees only the questions.
 fn webhook_door(config: &Config) -> anyhow::Result<WebhookDoor> {
-    let secret = |key, given: &Option<SecretString>, file: &Option<PathBuf>| match (given, file) {
-        (Some(secret), _) => Ok(secret.clone()),
-        (None, Some(file)) => read_secret_file(key, file).map_err(anyhow::Error::from),
-        (None, None) => bail!("whatsapp.{key} is not set: without it WhatsApp's webhooks cannot be told from forged ones"),
+    let secret = |key: &'static str, given: &Option<SecretString>, file: &Path| match given {
+        Some(secret) => Ok(secret.clone()),
+        None if file.as_os_str().is_empty() => {
+            bail!("{key} is not set: without it WhatsApp's webhooks cannot be told from forged ones")
+        }
+        None => Ok(read_secret_file(key, file)?),
     };
-    let app_secret = secret("app_secret_file", &config.secrets.app_secret, &config.whatsapp.app_secret_file)?;
-    let verify_token = secret("verify_token_file", &config.secrets.verify_token, &config.whatsapp.verify_token_file)?;
+    let app_secret = secret("whatsapp.app_secret_file", &config.secrets.app_secret, &config.whatsapp.app_secret_file)?;
+    let verify_token = secret("whatsapp.verify_token_file", &config.secrets.verify_token, &config.whatsapp.verify_token_file)?;
     let webhook = Webhook::new(&app_secret, verify_token)?;
     let challenger = webhook.clone();
     Ok(WebhookDoor {

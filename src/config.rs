@@ -114,7 +114,7 @@ impl Config {
         let mut errors: Vec<String> = self.http.errors().iter().map(ToString::to_string).collect();
         errors.extend(self.media.errors());
         errors.extend(self.recording.errors().iter().map(ToString::to_string));
-        errors.extend(self.whatsapp.validate().into_iter().map(|(key, why)| format!("whatsapp.{key}: {why}")));
+        errors.extend(self.whatsapp.validate().into_iter().map(|(key, why)| format!("{key}: {why}")));
         if !self.data.url.is_empty() && !self.data.url.starts_with("sqlite:") {
             errors.push("data.url: only SQLite is built in: leave it empty".to_owned());
         }

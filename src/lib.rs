@@ -4,7 +4,8 @@
 //! floors, never a neighbour**. Neighbours meet in [`app`], which hands one the sender and the other the receiver of a channel.
 //! `tests/architecture.rs` reads the floors from this list, lowest first:
 //!
-//! - **ground**: `model`, `audio`, `metrics` — words and tools; know nothing of the rest
+//! - **words**: `model` — identities, moments, reasons, events: what every floor speaks
+//! - **ground**: `audio`, `metrics` — tools; know nothing of the rest
 //! - **mind**: `media`, `call`, `policy` — pure: takes `now`, returns values
 //! - **hands**: `shard`, `tap`, `record`, `signalling`, `store`, `bus` — one resource each: sockets, CPU, disk, database, peers
 //! - **desk**: `switchboard` — the only place that decides *when*

@@ -1,7 +1,7 @@
 //! The `[recording]` section.
 
 /// How recordings are kept.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// `wav`: both voices decoded, 16 kHz stereo; any player and any speech recogniser takes it.

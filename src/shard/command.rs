@@ -55,6 +55,29 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The call it is for.
+    pub fn call(&self) -> &CallId {
+        match self {
+            Self::Open { call, .. }
+            | Self::Attach { call, .. }
+            | Self::Join { call, .. }
+            | Self::OpenGate { call }
+            | Self::Hold { call, .. }
+            | Self::Detach { call, .. }
+            | Self::Digits { call, .. }
+            | Self::StartTap { call, .. }
+            | Self::StopTap { call }
+            | Self::Close { call } => call,
+        }
+    }
+
+    /// Whether it brings a new leg, which costs far more than anything else.
+    pub(super) fn is_setup(&self) -> bool {
+        matches!(self, Self::Open { .. } | Self::Attach { .. })
+    }
+}
+
 /// What a shard tells the desk.
 #[derive(Clone, Debug)]
 pub enum ShardEvent {

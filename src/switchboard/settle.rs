@@ -114,7 +114,8 @@ impl Desk {
         let call = record.id.clone();
         let (state, sha256, news) = match event {
             RecordEvent::Started { .. } => return None,
-            RecordEvent::Finished { finished: Finished { duration_ms, gaps, sha256, .. }, .. } => {
+            RecordEvent::Finished { finished, .. } => {
+                let Finished { duration_ms, gaps, sha256, .. } = *finished;
                 record.recording.duration_ms = i64::try_from(duration_ms).unwrap_or(i64::MAX);
                 record.recording.gaps = i64::try_from(gaps).unwrap_or(i64::MAX);
                 let data = serde_json::json!({"call_id": call, "duration_ms": duration_ms, "gaps": gaps});

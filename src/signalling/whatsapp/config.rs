@@ -3,20 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// How Meta is reached and recognised.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where the Graph API lives; a sandbox or a proxy may stand in for Meta.
     pub graph_url: String,
     /// Meta retires a version about two years after its birth, so it is a setting.
     pub graph_version: String,
-    /// Holds the Meta app's secret, which signs webhooks; during its rotation both, one a line.
-    pub app_secret_file: Option<PathBuf>,
-    /// Holds the word that Meta repeats when the webhook's address is set.
-    pub verify_token_file: Option<PathBuf>,
+    /// Holds the Meta app's secret, which signs webhooks; during its rotation both, one a line. Empty: the
+    /// environment must give it.
+    pub app_secret_file: PathBuf,
+    /// Holds the word that Meta repeats when the webhook's address is set. Empty: the environment must give it.
+    pub verify_token_file: PathBuf,
     /// Longest wait for a TCP and TLS connection. Meta answers in tens of milliseconds; 3 s survives one lost SYN.
     pub connect_timeout_ms: u64,
     /// Longest wait for one answer of the Graph API, except to `accept`.
@@ -31,8 +32,8 @@ impl Default for Config {
         Self {
             graph_url: "https://graph.facebook.com".to_owned(),
             graph_version: "v26.0".to_owned(),
-            app_secret_file: None,
-            verify_token_file: None,
+            app_secret_file: PathBuf::new(),
+            verify_token_file: PathBuf::new(),
             connect_timeout_ms: 3_000,
             request_timeout_ms: 10_000,
             accept_timeout_ms: 5_000,
