@@ -49,6 +49,7 @@ pub use problem::Code;
 pub use serve::{Door, ServeError, Tls, bind, serve};
 
 use crate::model::time::Clock;
+use crate::signalling::whatsapp::Webhook;
 use crate::store::Store;
 use crate::switchboard::Switchboard;
 use problem::Problem;
@@ -59,7 +60,8 @@ type Shared = Arc<Control>;
 pub struct Control {
     pub store: Store,
     pub switchboard: Switchboard,
-    pub webhook: WebhookDoor,
+    /// Meta's door; `None` while the app secret and the verify token are not configured.
+    pub webhook: Option<Webhook>,
     /// The figures in Prometheus' text format.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
     /// What beside the database and the drain keeps the gateway from taking calls: ports, disk, …
@@ -72,17 +74,6 @@ pub struct Control {
     /// Cancelled when the doors close: event streams end, so that the server can.
     pub closing: CancellationToken,
 }
-
-/// How Meta's door tells Meta from others. The secrets stay with whoever made the closures.
-pub struct WebhookDoor {
-    /// Every value of `X-Hub-Signature-256`, and the raw body.
-    pub verify: Verify,
-    /// Mode, token, challenge; what to echo, or `None` to refuse.
-    pub challenge: Challenge,
-}
-
-pub type Verify = Box<dyn Fn(&[&[u8]], &[u8]) -> bool + Send + Sync>;
-pub type Challenge = Box<dyn Fn(&str, &str, &str) -> Option<String> + Send + Sync>;
 
 impl Control {
     /// The main listener: webhooks, API, contract, health; everything else is `rest`, the console.

@@ -57,8 +57,8 @@ words! {
 impl Code {
     const fn status(self) -> StatusCode {
         match self {
-            Self::MissingCredentials | Self::InvalidCredentials => StatusCode::UNAUTHORIZED,
-            Self::Forbidden | Self::InvalidSignature | Self::InvalidVerifyToken => StatusCode::FORBIDDEN,
+            Self::MissingCredentials | Self::InvalidCredentials | Self::InvalidSignature => StatusCode::UNAUTHORIZED,
+            Self::Forbidden | Self::InvalidVerifyToken => StatusCode::FORBIDDEN,
             Self::NotFound | Self::NoSuchRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::InvalidJson
@@ -228,6 +228,9 @@ impl IntoResponse for Problem {
                     WWW_AUTHENTICATE,
                     HeaderValue::from_static("Bearer realm=\"tandem\", error=\"invalid_token\""),
                 );
+            }
+            Code::InvalidSignature => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("HMAC-SHA256 realm=\"webhooks\""));
             }
             Code::Full | Code::Draining | Code::Unavailable => {
                 headers.insert(RETRY_AFTER, RETRY_AFTER_S);

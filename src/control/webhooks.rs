@@ -1,17 +1,18 @@
 //! Meta's door: the verification handshake and the deliveries.
 
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Shared;
 use super::extract::{Params, WEBHOOK_BYTES_MAX, read_body};
 use super::openapi::Problems;
 use super::problem::{Code, Problem};
+use super::{Control, Shared};
+use crate::signalling::whatsapp::{SIGNATURE_HEADER, Webhook};
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(verify, deliver))
@@ -35,7 +36,7 @@ struct Verification {
     responses((status = 200, description = "The challenge", body = String, content_type = "text/plain"), Problems))]
 async fn verify(State(control): State<Shared>, Params(asked): Params<Verification>) -> Result<Response, Problem> {
     // Plain text and nosniff (set on every answer): the challenge is never read as a page.
-    match (control.webhook.challenge)(&asked.mode, &asked.token, &asked.challenge) {
+    match door(&control)?.challenge(&asked.mode, &asked.token, &asked.challenge) {
         Some(echo) => Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], echo).into_response()),
         None => Err(Problem::new(
             Code::InvalidVerifyToken,
@@ -54,15 +55,18 @@ async fn verify(State(control): State<Shared>, Params(asked): Params<Verificatio
     responses((status = 200, description = "Stored"), Problems))]
 async fn deliver(State(control): State<Shared>, request: Request) -> Result<StatusCode, Problem> {
     let (parts, body) = request.into_parts();
+    let door = door(&control)?;
     let body = read_body(body, WEBHOOK_BYTES_MAX).await?;
-    let signatures = parts.headers.get_all("x-hub-signature-256").iter();
-    let signatures: Vec<&[u8]> = signatures.map(axum::http::HeaderValue::as_bytes).collect();
-    if !(control.webhook.verify)(&signatures, &body) {
-        return Err(Problem::new(
-            Code::InvalidSignature,
-            "X-Hub-Signature-256 is not the HMAC-SHA256 of this body with the app secret.",
-        ));
+    let signatures = parts.headers.get_all(SIGNATURE_HEADER).iter().map(HeaderValue::as_bytes);
+    if let Err(error) = door.verify(signatures, &body) {
+        return Err(Problem::new(Code::InvalidSignature, error.to_string()));
     }
     control.switchboard.take_webhook(body.into()).await?;
     Ok(StatusCode::OK)
+}
+
+fn door(control: &Control) -> Result<&Webhook, Problem> {
+    control.webhook.as_ref().ok_or_else(|| {
+        Problem::new(Code::Unavailable, "Set whatsapp.app_secret_file and whatsapp.verify_token_file, then restart.")
+    })
 }

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::call::record::{CallRecord, OFF, OfferRecord, RecordingRecord, Status};
-use crate::control::{Control, WebhookDoor, bind, serve};
+use crate::control::{Control, bind, serve};
 use crate::model::directory::{Agent, Contact, Number, Plan, Platform, Switches};
 use crate::model::event::NewEvent;
 use crate::model::id::{AgentId, CallId, NumberId, OfferId};
@@ -18,10 +18,11 @@ use crate::model::reason::{
 };
 use crate::model::time::{Clock, Timestamp};
 use crate::policy::access::Scope;
+use crate::signalling::whatsapp::Webhook;
 use crate::store::{CustomerIdentity, Store};
 use crate::switchboard::Switchboard;
 
-pub(super) const SIGNATURE: &str = "sha256=right";
+const APP_SECRET: &str = "app-secret";
 pub(super) const VERIFY_TOKEN: &str = "verify-me";
 
 /// Doors, store and the secrets to enter.
@@ -70,12 +71,7 @@ impl House {
         let control = Arc::new(Control {
             store: store.clone(),
             switchboard: desk(&store),
-            webhook: WebhookDoor {
-                verify: Box::new(|signatures, _| signatures == [SIGNATURE.as_bytes()]),
-                challenge: Box::new(|mode, token, challenge| {
-                    (mode == "subscribe" && token == VERIFY_TOKEN).then(|| challenge.to_owned())
-                }),
-            },
+            webhook: Some(Webhook::new(&APP_SECRET.into(), VERIFY_TOKEN.into()).unwrap()),
             metrics: Box::new(|| "tandem_build_info 1\n".to_owned()),
             readiness: Box::new(|| Box::pin(async { Vec::new() })),
             recordings_dir: dir.path().join("recordings"),
@@ -124,6 +120,12 @@ pub(super) fn listen(router: Router, closing: CancellationToken) -> (String, one
         let _ = stopped.await;
     }));
     (base, stop)
+}
+
+/// What Meta would sign this body with.
+pub(super) fn signature(body: &[u8]) -> String {
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, APP_SECRET.as_bytes());
+    format!("sha256={}", hex::encode(aws_lc_rs::hmac::sign(&key, body)))
 }
 
 /// Status and JSON body; `null` for a body that is none.

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 
-use super::fixture::{House, SIGNATURE, VERIFY_TOKEN, answer};
+use super::fixture::{House, VERIFY_TOKEN, answer, signature};
 
 /// Who sends a request.
 #[derive(Clone, Copy, Debug)]
@@ -154,7 +154,7 @@ async fn every_refusal_has_its_status_and_code() {
             (Ana, "GET /v1/events", "", "", 403, "forbidden"),
             (Ana, "POST /v1/admin/drain", "", "", 403, "forbidden"),
             (Ana, "GET /v1/calls/{call}/recording", "", "", 404, "not_found"),
-            (Nobody, "POST /webhooks/whatsapp", JSON, "{}", 403, "invalid_signature"),
+            (Nobody, "POST /webhooks/whatsapp", JSON, "{}", 401, "invalid_signature"),
             (
                 Nobody,
                 "GET /webhooks/whatsapp?hub.mode=subscribe&hub.verify_token=no&hub.challenge=1",
@@ -199,31 +199,48 @@ async fn two_authorization_headers_are_none() {
 async fn meta_is_answered_with_its_challenge_as_plain_text() {
     let house = House::open().await;
     let path = format!(
-        "/webhooks/whatsapp?hub.mode=subscribe&hub.verify_token={VERIFY_TOKEN}&hub.challenge=%3Cscript%3E&hub.new=1"
+        "/webhooks/whatsapp?hub.mode=subscribe&hub.verify_token={VERIFY_TOKEN}&hub.challenge=1158201444&hub.new=1"
     );
     let response = house.get(&path, "").await;
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
     assert_eq!(response.headers()["x-content-type-options"], "nosniff");
-    assert_eq!(response.text().await.unwrap(), "<script>");
+    assert_eq!(response.text().await.unwrap(), "1158201444");
 }
 
 #[tokio::test]
-async fn a_delivery_beyond_four_mebibytes_is_refused_before_its_signature() {
+async fn a_challenge_that_could_be_a_page_is_not_echoed() {
+    let house = House::open().await;
+    let path = format!("/webhooks/whatsapp?hub.mode=subscribe&hub.verify_token={VERIFY_TOKEN}&hub.challenge=%3Cb%3E");
+    assert_eq!(house.get(&path, "").await.status(), 403);
+}
+
+#[tokio::test]
+async fn a_delivery_beyond_four_mebibytes_is_refused_however_well_signed() {
     let house = House::open().await;
     let body = vec![b' '; 4 * 1024 * 1024 + 1];
-    let ask = house.ask(Method::POST, "/webhooks/whatsapp", "").header("x-hub-signature-256", SIGNATURE);
+    let ask = house.ask(Method::POST, "/webhooks/whatsapp", "").header("x-hub-signature-256", signature(&body));
     let (status, problem) = answer(ask.body(body).send().await.unwrap()).await;
     assert_eq!((status, problem["code"].as_str()), (413, Some("body_too_large")));
 }
 
 #[tokio::test]
-async fn two_signatures_of_which_one_is_right_are_wrong() {
+async fn a_delivery_is_refused_unless_its_one_signature_is_that_of_its_bytes() {
     let house = House::open().await;
-    let ask = house
-        .ask(Method::POST, "/webhooks/whatsapp", "")
-        .header("x-hub-signature-256", SIGNATURE)
-        .header("x-hub-signature-256", "sha256=wrong");
-    let (status, problem) = answer(ask.body("{}").send().await.unwrap()).await;
-    assert_eq!((status, problem["code"].as_str()), (403, Some("invalid_signature")));
+    let right = signature(b"{}");
+    for signatures in [
+        vec![],
+        vec![signature(b"{ }")],
+        vec![right.replace("sha256", "sha1")],
+        vec![right.clone(), right.clone()],
+        vec![right[..70].to_owned()],
+    ] {
+        let mut ask = house.ask(Method::POST, "/webhooks/whatsapp", "");
+        for signature in &signatures {
+            ask = ask.header("x-hub-signature-256", signature);
+        }
+        let (status, problem) = answer(ask.body("{}").send().await.unwrap()).await;
+        assert_eq!((status, problem["code"].as_str()), (401, Some("invalid_signature")), "{signatures:?}");
+    }
+    assert!(house.store.webhooks_pending().await.unwrap().is_empty());
 }
