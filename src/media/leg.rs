@@ -43,9 +43,9 @@ const AGENT_SETUP_MAX: Duration = Duration::from_secs(20);
 /// Saying goodbye takes one drain; who cannot finish it is cut.
 const CLOSING_MAX: Duration = Duration::from_secs(1);
 
-/// Round trips and reports; each costs a few allocations, so seldom.
+/// Round trips and reports; each costs two dozen allocations, so as seldom as RFC 3550 section 6.2 wants them.
 const STATS_EVERY: Duration = Duration::from_secs(5);
-const REPORTS_EVERY: Duration = Duration::from_secs(4);
+const REPORTS_EVERY: Duration = Duration::from_secs(5);
 
 /// Sources a peer may have tried; only one is ever meant to speak.
 const SOURCES_MAX: usize = 4;
