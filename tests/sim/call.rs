@@ -246,6 +246,7 @@ fn a_rough_network_loses_only_what_it_lost() {
 }
 
 #[track_caller]
+#[allow(clippy::unwrap_used, reason = "what cannot go on in a test stops it")]
 fn assert_only_the_networks_losses(seed: u64) {
     let mut world = World::talking(seed);
     let (spoken, joined) = (world.browsers[0].spoken, world.now);
