@@ -7,13 +7,15 @@ pub use bridge::{Bridge, Output};
 #[cfg(debug_assertions)]
 #[doc(hidden)]
 pub use leg::Fault;
-pub use leg::{Identity, Leg, LegKey, OutgoingLeg};
+pub use leg::{Leg, LegKey};
+pub use negotiation::{Identity, OutgoingLeg};
 
 mod bridge;
 mod dtmf;
 mod gate;
 mod leg;
 mod line;
+mod negotiation;
 mod preroll;
 mod prompt;
 mod quality;
@@ -58,11 +60,14 @@ pub struct Transmit {
 /// Counters of what was refused before any parser saw it, and of what was forwarded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
+    /// Packets of one leg sent on another, both directions.
     pub forwarded: u64,
+    /// Packets of our own to the customer: silence, hold music, keys.
     pub filler: u64,
-    /// Datagrams from sources ICE has not validated for this leg.
+    /// Datagrams the gate stopped: from sources ICE has not validated for this leg, or above its packet cap.
     pub strangers: u64,
     /// RTP of an SSRC no media claimed at first sight.
     pub unknown_ssrc: u64,
+    /// Legs that ended because the media stack panicked.
     pub panics: u64,
 }
