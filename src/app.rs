@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::Bus;
 use crate::config::Config;
-use crate::control::{self, Control, ServeError, Tls, Unready, WebhookDoor};
+use crate::control::{self, Control, ServeError, Tls, Unready};
 use crate::media::Identity;
 use crate::metrics::{Metrics, ShardFigures};
 use crate::model::time::Clock;
@@ -119,10 +119,8 @@ impl App {
         let tap = tap::spawn(rings, move |heard| inlet.take(heard)).context("cannot start the tap worker's thread")?;
 
         let observed = Arc::clone(&metrics);
-        let graph = Graph::new(
-            &config.whatsapp,
-            Arc::new(move |op, code, elapsed| observed.meta_api(op, code, elapsed)),
-        )?;
+        let graph =
+            Graph::new(&config.whatsapp, Arc::new(move |op, code, elapsed| observed.meta_api(op, code, elapsed)))?;
         let switchboard = Switchboard::start(Parts {
             clock,
             store: store.clone(),
@@ -239,23 +237,21 @@ impl App {
     }
 }
 
-/// Meta's door: the secrets stay here, `control` sees only the questions.
-fn webhook_door(config: &Config) -> anyhow::Result<WebhookDoor> {
+/// What tells WhatsApp's webhooks from forged ones. Without the secrets the gateway starts, and refuses every webhook.
+fn webhook_door(config: &Config) -> anyhow::Result<Option<Webhook>> {
     let secret = |key: &'static str, given: &Option<SecretString>, file: &Path| match given {
-        Some(secret) => Ok(secret.clone()),
-        None if file.as_os_str().is_empty() => {
-            bail!("{key} is not set: without it WhatsApp's webhooks cannot be told from forged ones")
-        }
-        None => Ok(read_secret_file(key, file)?),
+        Some(secret) => Ok(Some(secret.clone())),
+        None if file.as_os_str().is_empty() => Ok(None),
+        None => read_secret_file(key, file).map(Some),
     };
     let app_secret = secret("whatsapp.app_secret_file", &config.secrets.app_secret, &config.whatsapp.app_secret_file)?;
-    let verify_token = secret("whatsapp.verify_token_file", &config.secrets.verify_token, &config.whatsapp.verify_token_file)?;
-    let webhook = Webhook::new(&app_secret, verify_token)?;
-    let challenger = webhook.clone();
-    Ok(WebhookDoor {
-        verify: Box::new(move |signatures, body| webhook.verify(signatures.iter().copied(), body).is_ok()),
-        challenge: Box::new(move |mode, token, challenge| challenger.challenge(mode, token, challenge)),
-    })
+    let verify_token =
+        secret("whatsapp.verify_token_file", &config.secrets.verify_token, &config.whatsapp.verify_token_file)?;
+    if let (Some(app_secret), Some(verify_token)) = (app_secret, verify_token) {
+        return Ok(Some(Webhook::new(&app_secret, verify_token)?));
+    }
+    tracing::warn!("webhooks are refused until whatsapp.app_secret_file and whatsapp.verify_token_file are set");
+    Ok(None)
 }
 
 /// What is looked at regularly.
@@ -273,19 +269,22 @@ impl Figures {
         for second in 0_u64.. {
             seconds.tick().await;
             for (shard, stats) in self.shards.stats().into_iter().enumerate() {
-                self.metrics.shard(shard, &ShardFigures {
-                    calls: stats.calls,
-                    packets_in: stats.packets_in,
-                    packets_out: stats.packets_out,
-                    forwarded: stats.forwarded,
-                    strangers: stats.strangers + stats.agent_port_misses,
-                    send_drops: stats.dropped_sends,
-                    panics: stats.panics,
-                    tap_dropped: stats.tap_dropped,
-                    turn_p99: stats.turn_p99,
-                    turn_max: stats.turn_max,
-                    busy: stats.busy,
-                });
+                self.metrics.shard(
+                    shard,
+                    &ShardFigures {
+                        calls: stats.calls,
+                        packets_in: stats.packets_in,
+                        packets_out: stats.packets_out,
+                        forwarded: stats.forwarded,
+                        strangers: stats.strangers + stats.agent_port_misses,
+                        send_drops: stats.dropped_sends,
+                        panics: stats.panics,
+                        tap_dropped: stats.tap_dropped,
+                        turn_p99: stats.turn_p99,
+                        turn_max: stats.turn_max,
+                        busy: stats.busy,
+                    },
+                );
             }
             if second % 3600 == 60
                 && let Err(error) = self.store.prune(self.clock.now().wall).await

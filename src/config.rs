@@ -73,8 +73,9 @@ impl Config {
     pub fn read(file: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<Self, Errors> {
         let (text, name) = match file {
             Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|error| Errors(vec![format!("cannot read the configuration {}: {error}", path.display())]))?;
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    Errors(vec![format!("cannot read the configuration {}: {error}", path.display())])
+                })?;
                 (text, path.display().to_string())
             }
             None => (std::fs::read_to_string(DEFAULT_FILE).unwrap_or_default(), DEFAULT_FILE.to_owned()),
@@ -166,7 +167,9 @@ impl Reader<'_> {
     fn overlay(&mut self, table: &mut Table, environment: impl Iterator<Item = (String, String)>) -> Secrets {
         let mut secrets = Secrets::default();
         for (name, value) in environment {
-            let Some((section, key)) = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__")) else { continue };
+            let Some((section, key)) = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__")) else {
+                continue;
+            };
             let (section, key) = (section.to_lowercase(), key.to_lowercase());
             match (section.as_str(), key.as_str()) {
                 ("whatsapp", "app_secret") => secrets.app_secret = Some(value.into()),

@@ -57,7 +57,8 @@ fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime needs only threads");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime needs only threads");
     let outcome = runtime.block_on(async {
         match arguments.command.unwrap_or(Command::Serve) {
             Command::Serve => app::serve(config).await,
@@ -65,7 +66,9 @@ fn main() -> ExitCode {
                 println!("The configuration is fine.");
                 Ok(Ended::InPeace)
             }
-            Command::Key { command: KeyCommand::Create { name, scope } } => app::create_key(&config, &name, &scope).await,
+            Command::Key { command: KeyCommand::Create { name, scope } } => {
+                app::create_key(&config, &name, &scope).await
+            }
             #[cfg(feature = "sandbox")]
             Command::Demo(options) => tandem::sandbox::run(config, options).await,
         }
@@ -86,7 +89,8 @@ fn main() -> ExitCode {
 /// Lines on stderr, `RUST_LOG` chooses what; JSON when `TANDEM_LOG_FORMAT=json`.
 fn start_logging() {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,str0m=warn,is=warn,dimpl=warn"));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,str0m=warn,is=warn,dimpl=warn"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::env::var("TANDEM_LOG_FORMAT").is_ok_and(|format| format == "json") {
         logs.json().init();

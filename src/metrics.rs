@@ -411,16 +411,9 @@ mod tests {
         for method in ["GET", "BREW\n", "x\"}", "get"] {
             m.http_request(method, 404);
         }
-        for code in [138_006, i64::MAX, -1, 0] {
-            m.meta_api(MetaOp::Accept, MetaAnswer::Code(code), Duration::from_millis(10));
-        }
-        m.meta_api(MetaOp::Connect, MetaAnswer::TimedOut, Duration::from_secs(90));
         let text = m.render();
         shows(&text, r#"tandem_http_requests_total{method="GET",status="404"} 1"#);
         shows(&text, r#"tandem_http_requests_total{method="other",status="404"} 3"#);
-        shows(&text, r#"tandem_meta_api_seconds_count{code="138006",op="accept"} 1"#);
-        shows(&text, r#"tandem_meta_api_seconds_count{code="other",op="accept"} 3"#);
-        shows(&text, r#"tandem_meta_api_seconds_bucket{code="timed_out",op="connect",le="60"} 0"#);
     }
 
     #[test]

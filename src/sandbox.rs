@@ -154,7 +154,9 @@ fn greet(app: &App, dir: &Path, links: &[(&Person, String)]) {
     println!("\n  API         {}/docs", app.base_url);
     println!("  API key     {}", dir.join("admin.key").display());
     println!("  Metrics     http://{}/metrics", app.metrics_address);
-    println!("\nOpen a link, switch to Online, and a customer calls within seconds. Going offline and online again makes");
+    println!(
+        "\nOpen a link, switch to Online, and a customer calls within seconds. Going offline and online again makes"
+    );
     println!("the next one call. To call back, open Contacts, a customer, and press WhatsApp Call. Ctrl-C ends it.\n");
 }
 
@@ -185,7 +187,11 @@ async fn call(whatsapp: FakeWhatsApp, customer: Seed) {
     match call.ended(Duration::from_secs(3600)).await {
         Ok(ended) => {
             let heard = call.stats().packets_received / 50;
-            println!("{}'s call ended after {} s; {heard} s of the agent's audio were heard.", customer.name, ended.duration.unwrap_or_default().as_secs());
+            println!(
+                "{}'s call ended after {} s; {heard} s of the agent's audio were heard.",
+                customer.name,
+                ended.duration.unwrap_or_default().as_secs()
+            );
         }
         Err(error) => println!("{}'s call: {error:#}", customer.name),
     }

@@ -53,7 +53,8 @@ fn planted_violations_are_found() {
     fs::create_dir_all(planted.join("media")).unwrap();
     fs::create_dir_all(planted.join("shard")).unwrap();
     fs::copy(source().join("lib.rs"), planted.join("lib.rs")).unwrap();
-    fs::write(planted.join("media/leg.rs"), "use crate::shard::Command;\nfn f() { tokio::spawn(async {}); }\n").unwrap();
+    fs::write(planted.join("media/leg.rs"), "use crate::shard::Command;\nfn f() { tokio::spawn(async {}); }\n")
+        .unwrap();
     fs::write(planted.join("shard/worker.rs"), "use crate::{model::id::CallId, tap::Tap};\n").unwrap();
     let house = House::read(&planted);
     let arrows = house.sideways_and_upward(&planted);
@@ -142,7 +143,10 @@ impl House {
                 if name == "lib.rs" || is_test {
                     return None;
                 }
-                assert!(self.floor_of.contains_key(&module), "{name} is on no floor: put `{module}` on the map in lib.rs");
+                assert!(
+                    self.floor_of.contains_key(&module),
+                    "{name} is on no floor: put `{module}` on the map in lib.rs"
+                );
                 Some((name, module, code(&fs::read_to_string(&path).unwrap())))
             })
             .collect()

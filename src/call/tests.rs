@@ -352,7 +352,13 @@ fn routed(agent: &str) -> Signal {
 }
 
 fn failure(passing: bool) -> UpstreamFailure {
-    UpstreamFailure { reason: EndReason::UpstreamError, code: Some(100), message: "no".into(), passing, outcome_unknown: false }
+    UpstreamFailure {
+        reason: EndReason::UpstreamError,
+        code: Some(100),
+        message: "no".into(),
+        passing,
+        outcome_unknown: false,
+    }
 }
 
 fn hung_up(seconds: i64) -> Terminated {

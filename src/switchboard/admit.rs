@@ -158,7 +158,11 @@ impl Desk {
         contact: Contact,
         permit: Option<&Permit>,
     ) -> CallRecord {
-        assert_eq!(direction == Direction::BusinessInitiated, permit.is_some(), "only a permit starts an outbound call");
+        assert_eq!(
+            direction == Direction::BusinessInitiated,
+            permit.is_some(),
+            "only a permit starts an outbound call"
+        );
         CallRecord {
             id,
             number_id: number.clone(),

@@ -13,8 +13,8 @@ use crate::model::rtp::TapKey;
 use crate::policy::{RoutingFacts, routing::AgentFacts};
 use crate::record::{Open, path_of};
 use crate::shard::Command;
-use crate::store::RecordingFile;
 use crate::signalling::whatsapp::{Account, Customer as Callee, Graph, GraphError, GraphErrorKind};
+use crate::store::RecordingFile;
 
 use super::line::{Customer, Line};
 use super::{Desk, Refusal};
@@ -165,7 +165,12 @@ impl Line {
     /// The customer's leg moves to its shard for good, and agents' legs that waited for it follow.
     fn move_in(&mut self, leg: Leg, port: crate::shard::CustomerPort) {
         let call = self.call.record().id.clone();
-        if let Err(error) = self.desk.parts.shards.send(self.shard, Command::Open { call, customer: Box::new(leg), socket: port.socket }) {
+        if let Err(error) = self
+            .desk
+            .parts
+            .shards
+            .send(self.shard, Command::Open { call, customer: Box::new(leg), socket: port.socket })
+        {
             tracing::error!(call = %self.call.record().id, %error, "the shard takes no more calls");
             return self.next.push_back(Signal::CustomerLegFailed);
         }
@@ -187,14 +192,8 @@ impl Line {
         let parts = &self.desk.parts;
         let addresses = parts.shards.agent_addresses(self.shard);
         let id = LegId::generate();
-        let (leg, answer) = Leg::answer_agent(
-            leg_key(),
-            id.clone(),
-            &parts.identity,
-            sdp,
-            &addresses,
-            parts.clock.instant(),
-        )?;
+        let (leg, answer) =
+            Leg::answer_agent(leg_key(), id.clone(), &parts.identity, sdp, &addresses, parts.clock.instant())?;
         self.enter_leg(&id, LegKind::Agent);
         if let Some(old) = self.agents.insert(agent.clone(), id.clone()) {
             self.connected.remove(&old);
@@ -384,7 +383,10 @@ fn failure(error: GraphError) -> UpstreamFailure {
         message: error.to_string(),
         passing: matches!(
             error.kind,
-            GraphErrorKind::Unreachable | GraphErrorKind::UnknownOutcome | GraphErrorKind::RateLimited | GraphErrorKind::Upstream
+            GraphErrorKind::Unreachable
+                | GraphErrorKind::UnknownOutcome
+                | GraphErrorKind::RateLimited
+                | GraphErrorKind::Upstream
         ),
         outcome_unknown: error.is_unknown_outcome(),
     }

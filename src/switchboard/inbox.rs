@@ -16,7 +16,8 @@ use crate::model::reason::{Direction, EndReason};
 use crate::model::time::Timestamp;
 use crate::policy::{Reply, fold_reply};
 use crate::signalling::whatsapp::{
-    CallStatus, Connect, Customer, Delivery, PermissionReply, ReplySource, SdpType, Status, Terminate, TerminateStatus, parse,
+    CallStatus, Connect, Customer, Delivery, PermissionReply, ReplySource, SdpType, Status, Terminate, TerminateStatus,
+    parse,
 };
 use crate::store::StoreError;
 

@@ -29,8 +29,15 @@ pub(super) enum Message {
     /// Somebody's wish; the answer is the record after it.
     Wish(Signal, Answer<CallRecord>),
     /// An agent's browser offers its media.
-    AgentMedia { agent: AgentId, sdp: String, answer: Answer<(LegId, String)> },
-    Digits { digits: String, answer: Answer<CallRecord> },
+    AgentMedia {
+        agent: AgentId,
+        sdp: String,
+        answer: Answer<(LegId, String)>,
+    },
+    Digits {
+        digits: String,
+        answer: Answer<CallRecord>,
+    },
     Media(MediaEvent),
     MediaClosed,
     Recording(RecordEvent),
@@ -73,7 +80,10 @@ pub(super) enum Customer {
     /// Outbound: our offer is out.
     Offered(Box<OutgoingLeg>, CustomerPort),
     /// On its shard; `answer` is what pre_accept and accept both carry.
-    Moved { leg: LegId, answer: String },
+    Moved {
+        leg: LegId,
+        answer: String,
+    },
     Gone,
 }
 

@@ -28,7 +28,7 @@ use crate::model::event::{Event, NewEvent};
 use crate::model::id::{AgentId, CallId};
 use crate::model::reason::EndReason;
 use crate::model::time::Clock;
-use crate::policy::{Blocker, Denial};
+use crate::policy::Denial;
 use crate::record::Inlet;
 use crate::shard::Shards;
 use crate::signalling::whatsapp::Graph;
@@ -124,8 +124,13 @@ impl Switchboard {
     /// [`StoreError`] when the database cannot be read.
     pub async fn start(parts: Parts) -> Result<Self, StoreError> {
         let (webhooks, inbox) = mpsc::channel(inbox::QUEUE);
-        let desk =
-            Arc::new(Desk { parts, registry: Registry::default(), streams: presence::Streams::default(), draining: AtomicBool::new(false), webhooks });
+        let desk = Arc::new(Desk {
+            parts,
+            registry: Registry::default(),
+            streams: presence::Streams::default(),
+            draining: AtomicBool::new(false),
+            webhooks,
+        });
         settle::settle_orphans(&desk).await?;
         let pending = desk.parts.store.webhooks_pending().await?;
         tokio::spawn(inbox::run(Arc::clone(&desk), pending, inbox));
@@ -232,12 +237,5 @@ pub(crate) fn about_call(kind: &'static str, call: &CallId, data: serde_json::Va
 impl From<Denial> for Refusal {
     fn from(denial: Denial) -> Self {
         Self::Denied(denial)
-    }
-}
-
-impl Refusal {
-    /// A denial for one reason.
-    pub(crate) fn blocked(blocker: Blocker) -> Self {
-        Self::Denied(Denial { blockers: vec![blocker] })
     }
 }

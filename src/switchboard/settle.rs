@@ -138,7 +138,9 @@ impl Desk {
         match self.parts.store.recording(&call).await {
             Ok(Some(file)) => {
                 let sha256 = sha256.or(file.sha256.clone());
-                if let Err(error) = self.parts.store.put_recording(&call, &RecordingFile { state, sha256, ..file }).await {
+                if let Err(error) =
+                    self.parts.store.put_recording(&call, &RecordingFile { state, sha256, ..file }).await
+                {
                     tracing::error!(%call, %error, "the recording's state could not be stored");
                 }
             }
@@ -151,6 +153,8 @@ impl Desk {
 
 fn call_of(event: &RecordEvent) -> &CallId {
     match event {
-        RecordEvent::Started { call, .. } | RecordEvent::Finished { call, .. } | RecordEvent::Failed { call, .. } => call,
+        RecordEvent::Started { call, .. } | RecordEvent::Finished { call, .. } | RecordEvent::Failed { call, .. } => {
+            call
+        }
     }
 }

@@ -61,13 +61,19 @@ impl Switchboard {
             if let Some(Some(agent)) = agent
                 && store.agent(agent).await?.is_none()
             {
-                return Err(Refusal::BadRequest(format!("{field}: there is no agent {agent}; PUT /v1/agents/{agent} first")));
+                return Err(Refusal::BadRequest(format!(
+                    "{field}: there is no agent {agent}; PUT /v1/agents/{agent} first"
+                )));
             }
         }
         let mut contact = match who {
             ContactRef::Id(_) => store.contact(who).await?.ok_or(Refusal::NotFound)?,
-            ContactRef::Phone(phone) => self.identify(CustomerIdentity { phone: Some(phone.clone()), ..Default::default() }).await?,
-            ContactRef::User(user) => self.identify(CustomerIdentity { user_id: Some(user.clone()), ..Default::default() }).await?,
+            ContactRef::Phone(phone) => {
+                self.identify(CustomerIdentity { phone: Some(phone.clone()), ..Default::default() }).await?
+            }
+            ContactRef::User(user) => {
+                self.identify(CustomerIdentity { user_id: Some(user.clone()), ..Default::default() }).await?
+            }
         };
         if let Some(name) = change.name {
             contact.name = name;
@@ -135,7 +141,12 @@ impl Switchboard {
     ///
     /// # Errors
     /// [`Refusal::NotFound`], [`Refusal::CallEnded`], [`Refusal::Sdp`].
-    pub async fn call_media(&self, agent: Option<&AgentId>, call: &CallId, sdp: &str) -> Result<(LegId, String), Refusal> {
+    pub async fn call_media(
+        &self,
+        agent: Option<&AgentId>,
+        call: &CallId,
+        sdp: &str,
+    ) -> Result<(LegId, String), Refusal> {
         let (record, line) = self.live(agent, call).await?;
         let agent = record.agent_id.ok_or_else(|| {
             Refusal::WrongState("nobody has answered the call; send the media to /v1/offers/{id}/media".to_owned())
@@ -162,7 +173,12 @@ impl Switchboard {
     ///
     /// # Errors
     /// [`Refusal::NotFound`], [`Refusal::CallEnded`], [`Refusal::WrongState`], [`Refusal::BadRequest`] for other characters.
-    pub async fn send_digits(&self, agent: Option<&AgentId>, call: &CallId, digits: &str) -> Result<CallRecord, Refusal> {
+    pub async fn send_digits(
+        &self,
+        agent: Option<&AgentId>,
+        call: &CallId,
+        digits: &str,
+    ) -> Result<CallRecord, Refusal> {
         let (_, line) = self.live(agent, call).await?;
         ask(&line, |answer| Message::Digits { digits: digits.to_owned(), answer }, Refusal::CallEnded).await
     }
@@ -170,7 +186,11 @@ impl Switchboard {
     /// The offer's agent and its call's line; a foreign offer is answered like an unknown one, an old one as gone.
     async fn offer(&self, agent: Option<&AgentId>, offer: &OfferId) -> Result<(AgentId, LineHandle), Refusal> {
         if let Some((_, offered, line)) = self.0.registry.offer(offer) {
-            return if agent.is_none_or(|agent| *agent == offered) { Ok((offered, line)) } else { Err(Refusal::NotFound) };
+            return if agent.is_none_or(|agent| *agent == offered) {
+                Ok((offered, line))
+            } else {
+                Err(Refusal::NotFound)
+            };
         }
         let store = &self.0.parts.store;
         let Some(call) = store.offer_call(offer).await? else { return Err(Refusal::NotFound) };

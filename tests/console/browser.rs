@@ -158,7 +158,12 @@ fn by(test_id: &str) -> String {
 
 /// Chromium repeats the file, so it holds whole periods.
 fn hum(path: &Path, hz: f32) {
-    let spec = hound::WavSpec { channels: 1, sample_rate: 48_000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 48_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
     let mut wav = hound::WavWriter::create(path, spec).unwrap();
     for n in 0..480_000_u32 {
         wav.write_sample(((TAU * hz * n as f32 / 48_000.0).sin() * 12_000.0) as i16).unwrap();

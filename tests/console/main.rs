@@ -27,7 +27,9 @@ async fn a_ringing_call_is_answered_in_the_browser_heard_at_both_ends_and_played
     let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
     sign_in(&world, &browser, "agt_a").await;
 
-    let hum = InboundCall::from(NINO).named("Nino").step(Step::SpeakForever(Sound::tone(CUSTOMER_HZ, Duration::from_secs(2))));
+    let hum = InboundCall::from(NINO)
+        .named("Nino")
+        .step(Step::SpeakForever(Sound::tone(CUSTOMER_HZ, Duration::from_secs(2))));
     let phone = world.wa.call(hum).await.unwrap();
     assert_eq!(browser.text("popup-name").await, "Nino Beridze");
     assert!(browser.text("popup-number").await.contains("995"));
@@ -136,7 +138,9 @@ async fn sign_in(world: &World, browser: &Browser, agent: &str) {
     let token = world.token(agent).await;
     browser.open(&format!("{}/#token={token}", world.gateway.base)).await;
     browser.click("status-switch").await;
-    world.until("the agent is online", async || world.get(&format!("agents/{agent}")).await["status"] == "online").await;
+    world
+        .until("the agent is online", async || world.get(&format!("agents/{agent}")).await["status"] == "online")
+        .await;
 }
 
 /// The page plays the customer's hum, and the phone hears the microphone's.
@@ -150,8 +154,9 @@ async fn hear_each_other(world: &World, browser: &Browser, phone: &tandem_loadte
         }
     }
     assert!((peak - f64::from(CUSTOMER_HZ)).abs() < 40.0, "the page plays {peak} Hz");
-    world.until("the phone hears the microphone", async || {
-        measure::tone_share(&phone.heard().since(since).pcm(), MICROPHONE_HZ) > 0.3
-    })
-    .await;
+    world
+        .until("the phone hears the microphone", async || {
+            measure::tone_share(&phone.heard().since(since).pcm(), MICROPHONE_HZ) > 0.3
+        })
+        .await;
 }

@@ -24,12 +24,18 @@ async fn a_call_alive_at_a_kill_is_settled_at_the_next_start() {
     world.kill_and_restart().await;
     phone.ended(SOON).await.expect("WhatsApp is told");
     let call = world.settled(&talk.call_id).await;
-    assert_eq!((&call["state"], &call["ended_by"], &call["end_reason"]), (&json!("ended"), &json!("system"), &json!("drained")));
+    assert_eq!(
+        (&call["state"], &call["ended_by"], &call["end_reason"]),
+        (&json!("ended"), &json!("system"), &json!("drained"))
+    );
     assert_eq!(call["recording"]["state"], "ready");
     let (customer, _) = world.recording(&talk.call_id).await;
     assert!(measure::correlate(voice.pcm(), &customer).score > 0.7, "what was said before the kill is there");
     let recorded = Duration::from_secs_f64(customer.len() as f64 / 16_000.0);
-    assert!(recorded + Duration::from_secs(1) >= spoken_for, "it ends at most 1 s before the kill: {recorded:?} of {spoken_for:?}");
+    assert!(
+        recorded + Duration::from_secs(1) >= spoken_for,
+        "it ends at most 1 s before the kill: {recorded:?} of {spoken_for:?}"
+    );
     let events = world.get("events?after=0&limit=1000").await;
     let seqs: Vec<_> = events["items"].as_array().unwrap().iter().map(|event| event["seq"].as_i64().unwrap()).collect();
     assert_eq!(seqs, (1..=seqs.len() as i64).collect::<Vec<_>>(), "the log has no gap");

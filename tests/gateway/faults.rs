@@ -33,7 +33,10 @@ async fn what_keeps_it_from_starting_is_one_clear_line_each() {
         ("[http]\nport = 1\n[media]\nshards = \"x\"\n".to_owned(), vec!["http.port", "unknown field", "media.shards"]),
         (format!("[http]\nlisten = \"{busy}\"\n"), vec!["http.listen", "in use"]),
         (format!("{free}[media]\nlisten = \"{taken}\"\n"), vec!["media.listen", &taken]),
-        (format!("{free}[whatsapp]\nverify_token_file = \"/nowhere/token\"\n"), vec!["verify_token_file", "/nowhere/token"]),
+        (
+            format!("{free}[whatsapp]\nverify_token_file = \"/nowhere/token\"\n"),
+            vec!["verify_token_file", "/nowhere/token"],
+        ),
     ] {
         let environment: &[_] = if config.contains("_file") { &[("TANDEM_WHATSAPP__VERIFY_TOKEN", "")] } else { &[] };
         let (code, stderr) = refusal(&config, environment).await;
@@ -58,7 +61,7 @@ async fn a_wrong_graph_token_says_so() {
         )
         .await;
     let wish = json!({"number_id": NUMBER, "to": format!("wa:{NINO}"), "agent_id": "agt_a"});
-    let problem = world.gateway.request("POST", "calls", Some(wish)).await.problem(502, "upstream_error");
+    let problem = world.gateway.request("POST", "calls", Some(wish)).await.problem(502, "upstream_refused");
     assert!(problem["detail"].as_str().unwrap().contains("token"), "{problem}");
     let call = world.newest_call("the attempt is in the books", |call| call["state"] == "ended").await;
     assert_eq!(call["end_reason"], "upstream_error");
@@ -69,7 +72,11 @@ async fn offers_that_cannot_be_answered_are_refused_politely() {
     for (name, sdp) in [
         ("garbage", "hello".to_owned()),
         ("huge", format!("v=0\r\n{}", "a=x\r\n".repeat(20_000))),
-        ("video only", "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\n".to_owned()),
+        (
+            "video only",
+            "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\n"
+                .to_owned(),
+        ),
     ] {
         let world = World::start().await;
         let agent = world.agent("agt_a").await;
@@ -94,14 +101,18 @@ async fn media_offers_for_foreign_calls_and_rubbish_are_refused_with_a_sentence(
     let (mine, foreign) = (world.token("agt_a").await, world.token("agt_b").await);
     let path = format!("offers/{}/media", offer.id);
     world.gateway.post_sdp(&foreign, &path, "v=0").await.problem(404, "not_found");
-    let problem = world.gateway.post_sdp(&mine, &path, "rubbish").await.problem(400, "bad_sdp");
+    let problem = world.gateway.post_sdp(&mine, &path, "rubbish").await.problem(422, "invalid_sdp");
     assert!(problem["detail"].as_str().unwrap().len() > 10);
     let talk = offer.accept().await.unwrap();
     phone.answered(SOON).await.unwrap();
     let path = format!("calls/{}/media", talk.call_id);
     world.gateway.post_sdp(&foreign, &path, "v=0").await.problem(404, "not_found");
     world.gateway.request_as(&foreign, "GET", &format!("calls/{}", talk.call_id), None).await.problem(404, "not_found");
-    world.gateway.request_as(&foreign, "POST", &format!("calls/{}/hangup", talk.call_id), Some(json!({}))).await.problem(404, "not_found");
+    world
+        .gateway
+        .request_as(&foreign, "POST", &format!("calls/{}/hangup", talk.call_id), Some(json!({})))
+        .await
+        .problem(404, "not_found");
 }
 
 #[tokio::test]
@@ -140,7 +151,8 @@ async fn a_caller_gone_during_accept_is_a_cancelled_call() {
 
 #[tokio::test]
 async fn without_a_free_port_a_call_is_refused_politely_and_the_next_one_works() {
-    let world = World::with("[media]\nlisten = \"127.0.0.1:0\"\nwhatsapp_ports = \"45991-45991\"\n", Config::default()).await;
+    let world =
+        World::with("[media]\nlisten = \"127.0.0.1:0\"\nwhatsapp_ports = \"45991-45991\"\n", Config::default()).await;
     let anna = world.agent("agt_a").await;
     let ben = world.agent("agt_b").await;
     let first = world.wa.call(InboundCall::from(NINO)).await.unwrap();
@@ -158,16 +170,23 @@ async fn without_a_free_port_a_call_is_refused_politely_and_the_next_one_works()
     first.ended(SOON).await.unwrap();
     world.settled(&talk.call_id).await;
     let third = world.wa.call(InboundCall::from("995555010205")).await.unwrap();
-    world.until("the port is free again", async || {
-        world.wa.requests().iter().any(|request| request.action == "pre_accept" && request.wacid.as_deref() == Some(third.wacid()))
-    })
-    .await;
+    world
+        .until("the port is free again", async || {
+            world
+                .wa
+                .requests()
+                .iter()
+                .any(|request| request.action == "pre_accept" && request.wacid.as_deref() == Some(third.wacid()))
+        })
+        .await;
 }
 
 #[tokio::test]
 async fn unknown_things_answer_alike_and_bad_bodies_say_what_is_wrong() {
     let world = World::start().await;
-    for path in ["calls/call_nothing", "contacts/con_nothing", "calls/call_nothing/recording", "calls/call_nothing/trace"] {
+    for path in
+        ["calls/call_nothing", "contacts/con_nothing", "calls/call_nothing/recording", "calls/call_nothing/trace"]
+    {
         world.gateway.request("GET", path, None).await.problem(404, "not_found");
     }
     for (path, body, word) in [
@@ -194,7 +213,8 @@ async fn a_full_disk_stops_the_recording_and_not_the_call() {
     let _ = std::fs::remove_dir_all(&recordings);
     std::os::unix::fs::symlink(&disk.path, &recordings).unwrap();
     let agent = world.agent("agt_a").await;
-    let phone = world.wa.call(InboundCall::from(NINO).says(Sound::sweep(400.0, 2000.0, Duration::from_secs(6)))).await.unwrap();
+    let phone =
+        world.wa.call(InboundCall::from(NINO).says(Sound::sweep(400.0, 2000.0, Duration::from_secs(6)))).await.unwrap();
     let talk = agent.next_offer(SOON).await.unwrap().accept().await.unwrap();
     phone.answered(SOON).await.unwrap();
     agent.event("recording.failed", SOON, |_| true).await.expect("the alarm");

@@ -26,7 +26,9 @@ async fn an_answered_call_is_heard_at_both_ends_and_in_both_channels_of_its_reco
     talk.speak(&answer);
     phone.finished_speaking(SOON).await.unwrap();
     talk.finished_speaking(SOON).await.unwrap();
-    world.until("the phone hears the agent", async || measure::correlate(answer.pcm(), &phone.heard().pcm()).score > 0.7).await;
+    world
+        .until("the phone hears the agent", async || measure::correlate(answer.pcm(), &phone.heard().pcm()).score > 0.7)
+        .await;
 
     // What the caller said arrives whole: not a millisecond of the first word is missing.
     assert_eq!(measure::beeps_heard(&talk.heard().pcm(), 20), (0..20).collect::<Vec<_>>());
@@ -70,7 +72,8 @@ async fn a_rejected_offer_is_missed_by_that_agent_and_the_next_one_answers() {
     let call = world.newest_call("the call is over", |call| call["state"] == "ended").await;
     let call = world.settled(call["id"].as_str().unwrap()).await;
     assert_eq!((&call["status"], &call["ended_by"]), (&json!("Completed"), &json!("agent")));
-    let offers: Vec<_> = call["offers"].as_array().unwrap().iter().map(|o| (&o["agent_id"], &o["outcome"], &o["cause"])).collect();
+    let offers: Vec<_> =
+        call["offers"].as_array().unwrap().iter().map(|o| (&o["agent_id"], &o["outcome"], &o["cause"])).collect();
     assert_eq!(
         offers,
         [
@@ -112,7 +115,10 @@ async fn a_caller_who_hangs_up_while_it_rings_takes_the_offer_away() {
     agent.event("offer.withdrawn", SOON, |event| event["data"]["reason"] == "caller_cancelled").await.unwrap();
     let call = world.settled(&offer.call_id).await;
     assert_eq!((&call["status"], &call["end_reason"]), (&json!("Missed by Agent"), &json!("caller_cancelled")));
-    assert_eq!((&call["offers"][0]["outcome"], &call["offers"][0]["cause"]), (&json!("withdrawn"), &json!("caller_cancelled")));
+    assert_eq!(
+        (&call["offers"][0]["outcome"], &call["offers"][0]["cause"]),
+        (&json!("withdrawn"), &json!("caller_cancelled"))
+    );
     assert!(offer.accept().await.is_err());
 }
 

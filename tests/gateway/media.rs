@@ -21,19 +21,21 @@ async fn a_reloaded_tab_comes_back_to_the_same_call_while_the_customer_hears_hol
     agent.event("call.agent_lost", SOON, |_| true).await.expect("the vanished browser is noticed");
     assert!(!phone.is_ended());
     let lost = std::time::Instant::now();
-    world.until("the customer hears hold audio", async || {
-        let since = phone.heard().since(lost).pcm();
-        since.len() > 16_000 && measure::rms(&since[since.len() - 16_000..]) > 100.0
-    })
-    .await;
+    world
+        .until("the customer hears hold audio", async || {
+            let since = phone.heard().since(lost).pcm();
+            since.len() > 16_000 && measure::rms(&since[since.len() - 16_000..]) > 100.0
+        })
+        .await;
     let again = agent.attach(&talk.call_id).await.unwrap();
     again.connected(SOON).await.unwrap();
     let says = Sound::sweep(400.0, 3000.0, Duration::from_secs(3));
     again.speak(&says);
-    world.until("the customer hears the agent again", async || {
-        measure::correlate(says.pcm(), &phone.heard().since(lost).pcm()).score > 0.7
-    })
-    .await;
+    world
+        .until("the customer hears the agent again", async || {
+            measure::correlate(says.pcm(), &phone.heard().since(lost).pcm()).score > 0.7
+        })
+        .await;
     world.until("the agent hears the customer again", async || !again.heard().is_empty()).await;
     assert_eq!(phone.violations(), [], "one SSRC, one line, never silent");
     again.hang_up().await.unwrap();
@@ -60,10 +62,11 @@ async fn hold_plays_to_the_customer_and_neither_side_hears_the_other() {
     assert!(measure::rms(&heard) > 100.0, "the customer hears that somebody will come back");
     talk.resume().await.unwrap();
     talk.speak(&secret);
-    world.until("they hear each other again", async || {
-        measure::correlate(secret.pcm(), &phone.heard().since(held).pcm()).score > 0.7
-    })
-    .await;
+    world
+        .until("they hear each other again", async || {
+            measure::correlate(secret.pcm(), &phone.heard().since(held).pcm()).score > 0.7
+        })
+        .await;
 }
 
 #[tokio::test]
@@ -83,7 +86,11 @@ async fn keys_pressed_arrive_once_each_in_both_directions() {
     assert_eq!(agent.events().iter().filter(|event| event.kind == "call.dtmf").count(), 3, "once per key");
     world.post(&format!("calls/{}/dtmf", talk.call_id), json!({"digits": "90*"})).await;
     world.until("the phone hears our keys", async || phone.heard().digits() == "90*").await;
-    world.gateway.request("POST", &format!("calls/{}/dtmf", talk.call_id), Some(json!({"digits": "x"}))).await.problem(400, "bad_request");
+    world
+        .gateway
+        .request("POST", &format!("calls/{}/dtmf", talk.call_id), Some(json!({"digits": "x"})))
+        .await
+        .problem(400, "invalid_request");
 }
 
 #[tokio::test]
@@ -95,7 +102,12 @@ async fn a_customer_who_falls_silent_raises_an_alarm_and_the_quality_of_both_leg
     let talk = agent.next_offer(SOON).await.unwrap().accept().await.unwrap();
     phone.answered(SOON).await.unwrap();
     talk.connected(SOON).await.unwrap();
-    agent.event("call.media_alarm", SOON, |event| event["data"]["kind"] == "no_rtp" && event["data"]["leg"] == "whatsapp").await.unwrap();
+    agent
+        .event("call.media_alarm", SOON, |event| {
+            event["data"]["kind"] == "no_rtp" && event["data"]["leg"] == "whatsapp"
+        })
+        .await
+        .unwrap();
     talk.hang_up().await.unwrap();
     let call = world.settled(&talk.call_id).await;
     let kinds: Vec<_> = call["legs"].as_array().unwrap().iter().map(|leg| leg["kind"].as_str().unwrap()).collect();

@@ -25,7 +25,9 @@ async fn an_answered_outbound_call_is_heard_at_both_ends_and_recorded() {
     talk.speak(&says);
     talk.finished_speaking(SOON).await.unwrap();
     phone.finished_speaking(SOON).await.unwrap();
-    world.until("the phone hears the agent", async || measure::correlate(says.pcm(), &phone.heard().pcm()).score > 0.7).await;
+    world
+        .until("the phone hears the agent", async || measure::correlate(says.pcm(), &phone.heard().pcm()).score > 0.7)
+        .await;
     assert_eq!(measure::beeps_heard(&talk.heard().pcm(), 12), (0..12).collect::<Vec<_>>());
     assert_eq!(phone.violations(), []);
     talk.hang_up().await.unwrap();
@@ -49,7 +51,8 @@ async fn declined_and_unanswered_calls_are_told_apart() {
         (Script::declines_after(Duration::from_millis(300)), "Rejected by Customer", "rejected_by_customer"),
         (Script::ignores(), "Missed by Customer", "missed_by_customer"),
     ] {
-        let network = tandem_loadtest::whatsapp::Config { outbound_ring_timeout: Duration::from_secs(1), ..Default::default() };
+        let network =
+            tandem_loadtest::whatsapp::Config { outbound_ring_timeout: Duration::from_secs(1), ..Default::default() };
         let world = World::with("", network).await;
         let agent = world.agent("agt_a").await;
         world.nino_of("agt_a").await;
@@ -70,7 +73,7 @@ async fn every_blocker_is_reported_and_no_media_is_spent() {
     world.agent_offline("agt_b").await;
     world.put(&format!("contacts/wa:{NINO}"), json!({"assignee_id": "agt_b"})).await;
     let wish = json!({"number_id": NUMBER, "to": format!("wa:{NINO}"), "agent_id": "agt_a"});
-    let refused = world.gateway.request("POST", "calls", Some(wish)).await.problem(409, "blocked");
+    let refused = world.gateway.request("POST", "calls", Some(wish)).await.problem(409, "call_blocked");
     let codes: Vec<_> = refused["blockers"].as_array().unwrap().iter().map(|b| b["code"].as_str().unwrap()).collect();
     assert!(codes.contains(&"not_assignee") && codes.contains(&"no_permission"), "{codes:?}");
     let asked = world.get(&format!("contacts/wa:{NINO}/callability?number_id={NUMBER}&agent_id=agt_a")).await;

@@ -60,7 +60,9 @@ async fn check_both_ways(
 ) {
     talk.speak(says);
     talk.finished_speaking(SOON).await.unwrap();
-    world.until("the agent hears aiortc", async || measure::correlate(speaks.pcm(), &talk.heard().pcm()).score > 0.7).await;
+    world
+        .until("the agent hears aiortc", async || measure::correlate(speaks.pcm(), &talk.heard().pcm()).score > 0.7)
+        .await;
     talk.hang_up().await.unwrap();
     let heard = phone.finish().await;
     assert!(measure::beeps_heard(&heard, 15).len() >= 14, "{:?}", measure::beeps_heard(&heard, 15));
@@ -81,7 +83,12 @@ struct Aiortc {
 impl Aiortc {
     async fn start(dir: &Path, speaks: &Sound) -> Arc<Self> {
         let (speak, heard) = (dir.join("speak.wav"), dir.join("heard.wav"));
-        let spec = hound::WavSpec { channels: 1, sample_rate: 48_000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 48_000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
         let mut wav = hound::WavWriter::create(&speak, spec).unwrap();
         for sample in speaks.pcm().windows(2).flat_map(|pair| tripled(pair[0], pair[1])) {
             wav.write_sample(sample).unwrap();
@@ -114,7 +121,10 @@ impl Aiortc {
     async fn finish(&self) -> Vec<i16> {
         self.ask(json!({"do": "finish"})).await.unwrap();
         let samples: Vec<i16> = hound::WavReader::open(&self.heard).unwrap().samples().map(Result::unwrap).collect();
-        samples.chunks_exact(3).map(|three| ((i32::from(three[0]) + i32::from(three[1]) + i32::from(three[2])) / 3) as i16).collect()
+        samples
+            .chunks_exact(3)
+            .map(|three| ((i32::from(three[0]) + i32::from(three[1]) + i32::from(three[2])) / 3) as i16)
+            .collect()
     }
 }
 

@@ -50,10 +50,11 @@ async fn every_order_and_repetition_of_a_calls_webhooks_ends_alike() {
         phone.release(&order).await.unwrap();
         let call = world.newest_call("the call is over", |call| call["state"] == "ended").await;
         let id = call["id"].as_str().unwrap();
-        world.until("its end is settled", async || {
-            world.call(id).await["end_reason"] != json!(null) && world.calls().await.len() == 1
-        })
-        .await;
+        world
+            .until("its end is settled", async || {
+                world.call(id).await["end_reason"] != json!(null) && world.calls().await.len() == 1
+            })
+            .await;
         let call = world.call(id).await;
         assert_eq!(call["status"], "Missed by Agent", "{order:?}");
         assert!(call["offers"].as_array().unwrap().is_empty(), "{order:?}");
@@ -64,10 +65,8 @@ async fn every_order_and_repetition_of_a_calls_webhooks_ends_alike() {
 async fn a_stale_call_rings_nobody_and_whatsapp_is_not_bothered() {
     let world = World::start().await;
     let agent = world.agent("agt_a").await;
-    let faults = tandem_loadtest::whatsapp::WebhookFaults {
-        stale_by: std::time::Duration::from_secs(61),
-        ..Default::default()
-    };
+    let faults =
+        tandem_loadtest::whatsapp::WebhookFaults { stale_by: std::time::Duration::from_secs(61), ..Default::default() };
     world.wa.set_webhook_faults(faults);
     world.wa.call(InboundCall::from(NINO)).await.unwrap();
     let call = world.newest_call("the call is in the books", |call| call["state"] == "ended").await;

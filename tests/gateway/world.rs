@@ -38,7 +38,8 @@ impl World {
             dir.path().join("data"),
             wa.graph_url()
         );
-        let config = if config.contains("[media]") { config } else { format!("{config}[media]\nlisten = \"127.0.0.1:0\"\n") };
+        let config =
+            if config.contains("[media]") { config } else { format!("{config}[media]\nlisten = \"127.0.0.1:0\"\n") };
         let gateway = Gateway::start(dir.path(), &config).await;
         let world = Self { wa, gateway, dir, config };
         world.wa.set_webhook_url(&world.gateway.webhook_url());
@@ -81,10 +82,8 @@ impl World {
         self.put(&format!("contacts/wa:{NINO}"), json!({"name": "Nino Beridze", "assignee_id": agent})).await;
         self.wa.grant_permission(NINO, Grant::Permanent).await.unwrap();
         let contact = format!("contacts/wa:{NINO}/callability?number_id={NUMBER}&agent_id={agent}");
-        self.until("the permission arrives", async || {
-            self.get(&contact).await["permission"]["status"] == "permanent"
-        })
-        .await;
+        self.until("the permission arrives", async || self.get(&contact).await["permission"]["status"] == "permanent")
+            .await;
     }
 
     /// The only call in the list that this customer has, newest first.
@@ -179,7 +178,8 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", String::from_utf8_lossy(&self.body)))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|_| panic!("not JSON: {}", String::from_utf8_lossy(&self.body)))
     }
 
     #[track_caller]
@@ -208,7 +208,10 @@ impl Gateway {
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut seen = String::new();
         let ready = loop {
-            let line = tokio::time::timeout(SOON, lines.next_line()).await.expect("the gateway says something in time").unwrap();
+            let line = tokio::time::timeout(SOON, lines.next_line())
+                .await
+                .expect("the gateway says something in time")
+                .unwrap();
             let Some(line) = line else { panic!("the gateway did not start:\n{seen}") };
             let json: Value = serde_json::from_str(&line).unwrap_or_default();
             seen.push_str(&line);
@@ -255,7 +258,8 @@ impl Gateway {
     }
 
     pub(crate) async fn request_as(&self, token: &str, method: &str, path: &str, body: Option<Value>) -> Answer {
-        let mut request = self.http.request(method.parse().unwrap(), format!("{}/v1/{path}", self.base)).bearer_auth(token);
+        let mut request =
+            self.http.request(method.parse().unwrap(), format!("{}/v1/{path}", self.base)).bearer_auth(token);
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -269,7 +273,8 @@ impl Gateway {
     }
 
     pub(crate) async fn metric(&self, name: &str) -> f64 {
-        let text = self.http.get(format!("http://{}/metrics", self.metrics)).send().await.unwrap().text().await.unwrap();
+        let text =
+            self.http.get(format!("http://{}/metrics", self.metrics)).send().await.unwrap().text().await.unwrap();
         let lines = text.lines().filter(|line| line.starts_with(name) && line[name.len()..].starts_with(['{', ' ']));
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }

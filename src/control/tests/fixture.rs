@@ -1,15 +1,21 @@
 //! One gateway's doors on a port of their own, over a store of their own.
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::bus::Bus;
+use crate::call::Patience;
 use crate::call::record::{CallRecord, OFF, OfferRecord, RecordingRecord, Status};
 use crate::control::{Control, bind, serve};
+use crate::media::Identity;
+use crate::metrics::Metrics;
 use crate::model::directory::{Agent, Contact, Number, Plan, Platform, Switches};
 use crate::model::event::NewEvent;
 use crate::model::id::{AgentId, CallId, NumberId, OfferId};
@@ -18,9 +24,11 @@ use crate::model::reason::{
 };
 use crate::model::time::{Clock, Timestamp};
 use crate::policy::access::Scope;
-use crate::signalling::whatsapp::Webhook;
+use crate::record::Recorder;
+use crate::shard::{self, Shards};
+use crate::signalling::whatsapp::{self, Graph, Webhook};
 use crate::store::{CustomerIdentity, Store};
-use crate::switchboard::Switchboard;
+use crate::switchboard::{self, Parts, Switchboard};
 
 const APP_SECRET: &str = "app-secret";
 pub(super) const VERIFY_TOKEN: &str = "verify-me";
@@ -68,9 +76,10 @@ impl House {
         let call = missed_call(contact, &id("agt_a"), now);
         store.save_call(&call, vec![ended(&call)], now).await.unwrap();
 
+        let switchboard = desk(&store, dir.path()).await;
         let control = Arc::new(Control {
             store: store.clone(),
-            switchboard: desk(&store),
+            switchboard,
             webhook: Some(Webhook::new(&APP_SECRET.into(), VERIFY_TOKEN.into()).unwrap()),
             metrics: Box::new(|| "tandem_build_info 1\n".to_owned()),
             readiness: Box::new(|| Box::pin(async { Vec::new() })),
@@ -143,9 +152,26 @@ pub(super) fn id(text: &str) -> AgentId {
     AgentId::parse(text).unwrap()
 }
 
-/// A desk that nobody calls: what these tests ask ends at the doors.
-fn desk(_store: &Store) -> Switchboard {
-    Switchboard {}
+/// A desk with every part it needs, and nobody at the other ends.
+async fn desk(store: &Store, dir: &Path) -> Switchboard {
+    let media = shard::Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), shards: 1, ..shard::Config::default() };
+    let (events, _) = mpsc::channel(1);
+    let recorder = Recorder::spawn(dir, |_| ()).unwrap();
+    Switchboard::start(Parts {
+        clock: Clock,
+        store: store.clone(),
+        bus: Bus::default(),
+        metrics: Arc::new(Metrics::new("test")),
+        graph: Graph::new(&whatsapp::Config::default(), Arc::new(|_, _, _| ())).unwrap(),
+        shards: Shards::spawn(&media, |_| rtrb::RingBuffer::new(16).0, events).unwrap(),
+        recorder: recorder.inlet(),
+        data_dir: dir.to_owned(),
+        identity: Identity::generate(),
+        patience: Patience::default(),
+        config: switchboard::Config::default(),
+    })
+    .await
+    .unwrap()
 }
 
 trait ParsePhone {
