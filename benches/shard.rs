@@ -71,13 +71,6 @@ fn run(calls: usize, tap: bool) {
     )
     .expect("free ports");
     let identity = Identity::generate();
-    let mut load = Load::start(calls);
-    for n in 0..calls {
-        open(&shards, &identity, &mut load, n as u64, tap);
-    }
-    load.expect("connected");
-    std::thread::sleep(WARM_UP);
-
     let tap_worker = tap.then(|| {
         let mut ring = rings.remove(0);
         // A tap worker's sleep, without its work.
@@ -88,6 +81,13 @@ fn run(calls: usize, tap: bool) {
             }
         })
     });
+    let mut load = Load::start(calls);
+    for n in 0..calls {
+        open(&shards, &identity, &mut load, n as u64, tap);
+    }
+    load.expect("connected");
+    std::thread::sleep(WARM_UP);
+
     while desk.try_recv().is_ok() {}
     std::thread::sleep(Duration::from_millis(1100));
     let (before, allocated, cpu) = (shards.stats()[0], allocations(), shard_cpu());
