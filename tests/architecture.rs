@@ -85,6 +85,7 @@ impl House {
             let Some((floor, modules)) = line.strip_prefix("//! - **").and_then(|rest| rest.split_once("**:")) else {
                 continue;
             };
+            let (modules, _) = modules.split_once('—').unwrap_or((modules, ""));
             for module in modules.split('`').skip(1).step_by(2) {
                 floor_of.insert(module.to_owned(), (floor.to_owned(), height));
             }

@@ -48,6 +48,8 @@ enum Customer {
     Building,
     Connecting,
     Connected,
+    /// Was connected, or never will be.
+    Lost,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,7 +200,7 @@ impl Call {
                     self.end_ours(EndReason::MissedByAgent, EndedBy::System, now);
                 }
                 Timer::SetUp => self.end_ours(EndReason::SetupFailed, EndedBy::System, now),
-                Timer::Verdict => self.end_guess(EndReason::UpstreamError, EndedBy::Upstream, now),
+                Timer::Verdict => self.no_verdict(now),
                 Timer::CustomerRing => self.end_ours(EndReason::MissedByCustomer, EndedBy::System, now),
                 Timer::AgentReturn => self.end_ours(EndReason::AgentLost, EndedBy::System, now),
             }
@@ -358,12 +360,20 @@ impl Call {
         self.try_accept();
     }
 
+    /// The path of a customer who hangs up dies a moment before WhatsApp says why.
     fn customer_lost(&mut self, now: Moment) {
-        if self.record.answered_at.is_some() {
-            self.end_ours(EndReason::MediaTimeoutRx, EndedBy::System, now);
-        } else {
-            self.end_ours(EndReason::SetupFailed, EndedBy::System, now);
-        }
+        self.customer = Customer::Lost;
+        self.await_verdict(now);
+    }
+
+    /// WhatsApp did not explain what happened, so the call ends with our guess.
+    fn no_verdict(&mut self, now: Moment) {
+        let (reason, by) = match (self.customer, self.record.answered_at) {
+            (Customer::Lost, Some(_)) => (EndReason::MediaTimeoutRx, EndedBy::System),
+            (Customer::Lost, None) => (EndReason::SetupFailed, EndedBy::System),
+            _ => (EndReason::UpstreamError, EndedBy::Upstream),
+        };
+        self.end_guess(reason, by, now);
     }
 
     fn agent_connected(&mut self) {
@@ -468,7 +478,9 @@ impl Call {
         }
         self.record.answered_at = self.facts.accepted_at;
         self.timers.stop(Timer::CustomerRing);
-        self.timers.stop(Timer::Verdict);
+        if self.customer != Customer::Lost {
+            self.timers.stop(Timer::Verdict);
+        }
         self.move_to(CallState::Active);
         self.news.push("call.answered");
         if matches!(self.customer, Customer::Connecting | Customer::Connected) {

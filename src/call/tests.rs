@@ -107,8 +107,23 @@ fn a_caller_gone_during_accept_is_a_cancelled_call_whichever_news_comes_first() 
 fn a_refused_accept_that_nothing_explains_ends_the_call_at_whatsapp_too() {
     let mut story = Story::answering("agt_a");
     story.tell(Signal::Accepted(Err(failure(false)))).expect_actions(&[]);
-    story.later(1_500).expect_actions(&["Terminate", "CloseMedia"]);
+    story.later(4_000).expect_actions(&["Terminate", "CloseMedia"]);
     story.expect(CallState::Ended, Status::Failed, Some(EndReason::UpstreamError));
+}
+
+#[test]
+fn dead_media_waits_for_whatsapps_word_and_ends_the_call_without_it() {
+    let mut story = Story::active("agt_a");
+    story.tell(Signal::CustomerLost).expect_actions(&[]);
+    story.tell(Signal::Terminated(hung_up(20))).expect_actions(&["CloseMedia"]);
+    story.expect(CallState::Ended, Status::Completed, Some(EndReason::Completed));
+    let mut story = Story::active("agt_a");
+    story.tell(Signal::CustomerLost);
+    story.later(4_000).expect_actions(&["Terminate", "CloseMedia"]);
+    story.expect(CallState::Ended, Status::Completed, Some(EndReason::MediaTimeoutRx));
+    let mut story = Story::ringing("agt_a");
+    story.tell(Signal::CustomerLost).later(4_000);
+    story.expect(CallState::Ended, Status::Failed, Some(EndReason::SetupFailed));
 }
 
 #[test]

@@ -11,7 +11,7 @@ pub enum Timer {
     RingTotal,
     /// The customer's media path does not come up.
     SetUp,
-    /// WhatsApp refused the accept and owes us a `terminate` that says why.
+    /// WhatsApp refused the accept, or the customer's media died: a `terminate` that says why is on its way.
     Verdict,
     /// The customer's phone rings and rings.
     CustomerRing,
@@ -62,7 +62,7 @@ pub struct Patience {
     pub ring_total_ms: u64,
     /// From the answer to a connected media path towards the customer.
     pub set_up_ms: u64,
-    /// After a refused accept, for the `terminate` that explains it.
+    /// After a refused accept or dead media, for the `terminate` that explains it; Meta's takes some 2.5 s.
     pub verdict_ms: u64,
     /// How long the customer's phone may ring on an outbound call.
     pub customer_ring_ms: u64,
@@ -76,7 +76,7 @@ impl Default for Patience {
             ring_timeout_ms: 20_000,
             ring_total_ms: 45_000,
             set_up_ms: 15_000,
-            verdict_ms: 1_500,
+            verdict_ms: 4_000,
             customer_ring_ms: 60_000,
             agent_return_ms: 60_000,
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use thirtyfour::prelude::*;
 use tokio::process::{Child, Command};
 
@@ -51,7 +51,6 @@ impl Browser {
         }
         capabilities.add_arg(&format!("--use-file-for-fake-audio-capture={}", microphone.display())).unwrap();
         capabilities.add_arg(&format!("--user-data-dir={}", dir.join("chromium").display())).unwrap();
-        capabilities.set_base_capability("goog:loggingPrefs", json!({"browser": "ALL"})).unwrap();
         let url = format!("http://127.0.0.1:{port}");
         let deadline = tokio::time::Instant::now() + SOON;
         let driver = loop {

@@ -90,7 +90,7 @@ async fn keys_pressed_arrive_once_each_in_both_directions() {
         .gateway
         .request("POST", &format!("calls/{}/dtmf", talk.call_id), Some(json!({"digits": "x"})))
         .await
-        .problem(400, "invalid_request");
+        .problem(422, "invalid_field");
 }
 
 #[tokio::test]

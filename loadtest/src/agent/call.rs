@@ -177,6 +177,19 @@ impl AgentCall {
         self.peer.connected(timeout).await
     }
 
+    /// Waits until everything given to `speak` is said.
+    ///
+    /// # Errors
+    /// When `timeout` passes.
+    pub async fn finished_speaking(&self, timeout: Duration) -> Result<()> {
+        let deadline = tokio::time::Instant::now() + timeout;
+        while !self.stats().finished_speaking {
+            anyhow::ensure!(tokio::time::Instant::now() < deadline, "the agent still speaks after {timeout:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
     /// The call as the gateway shows it.
     ///
     /// # Errors

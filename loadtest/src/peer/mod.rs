@@ -122,6 +122,7 @@ impl Peer {
 
     /// Adds parts to what is waiting to be spoken.
     pub fn add(&self, parts: Vec<Part>) {
+        self.record.note_more_to_say();
         self.command(Command::Add(parts));
     }
 

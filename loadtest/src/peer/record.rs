@@ -76,6 +76,8 @@ pub(crate) struct Record {
 
 #[derive(Default)]
 struct Seen {
+    /// Parts given to say that the media thread does not have yet.
+    on_its_way: u32,
     stats: MediaStats,
     packets: Vec<HeardPacket>,
     violations: Vec<Violation>,
@@ -116,6 +118,7 @@ impl Record {
     pub(crate) fn stats(&self, now: Instant) -> MediaStats {
         let seen = self.lock();
         let mut stats = seen.stats.clone();
+        stats.finished_speaking &= seen.on_its_way == 0;
         if let Some(line) = &seen.line {
             stats.jitter_ms = line.jitter_ticks / 48.0;
             let expected = line.highest_seq - line.first_seq + 1;
@@ -152,6 +155,18 @@ impl Record {
 
     pub(super) fn note_late_frame(&self) {
         self.lock().stats.late_frames += 1;
+    }
+
+    /// More was given to say; it is on its way to the media thread.
+    pub(super) fn note_more_to_say(&self) {
+        self.lock().on_its_way += 1;
+    }
+
+    /// The media thread has what was on its way.
+    pub(super) fn note_taken(&self, finished: bool) {
+        let mut seen = self.lock();
+        seen.on_its_way = seen.on_its_way.saturating_sub(1);
+        seen.stats.finished_speaking = finished;
     }
 
     pub(super) fn note_finished_speaking(&self, finished: bool) {

@@ -212,7 +212,7 @@ impl RtcPeer {
         match command {
             Command::Add(parts) => {
                 self.voice.add(parts);
-                self.record.note_finished_speaking(self.voice.is_finished());
+                self.record.note_taken(self.voice.is_finished());
             }
             Command::Hush => self.voice.hush(),
             Command::Open => self.may_send = true,
