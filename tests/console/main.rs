@@ -136,10 +136,19 @@ async fn a_reload_in_the_middle_of_a_call_comes_back_to_it() {
 
 async fn sign_in(world: &World, browser: &Browser, agent: &str) {
     let token = world.token(agent).await;
+    browser.open(&format!("{}/", world.gateway.base)).await;
+    // Noise suppression takes a steady hum for noise.
+    let plain = r#"{"echoCancellation":false,"noiseSuppression":false,"autoGainControl":false}"#;
+    browser.run(&format!("localStorage.setItem('tandem.desk', '{plain}')")).await;
+    browser.open("about:blank").await;
     browser.open(&format!("{}/#token={token}", world.gateway.base)).await;
     browser.click("status-switch").await;
     world
-        .until("the agent is online", async || world.get(&format!("agents/{agent}")).await["status"] == "online")
+        .until("the agent is online", async || {
+            let agents = world.get("agents").await;
+            let agents = agents["items"].as_array().unwrap();
+            agents.iter().any(|a| a["id"] == agent && a["status"] == "online")
+        })
         .await;
 }
 
