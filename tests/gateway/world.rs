@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tandem_loadtest::agent::Agent;
+use tandem_loadtest::measure;
+use tandem_loadtest::sound::Sound;
 use tandem_loadtest::whatsapp::{Config as PhoneNetwork, FakeWhatsApp, Grant};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -14,6 +16,19 @@ pub(crate) const NUMBER: &str = "100000000000001";
 pub(crate) const NINO: &str = "995555010203";
 /// Long enough for a busy machine, short enough to fail a test.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// The agent's voice in stories: a steady hum between the frequencies of the customer's beeps, so that the two are told
+/// apart wherever they are heard.
+const AGENT_HZ: f32 = 1925.0;
+
+pub(crate) fn agent_voice() -> Sound {
+    Sound::tone(AGENT_HZ, Duration::from_secs(3))
+}
+
+/// Share of what was heard that is the agent's voice.
+pub(crate) fn agent_share(pcm: &[i16]) -> f32 {
+    measure::tone_share(pcm, AGENT_HZ)
+}
 
 /// A gateway with a number, a team, and a fake WhatsApp that posts to it.
 pub(crate) struct World {

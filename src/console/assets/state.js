@@ -50,11 +50,14 @@ export function myCall() {
   return found;
 }
 
+/** How far a call has come; hold and resume go back and forth between equals. */
+const STAGE = { new: 0, checking: 1, offering: 2, ringing: 3, answering: 4, active: 5, held: 5, wrap_up: 6, ended: 7 };
+
 /** Takes in a call object, from whichever source, and tells everybody. */
 export function noteCall(call) {
   const known = state.calls.get(call.id);
-  // A list fetched before an event arrived must not bring an ended call back to life.
-  if (known?.state === 'ended' && call.state !== 'ended') return;
+  // An answer or a list made before an event arrived must not take the call back to where it was.
+  if (known && STAGE[call.state] < STAGE[known.state]) return;
   state.calls.set(call.id, call);
   forgetOldCalls();
   emit('call', call);
