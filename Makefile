@@ -5,7 +5,7 @@ CARGO ?= cargo
 VENV := target/peers
 
 # What Debian packages provide: command → package.
-BUILD_TOOLS := cc:build-essential c++:build-essential cmake:cmake
+BUILD_TOOLS := curl:curl cc:build-essential c++:build-essential cmake:cmake
 TEST_TOOLS := chromium:chromium chromedriver:chromium-driver
 
 .PHONY: help

@@ -121,7 +121,10 @@ impl TapPayload {
     }
 
     pub fn bytes(&self) -> &[u8] {
-        self.spill.as_deref().unwrap_or(&self.inline[..usize::from(self.len)])
+        match &self.spill {
+            Some(payload) => payload,
+            None => &self.inline[..usize::from(self.len)],
+        }
     }
 }
 

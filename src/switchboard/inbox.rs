@@ -266,6 +266,6 @@ fn reduce(terminate: &Terminate, received_at: Timestamp) -> Terminated {
         code: terminate.errors.iter().find_map(|error| error.code),
         started_at: terminate.started_at,
         ended_at: terminate.ended_at,
-        duration_s: terminate.duration_s.and_then(|seconds| i64::try_from(seconds).ok()),
+        duration_s: terminate.duration_s,
     }
 }

@@ -137,7 +137,7 @@ impl Desk {
         self.parts.metrics.recording_ended(state);
         match self.parts.store.recording(&call).await {
             Ok(Some(file)) => {
-                let sha256 = sha256.or(file.sha256.clone());
+                let sha256 = sha256.or_else(|| file.sha256.clone());
                 if let Err(error) =
                     self.parts.store.put_recording(&call, &RecordingFile { state, sha256, ..file }).await
                 {

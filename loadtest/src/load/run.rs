@@ -110,7 +110,7 @@ pub async fn run(config: LoadConfig) -> Result<Report> {
     let mut violations: HashMap<String, usize> = HashMap::new();
     for call in &up {
         for violation in call.phone.violations() {
-            *violations.entry(format!("{violation:?}").split('(').next().unwrap_or("").to_owned()).or_default() += 1;
+            *violations.entry(format!("{violation:?}")).or_default() += 1;
         }
         call.phone.hang_up();
     }
