@@ -56,8 +56,10 @@ enum Customer {
 enum PreAccept {
     No,
     Sent,
-    /// Answered, well or not: accept may follow either way.
-    Settled,
+    /// WhatsApp has our SDP: the media path comes up while it rings.
+    Done,
+    /// WhatsApp did not take it for now; accept carries the SDP as well.
+    Failed,
 }
 
 impl Call {
@@ -168,9 +170,9 @@ impl Call {
             }
             Signal::CustomerRejected => self.customer_rejected(now),
             Signal::Terminated(terminated) => self.terminated(terminated, now),
-            Signal::CustomerConnected => self.customer_connected(),
+            Signal::CustomerConnected => self.customer_connected(now),
             Signal::CustomerLost => self.customer_lost(now),
-            Signal::CustomerHeard => {}
+            Signal::CustomerHeard => self.customer_heard(),
             Signal::AgentConnected => self.agent_connected(),
             Signal::AgentLost => self.agent_lost(now),
             Signal::AgentAccepts(offer) => return self.agent_accepts(&offer, now),
@@ -262,24 +264,41 @@ impl Call {
         if self.customer == Customer::Building {
             self.customer = Customer::Connecting;
         }
-        self.timers.set(Timer::SetUp, now.at + self.patience.of(Timer::SetUp));
-        if self.record.direction == Direction::UserInitiated && self.pre_accept == PreAccept::No {
+        if self.record.direction == Direction::UserInitiated {
             self.pre_accept = PreAccept::Sent;
             self.actions.push_back(Action::PreAccept);
-        } else if let Some(agent) = self.record.agent_id.clone() {
+            return;
+        }
+        self.await_media(now);
+        if let Some(agent) = self.record.agent_id.clone() {
             self.actions.push_back(Action::Join(agent));
-            if self.record.answered_at.is_some() {
-                self.open();
-            }
+        }
+        if self.record.answered_at.is_some() {
+            self.open();
         }
     }
 
     fn pre_accepted(&mut self, answer: Result<(), UpstreamFailure>, now: Moment) {
-        self.pre_accept = PreAccept::Settled;
         match answer {
-            Err(failure) if !failure.passing => self.await_verdict(now),
+            Ok(()) => {
+                self.pre_accept = PreAccept::Done;
+                self.await_media(now);
+            }
             // Accept works without pre_accept (Meta: recommended, not required).
-            _ => self.try_accept(),
+            Err(failure) => {
+                self.pre_accept = PreAccept::Failed;
+                if !failure.passing {
+                    return self.await_verdict(now);
+                }
+            }
+        }
+        self.try_accept(now);
+    }
+
+    /// WhatsApp has what it needs for the media path; it must stand within the set-up time.
+    fn await_media(&mut self, now: Moment) {
+        if self.customer == Customer::Connecting {
+            self.timers.set(Timer::SetUp, now.at + self.patience.of(Timer::SetUp));
         }
     }
 
@@ -351,13 +370,21 @@ impl Call {
         self.end(now);
     }
 
-    fn customer_connected(&mut self) {
+    fn customer_connected(&mut self, now: Moment) {
         if self.is_ended() {
             return;
         }
         self.customer = Customer::Connected;
         self.timers.stop(Timer::SetUp);
-        self.try_accept();
+        self.try_accept(now);
+    }
+
+    /// WhatsApp may say "accepted" only after the customer's voice is here: whoever speaks is answered at once.
+    fn customer_heard(&mut self) {
+        let speaks_first = self.record.direction == Direction::BusinessInitiated && self.record.answered_at.is_none();
+        if speaks_first && !self.is_ended() {
+            self.actions.push_back(Action::OpenGate);
+        }
     }
 
     /// The path of a customer who hangs up dies a moment before WhatsApp says why.
@@ -408,7 +435,7 @@ impl Call {
         self.timers.stop(Timer::RingTotal);
         self.move_to(CallState::Answering);
         self.actions.push_back(Action::Join(agent));
-        self.try_accept();
+        self.try_accept(now);
         Ok(())
     }
 
@@ -456,14 +483,17 @@ impl Call {
         Ok(())
     }
 
-    /// Accept at WhatsApp once somebody answered, pre_accept is settled and the media path stands, so that no word is cut.
-    fn try_accept(&mut self) {
-        let ready = self.record.state == CallState::Answering
-            && self.pre_accept == PreAccept::Settled
-            && self.customer == Customer::Connected
-            && !self.accept_sent;
-        if ready {
+    /// Accept at WhatsApp once somebody answered and the media path stands, so that no word is cut. Without pre_accept the
+    /// path can only come up after accept.
+    fn try_accept(&mut self, now: Moment) {
+        let may = match self.pre_accept {
+            PreAccept::Done => self.customer == Customer::Connected,
+            PreAccept::Failed => true,
+            PreAccept::No | PreAccept::Sent => false,
+        };
+        if self.record.state == CallState::Answering && may && !self.accept_sent {
             self.accept_sent = true;
+            self.await_media(now);
             self.actions.push_back(Action::Accept);
         }
     }

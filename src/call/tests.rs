@@ -112,6 +112,36 @@ fn a_refused_accept_that_nothing_explains_ends_the_call_at_whatsapp_too() {
 }
 
 #[test]
+fn a_pre_accept_that_failed_in_passing_is_made_up_for_by_accept() {
+    let mut story = Story::inbound();
+    story.tell(Signal::Begin).tell(routed("agt_a")).tell(Signal::CustomerLegReady);
+    story.tell(Signal::PreAccepted(Err(failure(true))));
+    story.later(18_000).fresh.clear();
+    story.tell(Signal::AgentAccepts(offer("agt_a"))).expect_actions(&["Join agt_a", "Accept"]);
+    story.tell(Signal::Accepted(Ok(()))).tell(Signal::CustomerConnected);
+    story.later(20_000);
+    story.expect(CallState::Active, Status::Ongoing, None);
+}
+
+#[test]
+fn a_media_path_that_never_stands_ends_the_call() {
+    let mut story = Story::inbound();
+    story.tell(Signal::Begin).tell(routed("agt_a")).tell(Signal::CustomerLegReady).tell(Signal::PreAccepted(Ok(())));
+    story.tell(Signal::AgentAccepts(offer("agt_a")));
+    story.later(15_000);
+    story.expect(CallState::Ended, Status::Failed, Some(EndReason::SetupFailed));
+}
+
+#[test]
+fn a_customer_who_speaks_before_whatsapp_says_accepted_is_answered_at_once() {
+    let mut story = Story::dialled();
+    story.tell(Signal::CustomerAnswer { sdp: "v=0".into() }).tell(Signal::CustomerLegReady).tell(Signal::CustomerRings);
+    story.fresh.clear();
+    story.tell(Signal::CustomerHeard).expect_actions(&["OpenGate"]);
+    story.expect(CallState::Ringing, Status::Ringing, None);
+}
+
+#[test]
 fn dead_media_waits_for_whatsapps_word_and_ends_the_call_without_it() {
     let mut story = Story::active("agt_a");
     story.tell(Signal::CustomerLost).expect_actions(&[]);

@@ -207,10 +207,7 @@ impl Line {
         } else {
             self.waiting.push(leg);
         }
-        let record = self.call.record();
-        let in_call = matches!(record.state, CallState::Answering | CallState::Active | CallState::Held)
-            || (record.state == CallState::Ringing && record.offers.is_empty());
-        if in_call && record.agent_id.as_ref() == Some(&agent) && self.media_open {
+        if self.media_open && self.call.record().agent_id.as_ref() == Some(&agent) {
             self.join(&agent);
         }
         Ok((id, answer))

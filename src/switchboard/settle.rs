@@ -13,15 +13,19 @@ use crate::store::{RecordingFile, StoreError};
 use super::line::Message;
 use super::{Desk, about_call, call_event};
 
-/// Closes every call a former process left open.
+/// Closes every call a former process left open, and every recording of one that had just ended.
 pub(super) async fn settle_orphans(desk: &Arc<Desk>) -> Result<(), StoreError> {
     let orphans = desk.parts.store.live_calls().await?;
-    if orphans.is_empty() {
-        return Ok(());
+    if !orphans.is_empty() {
+        tracing::warn!(calls = orphans.len(), "settling calls that were alive when the process died");
     }
-    tracing::warn!(calls = orphans.len(), "settling calls that were alive when the process died");
     for record in orphans {
         settle(desk, record).await?;
+    }
+    for (call, file) in desk.parts.store.open_recordings().await? {
+        let Some(mut record) = desk.parts.store.call(&call).await? else { continue };
+        let event = mend_recording(desk, &mut record, file).await?;
+        desk.save(&record, vec![event]).await?;
     }
     Ok(())
 }
