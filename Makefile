@@ -1,7 +1,8 @@
 # Every target sets up what it needs on a fresh Debian machine and says so first.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-CARGO ?= cargo
+# rustup puts cargo into the home folder, which a fresh shell may not look into yet.
+CARGO ?= $(shell command -v cargo || echo $(HOME)/.cargo/bin/cargo)
 VENV := target/peers
 
 # What Debian packages provide: command → package.
@@ -35,7 +36,8 @@ bench: setup-build ## Run the benchmarks: cost of a forwarded packet, and 100 br
 .PHONY: setup-build
 setup-build:
 	@$(call install,$(BUILD_TOOLS))
-	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then run make again." >&2; exit 1; }
+	@if ! command -v $(CARGO) >/dev/null; then $(call apt,rustup) && $(CARGO) --version >/dev/null \
+	|| { echo "Rust is missing and this Debian has no rustup: install it from https://rustup.rs, then run make again." >&2; exit 1; }; fi
 
 .PHONY: setup-test
 setup-test: $(VENV)/ready
@@ -55,4 +57,4 @@ install = missing=""; for pair in $(1); do command -v "$${pair%%:*}" >/dev/null 
 	if [ -n "$$missing" ]; then $(call apt,$$missing); fi
 # $(call apt,packages)
 apt = echo "==> installing from Debian: $(1)"; sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
-	$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq $(1) >/dev/null
+	$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(1) >/dev/null

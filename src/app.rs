@@ -8,6 +8,7 @@
 //! - **media copies**: shard → tap worker (a ring of packets), tap worker → recorder (a queue of samples). Bounded in
 //!   seconds of audio; what does not fit is dropped, counted, and becomes exact silence in the recording.
 
+use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -60,6 +61,8 @@ pub struct App {
     tap: tap::Tap,
     closing: CancellationToken,
     doors: JoinSet<Result<(), ServeError>>,
+    /// Held for life: two gateways on one folder would end each other's calls.
+    _folder: File,
 }
 
 /// `tandem serve`: runs until SIGTERM or SIGINT, drains, and ends.
@@ -68,7 +71,8 @@ pub struct App {
 /// Whatever keeps the gateway from starting, in one sentence.
 pub async fn serve(config: Config) -> anyhow::Result<Ended> {
     let app = App::start(&config, false).await?;
-    tracing::info!(url = app.base_url, metrics = %app.metrics_address, "tandem is ready");
+    let key = config.data.dir.join("admin.key");
+    tracing::info!(url = app.base_url, metrics = %app.metrics_address, admin_key = %key.display(), "tandem is ready");
     app.run().await
 }
 
@@ -95,6 +99,7 @@ impl App {
         let ops = control::bind("http.metrics_listen", config.http.metrics_listen)?;
         let webhook = webhook_door(config)?;
 
+        let folder = claim(&config.data.dir)?;
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
         let store = Store::open(&config.data.url, &config.data.dir).await?;
         store.admin_key(&config.data.dir, clock.now().wall).await?;
@@ -183,7 +188,18 @@ impl App {
         doors.spawn(control::serve(ops, control.ops_router(), None, closing.clone(), async move {
             shut.cancelled().await;
         }));
-        Ok(Self { store, switchboard, base_url, metrics_address, shards, recorder, tap, closing, doors })
+        Ok(Self {
+            store,
+            switchboard,
+            base_url,
+            metrics_address,
+            shards,
+            recorder,
+            tap,
+            closing,
+            doors,
+            _folder: folder,
+        })
     }
 
     /// Runs until told to stop: the first SIGTERM or SIGINT drains, a second one ends what still runs.
@@ -234,6 +250,24 @@ impl App {
             tracing::error!("the media threads did not stop cleanly");
         }
         cut
+    }
+}
+
+/// Claims the data folder for this process.
+fn claim(dir: &Path) -> anyhow::Result<File> {
+    let unusable = || format!("data.dir: {} cannot be used", dir.display());
+    std::fs::create_dir_all(dir).with_context(unusable)?;
+    let path = dir.join("gateway.lock");
+    let lock = File::options().create(true).write(true).truncate(false).open(&path).with_context(unusable)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => {
+            bail!(
+                "data.dir: {} is in use by another tandem; stop it, or give this one a folder of its own",
+                dir.display()
+            )
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(unusable),
     }
 }
 

@@ -78,14 +78,18 @@ impl Config {
                 })?;
                 (text, path.display().to_string())
             }
-            None => (std::fs::read_to_string(DEFAULT_FILE).unwrap_or_default(), DEFAULT_FILE.to_owned()),
+            None => match std::fs::read_to_string(DEFAULT_FILE) {
+                Ok(text) => (text, DEFAULT_FILE.to_owned()),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => (String::new(), DEFAULT_FILE.to_owned()),
+                Err(error) => return Err(Errors(vec![format!("cannot read {DEFAULT_FILE} in this folder: {error}")])),
+            },
         };
         Self::parse(&text, &name, environment)
     }
 
     fn parse(text: &str, name: &str, environment: impl Iterator<Item = (String, String)>) -> Result<Self, Errors> {
         let mut table: Table = toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+            let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
             Errors(vec![format!("{name}:{line}: {}", error.message())])
         })?;
         let mut reader = Reader { text, name, from_environment: Vec::new(), errors: Vec::new() };
@@ -110,10 +114,35 @@ impl Config {
         if reader.errors.is_empty() { Ok(config) } else { Err(Errors(reader.errors)) }
     }
 
+    /// Errors of what the configuration points at: secrets and certificates that cannot be read.
+    pub fn unreadable(&self) -> Vec<String> {
+        let mut errors = Vec::new();
+        let whatsapp = &self.whatsapp;
+        for (key, file, given) in [
+            ("whatsapp.app_secret_file", &whatsapp.app_secret_file, &self.secrets.app_secret),
+            ("whatsapp.verify_token_file", &whatsapp.verify_token_file, &self.secrets.verify_token),
+        ] {
+            if given.is_none()
+                && !file.as_os_str().is_empty()
+                && let Err(error) = signalling::whatsapp::read_secret_file(key, file)
+            {
+                errors.push(error.to_string());
+            }
+        }
+        if self.http.is_tls()
+            && let Err(error) = control::Tls::load(&self.http.tls_cert_file, &self.http.tls_key_file)
+        {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            errors.push(format!("{error}{cause}"));
+        }
+        errors
+    }
+
     /// What each key alone is fine with and all together are not.
     fn contradictions(&self) -> Vec<String> {
         let mut errors: Vec<String> = self.http.errors().iter().map(ToString::to_string).collect();
         errors.extend(self.media.errors());
+        errors.extend(self.calls.errors());
         errors.extend(self.recording.errors().iter().map(ToString::to_string));
         errors.extend(self.whatsapp.validate().into_iter().map(|(key, why)| format!("{key}: {why}")));
         if !self.data.url.is_empty() && !self.data.url.starts_with("sqlite:") {
@@ -244,8 +273,18 @@ mod tests {
 
     #[test]
     fn broken_toml_names_its_line() {
-        let errors = read("[http]\nlisten = \n", &[]).unwrap_err();
-        assert!(errors[0].starts_with("tandem.toml:2: "), "{errors:?}");
+        for (text, line) in [("[http]\nlisten = \n", 2), ("[http]\nlisten = \"a:1\"\nlisten = \"a:2\"\n", 3)] {
+            let errors = read(text, &[]).unwrap_err();
+            assert!(errors[0].starts_with(&format!("tandem.toml:{line}: ")), "{errors:?}");
+        }
+    }
+
+    #[test]
+    fn waiting_times_must_make_sense_together() {
+        for text in ["ring_timeout_ms = 0", "ring_total_ms = 9223372036854775807", "ring_timeout_ms = 50000"] {
+            let errors = read(&format!("[calls]\n{text}"), &[]).unwrap_err();
+            assert!(errors[0].starts_with("calls."), "{errors:?}");
+        }
     }
 
     #[test]

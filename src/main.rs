@@ -50,7 +50,9 @@ fn main() -> ExitCode {
     rustls::crypto::aws_lc_rs::default_provider().install_default().expect("nothing installed a provider before main");
     let arguments = Arguments::parse();
     start_logging();
-    let config = match Config::read(arguments.config.as_deref(), std::env::vars()) {
+    // Names and values that are no text cannot be ours.
+    let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+    let config = match Config::read(arguments.config.as_deref(), environment) {
         Ok(config) => config,
         Err(errors) => {
             eprintln!("{errors}");
@@ -62,10 +64,13 @@ fn main() -> ExitCode {
     let outcome = runtime.block_on(async {
         match arguments.command.unwrap_or(Command::Serve) {
             Command::Serve => app::serve(config).await,
-            Command::Check => {
-                println!("The configuration is fine.");
-                Ok(Ended::InPeace)
-            }
+            Command::Check => match config.unreadable() {
+                errors if errors.is_empty() => {
+                    println!("The configuration is fine.");
+                    Ok(Ended::InPeace)
+                }
+                errors => Err(anyhow::anyhow!("{}", errors.join("\ntandem: "))),
+            },
             Command::Key { command: KeyCommand::Create { name, scope } } => {
                 app::create_key(&config, &name, &scope).await
             }
@@ -76,7 +81,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(Ended::InPeace) => ExitCode::SUCCESS,
         Ok(Ended::CallsCut(calls)) => {
-            eprintln!("tandem: {calls} calls were cut");
+            eprintln!("tandem: calls cut: {calls}");
             ExitCode::from(2)
         }
         Err(error) => {

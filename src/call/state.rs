@@ -1,7 +1,7 @@
 //! The state machine itself.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::model::id::{AgentId, OfferId};
 use crate::model::reason::{CallState, Direction, EndReason, EndedBy, OfferCause, OfferOutcome};
@@ -24,6 +24,9 @@ pub enum Refused {
     NotUp,
 }
 
+/// How long an agent who dials or has just accepted may be gone before the call is given up.
+const UNANSWERED_AGENT_RETURN_MAX: Duration = Duration::from_secs(10);
+
 /// One call.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -32,6 +35,8 @@ pub struct Call {
     timers: Timers,
     facts: Facts,
     customer: Customer,
+    /// Chosen, and rung as soon as the customer's leg stands: a call that cannot be answered rings nobody.
+    chosen: Option<Candidate>,
     pre_accept: PreAccept,
     accept_sent: bool,
     /// WhatsApp knows the call is over, or was told.
@@ -72,6 +77,7 @@ impl Call {
             timers: Timers::default(),
             facts: Facts::default(),
             customer: Customer::None,
+            chosen: None,
             pre_accept: PreAccept::No,
             accept_sent: false,
             upstream_over: false,
@@ -102,6 +108,7 @@ impl Call {
             timers: Timers::default(),
             facts,
             customer: Customer::None,
+            chosen: None,
             pre_accept: PreAccept::No,
             accept_sent: false,
             upstream_over: true,
@@ -222,11 +229,7 @@ impl Call {
 
     fn routed(&mut self, candidate: Option<Candidate>, now: Moment) {
         if self.is_ended() || self.record.answered_at.is_some() || self.record.state == CallState::Answering {
-            // Routed too late: the one it reserved is let go again.
-            if let Some(c) = candidate {
-                let cause = OfferCause::CallerCancelled;
-                self.actions.push_back(Action::Withdraw { offer_id: c.offer_id, agent_id: c.agent_id, cause });
-            }
+            // Too late; whoever was reserved is let go with the call.
             return;
         }
         let Some(candidate) = candidate else {
@@ -234,13 +237,19 @@ impl Call {
                 if self.record.offers.is_empty() { EndReason::NoAgentAvailable } else { EndReason::MissedByAgent };
             return self.end_ours(reason, EndedBy::System, now);
         };
+        if self.customer == Customer::None {
+            self.customer = Customer::Building;
+            self.chosen = Some(candidate);
+            self.actions.push_back(Action::AnswerCustomer);
+        } else {
+            self.ring(candidate, now);
+        }
+    }
+
+    fn ring(&mut self, candidate: Candidate, now: Moment) {
         if self.record.offers.is_empty() {
             self.timers.set(Timer::RingTotal, now.at + self.patience.of(Timer::RingTotal));
             self.news.push("call.ringing");
-        }
-        if self.customer == Customer::None {
-            self.customer = Customer::Building;
-            self.actions.push_back(Action::AnswerCustomer);
         }
         self.timers.set(Timer::Ring, now.at + self.patience.of(Timer::Ring));
         self.move_to(CallState::Ringing);
@@ -253,8 +262,7 @@ impl Call {
             ended_at: None,
             reason: candidate.reason.clone(),
         });
-        // The phone at the agent's desk first, the customer's media after it: both take a moment.
-        self.actions.push_front(Action::Ring(candidate));
+        self.actions.push_back(Action::Ring(candidate));
     }
 
     fn customer_leg_ready(&mut self, now: Moment) {
@@ -265,6 +273,9 @@ impl Call {
             self.customer = Customer::Connecting;
         }
         if self.record.direction == Direction::UserInitiated {
+            if let Some(candidate) = self.chosen.take() {
+                self.ring(candidate, now);
+            }
             self.pre_accept = PreAccept::Sent;
             self.actions.push_back(Action::PreAccept);
             return;
@@ -319,6 +330,10 @@ impl Call {
         match answer {
             Ok(wacid) => {
                 self.record.wacid.get_or_insert(wacid);
+                if self.customer != Customer::Connecting {
+                    // It waited for the name; the media path is not being set up yet.
+                    self.timers.stop(Timer::SetUp);
+                }
                 if self.is_ended() {
                     self.tell_upstream();
                 } else if self.record.state == CallState::Checking {
@@ -415,11 +430,16 @@ impl Call {
     }
 
     fn agent_lost(&mut self, now: Moment) {
-        self.agent_here = false;
-        if self.is_ended() || self.record.answered_at.is_none() {
+        let was_here = std::mem::replace(&mut self.agent_here, false);
+        if !was_here || self.is_ended() || self.record.agent_id.is_none() {
             return;
         }
-        self.timers.set(Timer::AgentReturn, now.at + self.patience.of(Timer::AgentReturn));
+        let patience = match self.record.answered_at {
+            Some(_) => self.patience.of(Timer::AgentReturn),
+            // Nobody must pick up to an empty chair.
+            None => self.patience.of(Timer::AgentReturn).min(UNANSWERED_AGENT_RETURN_MAX),
+        };
+        self.timers.set(Timer::AgentReturn, now.at + patience);
         self.news.push("call.agent_lost");
     }
 
@@ -547,7 +567,11 @@ impl Call {
         let Some(verdict) = self.facts.verdict(self.record.direction) else { return };
         let first = !self.is_ended();
         if first {
-            self.end_ringing(OfferOutcome::Withdrawn, OfferCause::CallerCancelled, now);
+            let cause = match verdict.reason {
+                EndReason::CallerCancelled => OfferCause::CallerCancelled,
+                _ => OfferCause::CallFailed,
+            };
+            self.end_ringing(OfferOutcome::Withdrawn, cause, now);
         }
         let before = (self.record.end_reason, self.record.duration_ms, self.record.answered_at);
         self.record.end_reason = Some(verdict.reason);

@@ -18,8 +18,8 @@ const START: Timestamp = Timestamp::from_secs(1_795_000_000);
 fn an_answered_call_pre_accepts_while_it_rings_and_accepts_only_when_media_stands() {
     let mut story = Story::inbound();
     story.tell(Signal::Begin).expect_actions(&["Route"]);
-    story.tell(routed("agt_a")).expect_actions(&["Ring agt_a", "AnswerCustomer"]);
-    story.tell(Signal::CustomerLegReady).expect_actions(&["PreAccept"]);
+    story.tell(routed("agt_a")).expect_actions(&["AnswerCustomer"]);
+    story.tell(Signal::CustomerLegReady).expect_actions(&["Ring agt_a", "PreAccept"]);
     story.tell(Signal::AgentConnected).expect_actions(&[]);
     story.tell(Signal::AgentAccepts(offer("agt_a"))).expect_actions(&["Join agt_a"]);
     story.tell(Signal::PreAccepted(Ok(()))).expect_actions(&[]);
@@ -121,6 +121,33 @@ fn a_pre_accept_that_failed_in_passing_is_made_up_for_by_accept() {
     story.tell(Signal::Accepted(Ok(()))).tell(Signal::CustomerConnected);
     story.later(20_000);
     story.expect(CallState::Active, Status::Ongoing, None);
+}
+
+#[test]
+fn a_call_that_cannot_be_answered_rings_nobody() {
+    let mut story = Story::inbound();
+    story.tell(Signal::Begin).tell(routed("agt_a")).tell(Signal::CustomerLegFailed);
+    story.expect_actions(&["Route", "AnswerCustomer", "Reject", "CloseMedia"]);
+    assert!(story.call.record().offers.is_empty());
+    story.expect(CallState::Ended, Status::Failed, Some(EndReason::SetupFailed));
+}
+
+#[test]
+fn a_call_whose_name_came_late_may_ring_on() {
+    let mut story = Story::outbound();
+    let lost = UpstreamFailure { outcome_unknown: true, ..failure(true) };
+    story.tell(Signal::Begin).tell(Signal::Dialled(Err(lost)));
+    story.later(10_000).tell(Signal::Dialled(Ok(Wacid::parse("wacid.X").unwrap()))).tell(Signal::CustomerRings);
+    story.later(20_000);
+    story.expect(CallState::Ringing, Status::Ringing, None);
+}
+
+#[test]
+fn a_dial_whose_agent_is_gone_is_given_up() {
+    let mut story = Story::dialled();
+    story.tell(Signal::AgentConnected).tell(Signal::AgentLost).tell(Signal::AgentLost);
+    story.later(10_000);
+    story.expect(CallState::Ended, Status::Failed, Some(EndReason::AgentLost));
 }
 
 #[test]

@@ -84,6 +84,29 @@ impl Default for Patience {
 }
 
 impl Patience {
+    /// Everything that is wrong with it, each naming its key.
+    pub fn errors(&self) -> Vec<String> {
+        let mut errors = Vec::new();
+        for (key, ms) in [
+            ("ring_timeout_ms", self.ring_timeout_ms),
+            ("ring_total_ms", self.ring_total_ms),
+            ("set_up_ms", self.set_up_ms),
+            ("verdict_ms", self.verdict_ms),
+            ("customer_ring_ms", self.customer_ring_ms),
+            ("agent_return_ms", self.agent_return_ms),
+        ] {
+            if !(100..=600_000).contains(&ms) {
+                errors.push(format!("calls.{key} = {ms}: write 100 ms to 600000 ms (10 minutes)"));
+            }
+        }
+        if self.ring_timeout_ms > self.ring_total_ms {
+            errors.push(
+                "calls.ring_timeout_ms is longer than calls.ring_total_ms: nobody could ring that long".to_owned(),
+            );
+        }
+        errors
+    }
+
     pub fn of(&self, timer: Timer) -> Duration {
         Duration::from_millis(match timer {
             Timer::Ring => self.ring_timeout_ms,

@@ -73,6 +73,8 @@ words! {
         CallerCancelled = "caller_cancelled",
         AnsweredElsewhere = "answered_elsewhere",
         AgentLeft = "agent_left",
+        /// The call came to nothing for a reason on our side or WhatsApp's.
+        CallFailed = "call_failed",
     }
 }
 

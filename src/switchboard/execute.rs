@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::call::record::LegRecord;
 use crate::call::{Action, Signal, UpstreamFailure};
@@ -19,6 +20,9 @@ use crate::store::RecordingFile;
 use super::line::{Customer, Line};
 use super::{Desk, Refusal};
 
+/// Legs one call may have in its life. A browser that reloads twenty times is broken or hostile; the record stays small.
+const LEGS_MAX: usize = 40;
+
 impl Line {
     pub(super) async fn execute(&mut self, action: Action) {
         tracing::debug!(call = %self.call.record().id, ?action, "action");
@@ -27,21 +31,19 @@ impl Line {
             Action::AnswerCustomer => self.answer_customer(),
             Action::Dial => self.dial(),
             Action::ApplyAnswer { sdp } => self.apply_answer(&sdp),
-            Action::PreAccept => self.ask(|graph, account, call, sdp| async move {
-                Signal::PreAccepted(graph.pre_accept(account.as_ref(), &call, &sdp).await.map_err(failure))
+            Action::PreAccept => self.ask(Signal::PreAccepted, |graph, account, call, sdp| async move {
+                graph.pre_accept(account.as_ref(), &call, &sdp).await
             }),
             Action::Accept => {
-                let within = std::time::Duration::from_millis(self.desk.parts.patience.ring_total_ms);
-                self.ask(move |graph, account, call, sdp| async move {
-                    Signal::Accepted(graph.accept(account.as_ref(), &call, &sdp, None, within).await.map_err(failure))
+                let within = Duration::from_millis(self.desk.parts.patience.ring_total_ms);
+                self.ask(Signal::Accepted, move |graph, account, call, sdp| async move {
+                    graph.accept(account.as_ref(), &call, &sdp, None, within).await
                 });
             }
             Action::Reject => self.tell("reject"),
             Action::Terminate => self.tell("terminate"),
             Action::Ring(candidate) => {
-                let record = self.call.record();
-                self.desk.registry.offered(&candidate.offer_id, &record.id, &candidate.agent_id);
-                tracing::info!(call = %record.id, agent = %candidate.agent_id, reason = candidate.reason, "ringing");
+                tracing::info!(call = %self.call.record().id, agent = %candidate.agent_id, reason = candidate.reason, "ringing");
             }
             Action::Withdraw { agent_id, cause, .. } => {
                 tracing::info!(call = %self.call.record().id, agent = %agent_id, %cause, "offer ends");
@@ -189,6 +191,9 @@ impl Line {
         if !self.expects_media_of(&agent) {
             return Err(if self.call.is_ended() { Refusal::CallEnded } else { Refusal::OfferNotPending });
         }
+        if self.call.record().legs.len() >= LEGS_MAX {
+            return Err(Refusal::WrongState(format!("this call's media was set up {LEGS_MAX} times; that is enough")));
+        }
         let parts = &self.desk.parts;
         let addresses = parts.shards.agent_addresses(self.shard);
         let id = LegId::generate();
@@ -289,9 +294,12 @@ impl Line {
     }
 
     /// A request about the call whose answer is a signal.
-    fn ask<F>(&self, request: impl FnOnce(Graph, OwnedAccount, Wacid, String) -> F + Send + 'static)
-    where
-        F: Future<Output = Signal> + Send,
+    fn ask<F>(
+        &self,
+        signal: fn(Result<(), UpstreamFailure>) -> Signal,
+        request: impl FnOnce(Graph, OwnedAccount, Wacid, String) -> F + Send + 'static,
+    ) where
+        F: Future<Output = Result<(), GraphError>> + Send,
     {
         let (Some(wacid), Customer::Moved { answer, .. }) = (self.call.record().wacid.clone(), &self.customer) else {
             return;
@@ -299,11 +307,11 @@ impl Line {
         let (desk, myself, number) = (self.desk.clone(), self.myself.clone(), self.call.record().number_id.clone());
         let sdp = answer.clone();
         tokio::spawn(async move {
-            let signal = match desk.account(&number).await {
-                Ok(account) => request(desk.parts.graph.clone(), account, wacid, sdp).await,
-                Err(failure) => Signal::Accepted(Err(failure)),
+            let answer = match desk.account(&number).await {
+                Ok(account) => request(desk.parts.graph.clone(), account, wacid, sdp).await.map_err(failure),
+                Err(failure) => Err(failure),
             };
-            myself.signal(signal).await;
+            myself.signal(signal(answer)).await;
         });
     }
 

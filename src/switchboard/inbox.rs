@@ -4,8 +4,11 @@
 //! off at the next start. Every delivery may be a duplicate, late, or earlier than the one that explains it; an end that
 //! comes before its call is remembered, so that the call rings nobody when it turns up.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
 use crate::call::{Call, CallRecord, Signal, Terminated};
@@ -51,10 +54,20 @@ impl Switchboard {
 /// Works off what a former process left, then what comes.
 pub(super) async fn run(desk: Arc<Desk>, pending: Vec<(i64, Vec<u8>, Timestamp)>, mut inbox: mpsc::Receiver<Kept>) {
     for (id, body, received_at) in pending {
-        work_off(&desk, Kept { id, body, received_at }).await;
+        guarded(&desk, Kept { id, body, received_at }).await;
     }
     while let Some(kept) = inbox.recv().await {
-        work_off(&desk, kept).await;
+        guarded(&desk, kept).await;
+    }
+}
+
+/// One webhook that breaks us must not silence all that follow, nor break us again at the next start.
+async fn guarded(desk: &Arc<Desk>, kept: Kept) {
+    let id = kept.id;
+    if AssertUnwindSafe(work_off(desk, kept)).catch_unwind().await.is_err() {
+        tracing::error!(webhook = id, "a webhook broke the inbox and is put aside");
+        desk.parts.metrics.webhook("delivery", WebhookResult::Failed);
+        let _ = desk.parts.store.webhook_done(id).await;
     }
 }
 
@@ -63,7 +76,7 @@ async fn work_off(desk: &Arc<Desk>, kept: Kept) {
         Ok(deliveries) => {
             for delivery in deliveries {
                 let kind = delivery.kind();
-                let result = match take(desk, delivery, &kept).await {
+                let result = match persistently(desk, &delivery, &kept).await {
                     Ok(result) => result,
                     Err(error) => {
                         tracing::error!(webhook = kept.id, kind, %error, "a delivery could not be worked off; it is tried again at the next start");
@@ -81,6 +94,23 @@ async fn work_off(desk: &Arc<Desk>, kept: Kept) {
     }
     if let Err(error) = desk.parts.store.webhook_done(kept.id).await {
         tracing::error!(webhook = kept.id, %error, "a webhook could not be marked as worked off");
+    }
+}
+
+/// A database that stumbles gets three more chances within two seconds: the caller is still there.
+async fn persistently(desk: &Arc<Desk>, delivery: &Delivery, kept: &Kept) -> Result<WebhookResult, StoreError> {
+    let mut pauses = [200, 600, 1_200].map(Duration::from_millis).into_iter();
+    loop {
+        match take(desk, delivery.clone(), kept).await {
+            Ok(result) => return Ok(result),
+            Err(error) => match pauses.next() {
+                Some(pause) => {
+                    tracing::warn!(webhook = kept.id, %error, "a delivery met a failing database; trying again");
+                    tokio::time::sleep(pause).await;
+                }
+                None => return Err(error),
+            },
+        }
     }
 }
 

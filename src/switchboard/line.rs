@@ -1,9 +1,11 @@
 //! One task per call: it takes messages, asks the call, stores what the call answers, and only then acts.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -11,7 +13,7 @@ use crate::call::record::LegRecord;
 use crate::call::{Action, Call, CallRecord, Signal};
 use crate::media::{Leg, MediaEvent, OutgoingLeg};
 use crate::model::id::{AgentId, LegId};
-use crate::model::reason::{CallState, EndReason, LegKind, MediaAlarm, OfferOutcome, RecordingState};
+use crate::model::reason::{CallState, EndReason, EndedBy, LegKind, MediaAlarm, OfferOutcome, RecordingState};
 use crate::record::RecordEvent;
 use crate::shard::{CustomerPort, ShardId};
 
@@ -118,7 +120,13 @@ impl Line {
             linger_until: None,
             started: desk.parts.clock.instant(),
         };
-        tokio::spawn(line.run());
+        let (desk, call, shard) = (Arc::clone(desk), line.call.record().id.clone(), line.shard);
+        tokio::spawn(async move {
+            if AssertUnwindSafe(line.run()).catch_unwind().await.is_err() {
+                tracing::error!(%call, "the call's task broke; the call is closed");
+                desk.clear_away(&call, shard).await;
+            }
+        });
     }
 
     async fn run(mut self) {
@@ -145,7 +153,12 @@ impl Line {
                 }
             }
         }
-        self.store(Vec::new()).await;
+        // What arrived meanwhile still counts.
+        self.mailbox.close();
+        while let Some(message) = self.mailbox.recv().await {
+            self.take(message).await;
+        }
+        self.follow().await;
         self.desk.registry.leave(&id);
         tracing::debug!(call = %id, "call's task ends");
     }
@@ -158,6 +171,7 @@ impl Line {
                 actions.push(action);
             }
             let news = self.call.take_news();
+            self.register(&actions);
             if !news.is_empty() || !actions.is_empty() || self.dirty {
                 let mut events: Vec<_> = news.iter().map(|kind| call_event(kind, self.call.record())).collect();
                 events.extend(actions.iter().filter_map(|action| self.offer_event(action)));
@@ -167,12 +181,23 @@ impl Line {
             for action in actions {
                 self.execute(action).await;
             }
-            if self.call.is_ended() && self.linger_until.is_none() {
-                self.linger_until = Some(Instant::now() + LINGER);
-                self.desk.registry.end(&self.call.record().id);
-            }
             let Some(signal) = self.next.pop_front() else { break };
             self.handle(signal);
+        }
+    }
+
+    /// What the outside may do the moment it hears the news must be possible by then: offers are known, and whoever was
+    /// on an ended call is free.
+    fn register(&mut self, actions: &[Action]) {
+        let call = &self.call.record().id;
+        for action in actions {
+            if let Action::Ring(candidate) = action {
+                self.desk.registry.offered(&candidate.offer_id, call, &candidate.agent_id);
+            }
+        }
+        if self.call.is_ended() && self.linger_until.is_none() {
+            self.linger_until = Some(Instant::now() + LINGER);
+            self.desk.registry.end(call);
         }
     }
 
@@ -365,7 +390,19 @@ impl Line {
         for kind in news {
             match *kind {
                 "call.created" => metrics.call_began(record.direction),
+                "call.answered" => {
+                    tracing::info!(call = %record.id, agent = ?record.agent_id, wacid = ?record.wacid, "call answered");
+                }
                 "call.ended" => {
+                    tracing::info!(
+                        call = %record.id,
+                        reason = record.end_reason.map(EndReason::as_str),
+                        by = record.ended_by.map(EndedBy::as_str),
+                        talk_ms = record.duration_ms,
+                        code = record.upstream_code,
+                        wacid = ?record.wacid,
+                        "call ended"
+                    );
                     let talked = record.answered_at.map(|_| millis(record.duration_ms));
                     let reason = record.end_reason.unwrap_or(EndReason::UpstreamError);
                     metrics.call_ended(record.direction, reason, talked);

@@ -132,6 +132,7 @@ impl Switchboard {
             webhooks,
         });
         settle::settle_orphans(&desk).await?;
+        presence::expect_everybody_back(&desk).await?;
         let pending = desk.parts.store.webhooks_pending().await?;
         tokio::spawn(inbox::run(Arc::clone(&desk), pending, inbox));
         Ok(Self(desk))

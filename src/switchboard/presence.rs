@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::model::id::AgentId;
 use crate::model::reason::Presence;
 
+use crate::store::StoreError;
+
 use super::{Desk, Switchboard};
 
 /// Held by an agent's event stream while it is open.
@@ -42,6 +44,11 @@ impl Streams {
         (open.streams == 0).then_some(open.epoch)
     }
 
+    /// The epoch to wait in for an agent's first stream.
+    fn expect(&self, agent: &AgentId) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(agent.clone()).or_default().epoch
+    }
+
     fn still_gone(&self, agent: &AgentId, epoch: u64) -> bool {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         table.get(agent).is_some_and(|open| open.streams == 0 && open.epoch == epoch)
@@ -59,15 +66,27 @@ impl Switchboard {
 impl Drop for StreamGuard {
     fn drop(&mut self) {
         let Some(epoch) = self.desk.streams.closed(&self.agent) else { return };
-        let (desk, agent) = (Arc::clone(&self.desk), self.agent.clone());
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        runtime.spawn(async move {
-            tokio::time::sleep(Duration::from_millis(desk.parts.config.away_after_ms)).await;
-            if desk.streams.still_gone(&agent, epoch)
-                && let Err(error) = Switchboard(desk).set_status(&agent, Presence::Offline).await
-            {
-                tracing::warn!(%agent, %error, "an agent who left could not be set offline");
-            }
-        });
+        runtime.spawn(offline_unless_back(Arc::clone(&self.desk), self.agent.clone(), epoch));
+    }
+}
+
+/// Nobody listens yet at a start: agents who were online have to show themselves again.
+pub(super) async fn expect_everybody_back(desk: &Arc<Desk>) -> Result<(), StoreError> {
+    for agent in desk.parts.store.agents().await? {
+        if agent.status == Presence::Online {
+            let epoch = desk.streams.expect(&agent.id);
+            tokio::spawn(offline_unless_back(Arc::clone(desk), agent.id, epoch));
+        }
+    }
+    Ok(())
+}
+
+async fn offline_unless_back(desk: Arc<Desk>, agent: AgentId, epoch: u64) {
+    tokio::time::sleep(Duration::from_millis(desk.parts.config.away_after_ms)).await;
+    if desk.streams.still_gone(&agent, epoch)
+        && let Err(error) = Switchboard(desk).set_status(&agent, Presence::Offline).await
+    {
+        tracing::warn!(%agent, %error, "an agent who left could not be set offline");
     }
 }

@@ -60,7 +60,7 @@ impl LineHandle {
 }
 
 impl Registry {
-    /// Enters a call. `agent` is busy with it from now on. False, and nothing entered, when the pair already has one.
+    /// Enters a call. `agent` is busy with it from now on.
     pub(super) fn enter(
         &self,
         call: &CallId,

@@ -8,6 +8,7 @@ use crate::model::event::NewEvent;
 use crate::model::id::CallId;
 use crate::model::reason::{CallState, EndReason, EndedBy, OfferCause, OfferOutcome, RecordingState};
 use crate::record::{Finished, RecordEvent, repair};
+use crate::shard::{Command, ShardId};
 use crate::store::{RecordingFile, StoreError};
 
 use super::line::Message;
@@ -20,7 +21,7 @@ pub(super) async fn settle_orphans(desk: &Arc<Desk>) -> Result<(), StoreError> {
         tracing::warn!(calls = orphans.len(), "settling calls that were alive when the process died");
     }
     for record in orphans {
-        settle(desk, record).await?;
+        settle(desk, record, EndReason::Drained).await?;
     }
     for (call, file) in desk.parts.store.open_recordings().await? {
         let Some(mut record) = desk.parts.store.call(&call).await? else { continue };
@@ -30,7 +31,7 @@ pub(super) async fn settle_orphans(desk: &Arc<Desk>) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn settle(desk: &Arc<Desk>, mut record: CallRecord) -> Result<(), StoreError> {
+async fn settle(desk: &Arc<Desk>, mut record: CallRecord, reason: EndReason) -> Result<(), StoreError> {
     let now = desk.parts.clock.now().wall;
     let mut events = Vec::new();
     if let Some(file) = desk.parts.store.recording(&record.id).await?
@@ -58,7 +59,7 @@ async fn settle(desk: &Arc<Desk>, mut record: CallRecord) -> Result<(), StoreErr
         _ => now,
     };
     record.state = CallState::Ended;
-    record.end_reason = Some(EndReason::Drained);
+    record.end_reason = Some(reason);
     record.ended_by = Some(EndedBy::System);
     record.ended_at = Some(ended_at);
     record.duration_ms = record.answered_at.map_or(0, |at| ended_at.since(at).as_millis() as i64);
@@ -92,6 +93,23 @@ async fn mend_recording(desk: &Desk, record: &mut CallRecord, file: RecordingFil
 }
 
 impl Desk {
+    /// Closes a call whose task broke: nobody stays busy, no media stays open, WhatsApp is told, the record says so.
+    pub(super) async fn clear_away(self: &Arc<Self>, call: &CallId, shard: ShardId) {
+        self.registry.leave(call);
+        let _ = self.parts.shards.send(shard, Command::Close { call: call.clone() });
+        let closed = async {
+            match self.parts.store.call(call).await? {
+                Some(record) if record.state != CallState::Ended => {
+                    settle(self, record, EndReason::UpstreamError).await
+                }
+                _ => Ok(()),
+            }
+        };
+        if let Err(error) = closed.await {
+            tracing::error!(%call, %error, "a broken call could not be closed in the books; the next start will");
+        }
+    }
+
     /// What the recorder reports goes to the call's task, or straight to the books when that is gone.
     pub(super) async fn take_record_event(&self, event: RecordEvent) {
         let call = call_of(&event).clone();

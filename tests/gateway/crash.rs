@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 use tandem_loadtest::measure;
 use tandem_loadtest::sound::Sound;
-use tandem_loadtest::whatsapp::{InboundCall, Step};
+use tandem_loadtest::whatsapp::{Config, InboundCall, Step};
 
-use crate::world::{NINO, SOON, World};
+use crate::world::{Gateway, NINO, SOON, World};
 
 #[tokio::test]
 async fn a_call_alive_at_a_kill_is_settled_at_the_next_start() {
@@ -40,6 +40,42 @@ async fn a_call_alive_at_a_kill_is_settled_at_the_next_start() {
     let events = world.get("events?after=0&limit=200").await;
     let seqs: Vec<_> = events["items"].as_array().unwrap().iter().map(|event| event["seq"].as_i64().unwrap()).collect();
     assert_eq!(seqs, (1..=seqs.len() as i64).collect::<Vec<_>>(), "the log has no gap");
+}
+
+#[tokio::test]
+async fn agents_who_do_not_come_back_after_a_kill_are_not_rung() {
+    let mut world = World::with("[agents]\naway_after_ms = 1000\n", Config::default()).await;
+    let gone = world.agent("agt_a").await;
+    let back = world.agent("agt_b").await;
+    world.gateway.kill().await;
+    drop(gone);
+    drop(back);
+    world.restart().await;
+    let back = world.sign_in("agt_b").await;
+    world
+        .until("the one who is gone is offline", async || {
+            let agents = world.get("agents").await;
+            agents["items"].as_array().unwrap().iter().any(|a| a["id"] == "agt_a" && a["status"] == "offline")
+        })
+        .await;
+    let agents = world.get("agents").await;
+    let still = agents["items"].as_array().unwrap().iter().any(|a| a["id"] == "agt_b" && a["status"] == "online");
+    assert!(still, "who came back stays online: {agents}");
+    drop(back);
+}
+
+#[tokio::test]
+async fn a_second_gateway_on_the_same_folder_does_not_start_and_harms_no_call() {
+    let world = World::start().await;
+    let agent = world.agent("agt_a").await;
+    let phone = world.wa.call(InboundCall::from(NINO)).await.unwrap();
+    let talk = agent.next_offer(SOON).await.unwrap().accept().await.unwrap();
+    phone.answered(SOON).await.unwrap();
+    let second = Gateway::command(&world.dir.path().join("tandem.toml")).output();
+    let second = tokio::time::timeout(SOON, second).await.expect("it gives up at once").unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert_eq!(world.call(&talk.call_id).await["state"], "active");
+    assert!(!phone.is_ended());
 }
 
 #[tokio::test]

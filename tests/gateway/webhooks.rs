@@ -1,10 +1,12 @@
 //! WhatsApp's webhooks: forged, doubled, late, in every order.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tandem_loadtest::sound::Sound;
-use tandem_loadtest::whatsapp::{CallOptions, Hold, InboundCall, Signature};
+use tandem_loadtest::whatsapp::{CallOptions, Customer, Hold, InboundCall, Script, Signature, Step};
 
-use crate::world::{NINO, SOON, World};
+use crate::world::{NINO, NUMBER, SOON, World};
 
 #[tokio::test]
 async fn an_unsigned_or_wrongly_signed_webhook_changes_nothing() {
@@ -58,6 +60,36 @@ async fn every_order_and_repetition_of_a_calls_webhooks_ends_alike() {
         let call = world.call(id).await;
         assert_eq!(call["status"], "Missed by Agent", "{order:?}");
         assert!(call["offers"].as_array().unwrap().is_empty(), "{order:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_order_of_an_outbound_calls_webhooks_ends_alike() {
+    // The answer, RINGING, ACCEPTED and terminate, as they come and thoroughly shuffled, some twice.
+    for order in [vec![0, 1, 2, 3], vec![3, 2, 1, 0], vec![2, 0, 3, 1], vec![1, 3, 0, 2, 2, 3], vec![3, 3, 0, 0, 2, 1]]
+    {
+        let world = World::start().await;
+        let agent = world.agent("agt_a").await;
+        world.nino_of("agt_a").await;
+        let options = CallOptions { hold: Hold::All, ..Default::default() };
+        let script = Script::answers_after(Duration::from_millis(100)).step(Step::Wait(Duration::from_millis(100)));
+        world.wa.set_customer_with(Customer::new(NINO), script, options);
+        let talk = agent.dial(NUMBER, &format!("wa:{NINO}")).await.unwrap();
+        let phone = world.wa.next_outbound(SOON).await.unwrap();
+        phone.answered(SOON).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        phone.hang_up();
+        world.until("all webhooks are held", async || phone.held().len() == 4).await;
+        phone.release(&order).await.unwrap();
+        world
+            .until("the call is settled", async || {
+                let call = world.call(&talk.call_id).await;
+                call["state"] == "ended" && call["status"] == "Completed"
+            })
+            .await;
+        let call = world.call(&talk.call_id).await;
+        assert_eq!((&call["end_reason"], &call["ended_by"]), (&json!("completed"), &json!("customer")), "{order:?}");
+        assert!(call["duration_ms"].as_i64().unwrap() >= 1000, "{order:?}: {call}");
     }
 }
 

@@ -132,7 +132,8 @@ impl<'a> Surroundings<'a> {
 
     fn read_connect(&self, call: &Value, neighbours: usize) -> Result<Connect, Bad> {
         let session = call.get("session").ok_or("it carries no session")?;
-        let sdp = text(session, "sdp").ok_or("its session description is empty")?;
+        // An empty one is still a call somebody waits in: it has to be refused, not forgotten.
+        let sdp = text(session, "sdp").unwrap_or_default();
         let (direction, sdp_type) = match (direction(call), word(session, "sdp_type").as_str()) {
             (Some(direction), "offer") => (direction, SdpType::Offer),
             (Some(direction), "answer") => (direction, SdpType::Answer),

@@ -475,7 +475,7 @@ fn everything_in_a_batch_is_read_and_one_bad_call_hides_no_other() {
             "unknown calls ",
             "connect",
             "unknown calls ",
-            "bad: its session description is empty",
+            "connect",
             "bad: its call id is too long or no plain text",
             "unknown calls ",
             "terminate",
