@@ -1,5 +1,11 @@
 //! The console in a real Chromium with a fake microphone: real clicks, and what was heard at both ends.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a story fails where it cannot go on, and lives in real time"
+)]
+
 mod browser;
 #[path = "../gateway/world.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the gateway's stories, which use all of it")]

@@ -19,7 +19,8 @@ async fn a_call_alive_at_a_kill_is_settled_at_the_next_start() {
     phone.answered(SOON).await.unwrap();
     phone.finished_speaking(SOON).await.unwrap();
     let answered = std::time::Instant::now();
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let heard = phone.stats().packets_received;
+    world.until("they go on talking", async || phone.stats().packets_received > heard + 75).await;
     let spoken_for = answered.elapsed() + voice.duration();
     world.kill_and_restart().await;
     phone.ended(SOON).await.expect("WhatsApp is told");

@@ -30,6 +30,8 @@ async fn an_answered_call_is_heard_at_both_ends_and_in_both_channels_of_its_reco
 
     // What the caller said arrives whole: not a millisecond of the first word is missing.
     assert_eq!(measure::beeps_heard(&talk.heard().pcm(), 20), (0..20).collect::<Vec<_>>());
+    let clipped = measure::clipped_ms(caller.pcm(), &talk.heard().pcm());
+    assert!(clipped.is_some_and(|ms| ms < 1.0), "{clipped:?} ms of the first word are missing");
     assert_eq!(phone.violations(), []);
     let stats = phone.stats();
     assert_eq!(stats.ssrcs.len(), 1);

@@ -77,7 +77,10 @@ async fn every_order_of_an_outbound_calls_webhooks_ends_alike() {
         let talk = agent.dial(NUMBER, &format!("wa:{NINO}")).await.unwrap();
         let phone = world.wa.next_outbound(SOON).await.unwrap();
         phone.answered(SOON).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(1100)).await;
+        let long = Duration::from_millis(1100);
+        world
+            .until("it lasts more than a second", async || phone.answered_at().is_some_and(|at| at.elapsed() > long))
+            .await;
         phone.hang_up();
         world.until("all webhooks are held", async || phone.held().len() == 4).await;
         phone.release(&order).await.unwrap();
@@ -97,8 +100,7 @@ async fn every_order_of_an_outbound_calls_webhooks_ends_alike() {
 async fn a_stale_call_rings_nobody_and_whatsapp_is_not_bothered() {
     let world = World::start().await;
     let agent = world.agent("agt_a").await;
-    let faults =
-        tandem_loadtest::whatsapp::WebhookFaults { stale_by: std::time::Duration::from_secs(61), ..Default::default() };
+    let faults = tandem_loadtest::whatsapp::WebhookFaults { stale_by: Duration::from_secs(61), ..Default::default() };
     world.wa.set_webhook_faults(faults);
     world.wa.call(InboundCall::from(NINO)).await.unwrap();
     let call = world.newest_call("the call is in the books", |call| call["state"] == "ended").await;
