@@ -31,6 +31,7 @@ test: setup-build setup-test ## Run every test.
 bench: setup-build ## Run the benchmarks: cost of a forwarded packet, and 100 bridged calls.
 	$(CARGO) bench --locked --bench forward
 	$(CARGO) bench --locked --bench shard
+	$(CARGO) bench --locked --bench recording
 	tests/load.sh
 
 .PHONY: setup-build

@@ -50,7 +50,7 @@ fn a_call_becomes_a_file_with_each_voice_in_its_channel() {
 #[test]
 fn after_kill_9_every_recording_plays_and_ends_less_than_a_second_before() {
     let dir = tempfile::tempdir().unwrap();
-    let mut child = Helper::run("helper_records_until_it_is_killed", dir.path(), &[]);
+    let mut child = Twin::run("twin_records_until_it_is_killed", dir.path(), &[]);
     let began = dir.path().join("began");
     wait(|| began.exists().then_some(()));
     let began: i64 = std::fs::read_to_string(&began).unwrap().parse().unwrap();
@@ -94,8 +94,8 @@ fn a_full_disk_cuts_the_recording_and_nothing_else() {
 fn a_file_size_limit_cuts_the_recording_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let limited = ["sh", "-c", "trap '' XFSZ; ulimit -f 2048; exec \"$@\"", "sh"];
-    let mut child = Helper::run("helper_records_until_the_disk_is_full", dir.path(), &limited);
-    assert!(child.0.wait().unwrap().success(), "see the helper's output above");
+    let mut child = Twin::run("twin_records_until_the_disk_is_full", dir.path(), &limited);
+    assert!(child.0.wait().unwrap().success(), "see the twin's output above");
 }
 
 #[test]
@@ -145,10 +145,10 @@ fn sound_that_found_no_room_is_a_silent_hole_of_its_length() {
 
 const CALLS_KILLED: u64 = 20;
 
-/// Runs only when [`Helper`] asks for it: twenty calls talk until somebody kills this process.
+/// Runs only when [`Twin`] asks for it: twenty calls talk until somebody kills this process.
 #[test]
-fn helper_records_until_it_is_killed() {
-    let Some(dir) = Helper::asked() else { return };
+fn twin_records_until_it_is_killed() {
+    let Some(dir) = Twin::asked() else { return };
     let house = House::start(&dir);
     let calls: Vec<u64> = (0..CALLS_KILLED).collect();
     for &call in &calls {
@@ -162,10 +162,10 @@ fn helper_records_until_it_is_killed() {
     panic!("nobody killed this process");
 }
 
-/// Runs only when [`Helper`] asks for it, with a limit on the size of files.
+/// Runs only when [`Twin`] asks for it, with a limit on the size of files.
 #[test]
-fn helper_records_until_the_disk_is_full() {
-    let Some(dir) = Helper::asked() else { return };
+fn twin_records_until_the_disk_is_full() {
+    let Some(dir) = Twin::asked() else { return };
     records_until_the_disk_is_full(&dir);
 }
 
@@ -359,13 +359,13 @@ fn wait_while<T>(mut ready: impl FnMut() -> Option<T>, mut meanwhile: impl FnMut
     }
 }
 
-/// This test program again, in another process, running one of the helpers above; killed when dropped.
-struct Helper(Child);
+/// This test program again, in another process, running one of the twins above; killed when dropped.
+struct Twin(Child);
 
-impl Helper {
+impl Twin {
     const DIR: &'static str = "TANDEM_TEST_RECORD_INTO";
 
-    fn run(helper: &str, dir: &Path, wrapper: &[&str]) -> Self {
+    fn run(twin: &str, dir: &Path, wrapper: &[&str]) -> Self {
         let this = std::env::current_exe().unwrap();
         let mut command = match wrapper {
             [] => Command::new(&this),
@@ -375,7 +375,7 @@ impl Helper {
                 command
             }
         };
-        command.args(["--exact", helper, "--nocapture", "--test-threads=1"]).env(Self::DIR, dir);
+        command.args(["--exact", twin, "--nocapture", "--test-threads=1"]).env(Self::DIR, dir);
         Self(command.stdout(Stdio::null()).spawn().unwrap())
     }
 
@@ -384,7 +384,7 @@ impl Helper {
     }
 }
 
-impl Drop for Helper {
+impl Drop for Twin {
     fn drop(&mut self) {
         let _gone_already = self.0.kill();
         let _gone_already = self.0.wait();

@@ -1,6 +1,6 @@
 //! What recording costs: 100 calls in real time through the tap and onto the disk, and the CPU time of each thread.
 //!
-//! `cargo run --release --example recording_cost [calls] [seconds]`
+//! `cargo bench --bench recording [calls] [seconds]`
 
 use std::sync::Arc;
 use std::time::Duration;
