@@ -13,7 +13,9 @@ use tandem::record::{Open, RecordEvent, Recorder, path_of};
 use tandem::tap;
 
 fn main() {
-    let mut args = std::env::args().skip(1).map(|arg| arg.parse::<u64>().expect("numbers: calls, seconds"));
+    // Cargo itself passes `--bench`.
+    let given = std::env::args().skip(1).filter(|arg| !arg.starts_with("--"));
+    let mut args = given.map(|arg| arg.parse::<u64>().expect("numbers: calls, seconds"));
     let (calls, seconds) = (args.next().unwrap_or(100), args.next().unwrap_or(20));
     let dir = tempfile::tempdir().expect("a temporary folder");
     let recorder = Recorder::spawn(dir.path(), |event| {
