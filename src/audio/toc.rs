@@ -15,7 +15,7 @@ pub fn duration_ticks(payload: &[u8]) -> Option<u32> {
 pub fn voiced(payload: &[u8]) -> Option<bool> {
     if is_celt(*payload.first()?) {
         // Three bytes hold no audible CELT frame; longer ones say nothing about voice.
-        return (payload.len() <= 3).then_some(false);
+        return is_dtx(payload).then_some(false);
     }
     any_frame(payload, |frame| frame.voiced)
 }
@@ -26,6 +26,11 @@ pub fn has_fec(payload: &[u8]) -> Option<bool> {
         return None;
     }
     any_frame(payload, |frame| frame.redundant)
+}
+
+/// A packet this short says only "nothing to hear": the sender stopped transmitting (DTX, RFC 6716 section 2.1.9).
+pub fn is_dtx(payload: &[u8]) -> bool {
+    payload.len() <= 3
 }
 
 /// Configurations 16 to 31 have no SILK layer.
@@ -212,6 +217,11 @@ mod tests {
         check(&[toc | 3, 0x83, 1, 1, 0x00, 0x40, 0x00], Some(false), Some(true));
         check(&[toc | 3, 0x43, 255], None, None);
         check(&[0xf8, 0xff, 0xfe], Some(false), None);
+        check(&[toc, 0xc0], Some(true), Some(true)); // both bits of one frame, and of neither those behind them
+        check(&[toc, 0x3f], Some(false), Some(false));
+        check(&[10 << 3, 0x60], Some(true), Some(true)); // 40 ms: the second frame
+        check(&[13 << 3, 0x80], Some(true), Some(false)); // hybrid
+        check(&[20 << 3, 0xff, 0xff, 0xff], None, None); // music
         check(&[0xf8, 0xff, 0xfe, 0xff], None, None);
     }
 

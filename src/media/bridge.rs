@@ -11,7 +11,8 @@ use super::preroll::Preroll;
 use super::quality::Reception;
 use super::splice::{Splice, Wanted};
 use super::watchdog::{self, Activity, Expectation, Watch};
-use super::{Counters, Leg, LegKey, MediaEvent, Transmit, voice};
+use super::{Counters, Leg, LegKey, MediaEvent, Transmit};
+use crate::audio::toc;
 use crate::model::id::{CallId, LegId};
 use crate::model::reason::{LegKind, MediaAlarm};
 use crate::model::rtp::{Side, TapKey, TapMedia, TapPayload, TapRecord};
@@ -99,7 +100,7 @@ impl Seat {
             line: Line::new(leg.seed()),
             leg,
             reception: Reception::default(),
-            watch: Watch::default(),
+            watch: Watch::new(),
             presses: Presses::default(),
             heard_told: false,
             first_audio_told: false,
@@ -562,7 +563,7 @@ impl Bridge {
 fn is_voiced(packet: &Heard) -> bool {
     /// About the loudness of breathing into a headset.
     const LOUD_DBOV_MIN: i8 = -50;
-    voice::voiced(&packet.payload)
+    toc::voiced(&packet.payload)
         .or_else(|| packet.level.map(|level| level > LOUD_DBOV_MIN))
-        .unwrap_or_else(|| !voice::is_dtx(&packet.payload))
+        .unwrap_or_else(|| !toc::is_dtx(&packet.payload))
 }

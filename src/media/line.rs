@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::leg::{Heard, LegKey};
-use super::voice;
+use crate::audio::toc;
 use crate::model::rtp::{FRAME_TICKS, OPUS_CLOCK_HZ};
 
 /// The spacing of our own frames.
@@ -142,7 +142,7 @@ impl Line {
     /// A source gets the line: its packet goes to the next place, and its later ones keep their distance to it.
     fn take_up(&mut self, leg: LegKey, packet: &Heard, now: Instant) -> Place {
         self.advance(now);
-        self.span = voice::duration_ticks(&packet.payload);
+        self.span = span_ticks(packet);
         self.relayed = Some(Relayed {
             leg,
             ssrc: packet.ssrc,
@@ -159,7 +159,7 @@ impl Line {
     fn stand(&mut self, time: u32, packet: &Heard, now: Instant) {
         self.time = time;
         self.due = Some(now);
-        self.span = voice::duration_ticks(&packet.payload);
+        self.span = span_ticks(packet);
     }
 
     /// One packet on, and as much time as has passed in whole frames. `due` moves by the same amount, so that many changes of
@@ -173,6 +173,11 @@ impl Line {
         self.time = self.time.wrapping_add(frames.wrapping_mul(FRAME_TICKS));
         self.due = Some(self.due.map_or(now, |due| due + FRAME * frames));
     }
+}
+
+/// What is no Opus packet, a key press for one, gets the room of one frame.
+fn span_ticks(packet: &Heard) -> u32 {
+    toc::duration_ticks(&packet.payload).unwrap_or(FRAME_TICKS)
 }
 
 #[cfg(test)]

@@ -21,7 +21,6 @@ mod prompt;
 mod quality;
 pub mod sdp;
 mod splice;
-mod voice;
 mod watchdog;
 
 use std::net::SocketAddr;

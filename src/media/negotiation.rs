@@ -169,9 +169,8 @@ fn customer_config(identity: &Identity) -> RtcConfig {
 
 fn agent_config(identity: &Identity, theirs: &Description) -> RtcConfig {
     let mut config = config(identity).set_ice_lite(true);
-    for (id, uri) in theirs.extensions() {
-        let extension = if uri.ends_with("sdes:mid") { Extension::RtpMid } else { Extension::AudioLevel };
-        config = config.set_extension(*id, extension);
+    if let Some(id) = theirs.audio_level() {
+        config = config.set_extension(id, Extension::AudioLevel);
     }
     add_codecs(&mut config, &[(EVENT_48000, Frequency::FORTY_EIGHT_KHZ), (EVENT_8000, Frequency::EIGHT_KHZ)]);
     config

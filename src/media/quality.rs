@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::leg::Heard;
-use super::voice;
+use crate::audio::toc;
 use crate::model::quality::Quality;
 use crate::model::reason::LegKind;
 use crate::model::rtp::OPUS_CLOCK_HZ;
@@ -51,9 +51,9 @@ impl Reception {
             }
         }
         self.note_jitter(packet);
-        if voice::voiced(&packet.payload) == Some(true) {
+        if toc::voiced(&packet.payload) == Some(true) {
             self.voiced += 1;
-            self.with_spare += u64::from(voice::has_spare(&packet.payload));
+            self.with_spare += u64::from(toc::has_fec(&packet.payload) == Some(true));
         }
     }
 

@@ -74,8 +74,8 @@ pub(super) struct Description {
     opus: u8,
     /// Payload type and clock rate of each telephone-event format.
     events: Vec<(u8, u32)>,
-    /// Identifier and URI of the header extensions we know.
-    extensions: Vec<(u8, &'static str)>,
+    /// Identifier of the [`AUDIO_LEVEL`] extension.
+    audio_level: Option<u8>,
     ssrc: Option<u32>,
     candidates: Vec<RemoteCandidate>,
     /// The other sections, which an answer must decline at the same place (RFC 3264 section 6).
@@ -102,8 +102,9 @@ enum Setup {
     Passive,
 }
 
-const EXTENSIONS_KNOWN: [&str; 2] =
-    ["urn:ietf:params:rtp-hdrext:sdes:mid", "urn:ietf:params:rtp-hdrext:ssrc-audio-level"];
+/// How loud a packet is, said beside it (RFC 6464). It is the only header extension we take: a MID (RFC 8843 section 15) tells
+/// several media apart, of which a call has one, and reading it would cost an allocation per packet until our first report.
+const AUDIO_LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
 
 impl Description {
     /// # Errors
@@ -158,7 +159,7 @@ impl Description {
             direction,
             opus,
             events,
-            extensions: extensions(audio),
+            audio_level: audio_level(audio),
             ssrc: audio.attributes("ssrc").find_map(|v| v.split_ascii_whitespace().next()?.parse().ok()),
             candidates: candidates(&sections)?,
             declined_before: media[..at].iter().map(declined).collect::<Result<_, _>>()?,
@@ -177,7 +178,7 @@ impl Description {
             self.setup = Setup::Passive;
         }
         self.candidates.retain(|c| is_reachable(c.address, local));
-        self.extensions.clear();
+        self.audio_level = None;
         self.events.retain(|(_, hz)| *hz == 8_000);
         if self.candidates.is_empty() {
             return Err(SdpError::NoCandidate { family: if local.is_ipv4() { "IPv4" } else { "IPv6" } });
@@ -208,8 +209,8 @@ impl Description {
         self.ssrc
     }
 
-    pub(super) fn extensions(&self) -> &[(u8, &'static str)] {
-        &self.extensions
+    pub(super) fn audio_level(&self) -> Option<u8> {
+        self.audio_level
     }
 
     pub(super) fn candidates(&self) -> impl Iterator<Item = SocketAddr> + '_ {
@@ -243,8 +244,8 @@ impl Description {
         };
         line(&mut out, format_args!("a=setup:{setup}"));
         line(&mut out, format_args!("a=mid:{}", self.mid));
-        for (id, uri) in &self.extensions {
-            line(&mut out, format_args!("a=extmap:{id} {uri}"));
+        if let Some(id) = self.audio_level {
+            line(&mut out, format_args!("a=extmap:{id} {AUDIO_LEVEL}"));
         }
         line(&mut out, format_args!("a={}", self.direction));
         line(&mut out, format_args!("a=rtcp-mux"));
@@ -421,20 +422,13 @@ fn fingerprint(session: &Section<'_>, audio: &Section<'_>) -> Result<String, Sdp
         .ok_or(SdpError::WeakFingerprint)
 }
 
-fn extensions(audio: &Section<'_>) -> Vec<(u8, &'static str)> {
-    let mut found: Vec<(u8, &'static str)> = Vec::new();
-    for value in audio.attributes("extmap") {
+fn audio_level(audio: &Section<'_>) -> Option<u8> {
+    audio.attributes("extmap").find_map(|value| {
         let mut words = value.split_ascii_whitespace();
         // `1/sendonly` is an identifier with a direction. One-byte headers carry 1 to 14 (RFC 8285 section 4.2).
-        let id = words.next().and_then(|w| w.split('/').next()?.parse::<u8>().ok()).filter(|id| (1..=14).contains(id));
-        let uri = words.next().and_then(|uri| EXTENSIONS_KNOWN.into_iter().find(|known| *known == uri));
-        if let (Some(id), Some(uri)) = (id, uri)
-            && found.iter().all(|(other, known)| *other != id && *known != uri)
-        {
-            found.push((id, uri));
-        }
-    }
-    found
+        let id = words.next()?.split('/').next()?.parse::<u8>().ok().filter(|id| (1..=14).contains(id))?;
+        (words.next()? == AUDIO_LEVEL).then_some(id)
+    })
 }
 
 /// UDP candidates of component 1 that name an address. What follows `typ` is of no use to us.

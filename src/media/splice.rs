@@ -10,7 +10,7 @@ use super::dtmf::Keypad;
 use super::leg::{Heard, LegKey};
 use super::line::{FRAME, Line, Place};
 use super::prompt::{HOLD, SILENCE};
-use super::voice;
+use crate::audio::toc;
 
 /// A source this long without a packet is absent, and silence takes its place. Longer than any usual jitter.
 const ABSENT_AFTER: Duration = Duration::from_millis(100);
@@ -120,7 +120,7 @@ impl Splice {
             return None;
         }
         let place = self.line.relay(leg, packet, is_event, now)?;
-        self.in_dtx = !is_event && voice::is_dtx(&packet.payload);
+        self.in_dtx = !is_event && toc::is_dtx(&packet.payload);
         self.last_heard = Some(now);
         self.next_own = Some(now + if self.in_dtx { DTX_FILL_EVERY } else { ABSENT_AFTER });
         Some((place, self.goes_on_air(OnAir::Agent(leg))))

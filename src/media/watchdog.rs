@@ -77,6 +77,11 @@ pub(super) struct Activity {
 }
 
 impl Watch {
+    /// With room for all it will ever remember, so that nothing is allocated later.
+    pub(super) fn new() -> Self {
+        Self { past: VecDeque::with_capacity(MUTE_HEARD_BEFORE_TICKS), ..Self::default() }
+    }
+
     pub(super) fn note_rtp(&mut self, voiced: bool, now: Instant) {
         self.now.packets += 1;
         self.now.voiced += u32::from(voiced);

@@ -180,9 +180,16 @@ impl RtcPeer {
         if !self.network || !self.alive {
             return;
         }
-        self.inspect(bytes, now);
         let Ok(receive) = Receive::new(Protocol::Udp, source, local, bytes) else { return };
-        if let Err(error) = self.rtc.handle_input(Input::Receive(now, receive)) {
+        let input = Input::Receive(now, receive);
+        // A port of a closed socket is soon another one's, and whoever spoke to the first still may. A relay takes nothing from
+        // addresses that no connectivity check has vouched for, so such packets say nothing about the other side.
+        if !self.rtc.accepts(&input) {
+            tracing::debug!(%source, %local, length = bytes.len(), head = ?&bytes[..bytes.len().min(12)], "datagram_of_a_stranger");
+            return;
+        }
+        self.inspect(source, bytes, now);
+        if let Err(error) = self.rtc.handle_input(input) {
             tracing::debug!(%error, "endpoint_failed");
             self.leave();
             return;
@@ -303,7 +310,7 @@ impl RtcPeer {
     }
 
     /// What Meta's relay sees before decryption: the role in checks, the source and type of RTP.
-    fn inspect(&mut self, bytes: &[u8], now: Instant) {
+    fn inspect(&mut self, from: SocketAddr, bytes: &[u8], now: Instant) {
         if stun::claims_controlled(bytes) {
             self.record.note_violation(Violation::IceNotControlling);
         }
@@ -315,6 +322,7 @@ impl RtcPeer {
         }
         let payload_type = bytes[1] & 0x7f;
         if payload_type != self.opus && payload_type != self.keys.0 && payload_type != 126 && payload_type != 110 {
+            tracing::warn!(%from, payload_type, length = bytes.len(), head = ?&bytes[..12], "payload_type_never_negotiated");
             self.record.note_violation(Violation::UnknownPayloadType(payload_type));
         }
         let ssrc = u32::from_be_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
