@@ -148,6 +148,23 @@ async fn silence_ends_the_call_with_138021_in_both_places() {
 }
 
 #[tokio::test]
+async fn what_strangers_send_to_a_phones_port_is_not_held_against_the_business() {
+    let business = Business::start(Config::default()).await;
+    let (peer, call) = answered(&business, InboundCall::from("995555010203")).await;
+    let phone = call.peer().unwrap().addr();
+    let stranger = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    // The audio of a call that had this port before, and types nobody has negotiated.
+    for payload_type in [111, 96, 0, 33] {
+        let mut packet = [0x55_u8; 60];
+        packet[..2].copy_from_slice(&[0x80, payload_type]);
+        stranger.send_to(&packet, phone).unwrap();
+    }
+    business.hear_each_other(&peer, &call).await;
+    assert_eq!(call.violations(), []);
+    assert_eq!(call.stats().ssrcs.len(), 1, "{:?}", call.stats());
+}
+
+#[tokio::test]
 async fn media_before_accept_is_noted_as_answered_early() {
     let business = Business::start(Config::default()).await;
     let call = business.wa.call(InboundCall::from("995555010203")).await.unwrap();
