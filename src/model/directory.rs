@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::id::{AgentId, ContactId, NumberId, TeamId};
 use super::phone::Phone;
-use super::reason::{PermissionStatus, Presence, Role};
+use super::reason::{GrantSource, PermissionStatus, Presence, Role};
 use super::time::Timestamp;
 use super::words::words;
 
@@ -118,14 +118,25 @@ impl std::str::FromStr for ContactRef {
     }
 }
 
-/// What a customer permits one number. Only the customer's own words change it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+/// What a customer permits one number, as it is worth at the moment of reading. Only the customer's own words change it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Permission {
     pub number_id: NumberId,
     pub contact_id: ContactId,
-    /// As stored; a temporary one whose `expires_at` has passed is read as `expired` by `policy`.
     pub status: PermissionStatus,
+    /// End of a temporary permission; by our own clock, since Meta announces none.
     pub expires_at: Option<Timestamp>,
-    /// When Meta says the customer decided; a reply older than this changes nothing.
-    pub decided_at: Timestamp,
+    /// When the customer last decided, by Meta's clock.
+    pub decided_at: Option<Timestamp>,
+    pub source: Option<GrantSource>,
+    /// The latest request, and until when it can be answered.
+    pub requested_at: Option<Timestamp>,
+    pub request_expires_at: Option<Timestamp>,
+    /// Outbound calls in a row that the customer did not take.
+    pub unanswered_in_a_row: u32,
+    /// The last connected call of either direction.
+    pub connected_at: Option<Timestamp>,
+    /// When this was last compared with WhatsApp's own books, and what was wrong then.
+    pub checked_at: Option<Timestamp>,
+    pub drift: Option<String>,
 }

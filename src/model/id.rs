@@ -85,8 +85,12 @@ ids! {
     TeamId "team_",
     /// A business number: Meta's `phone_number_id`.
     NumberId "num_",
+    /// A request for permission to call.
+    RequestId "req_",
     /// An API key's public part.
     KeyId "key_",
+    /// One entry of the wallet's statement.
+    EntryId "ent_",
 }
 
 /// Meta's identity of a call. It holds both phone numbers (base64), so it prints itself redacted.

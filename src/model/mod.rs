@@ -3,13 +3,16 @@
 //!
 //! Nothing here waits, decides or knows who uses it.
 
+pub mod country;
 pub mod directory;
 pub mod event;
 pub mod id;
+pub mod money;
 pub mod phone;
 pub mod quality;
 pub mod reason;
 pub mod rtp;
+pub mod settings;
 pub mod time;
 mod words;
 

@@ -101,7 +101,62 @@ words! {
         AgentBusy = "agent_busy",
         AgentOffline = "agent_offline",
         Draining = "draining",
+        /// A free-form request outside the 24 hours after the customer's last word.
+        WindowClosed = "window_closed",
+        /// A request to somebody who has permitted calls for good.
+        AlreadyPermanent = "already_permanent",
     }
+}
+
+words! {
+    /// How a customer is asked for permission.
+    RequestKind { FreeForm = "free_form", Template = "template" }
+}
+
+words! {
+    /// How a permission came about.
+    GrantSource {
+        /// The customer answered a request.
+        Request = "request",
+        /// The customer called, and callback permission was on.
+        Callback = "callback",
+        /// The customer gave it in the business profile.
+        Profile = "profile",
+        /// WhatsApp's own books say so.
+        WhatsApp = "whatsapp",
+    }
+}
+
+words! {
+    /// What WhatsApp took from a number for bad quality (Meta: Configure call settings).
+    RestrictionKind {
+        Outbound = "outbound",
+        Inbound = "inbound",
+        OutboundAndInbound = "outbound_and_inbound",
+        ButtonsHidden = "buttons_hidden",
+    }
+}
+
+words! {
+    /// What WhatsApp warns a number of before it takes anything (Meta: Configure call settings).
+    ViolationKind {
+        /// Customers complain about, or do not take, the number's calls.
+        OutboundQuality = "outbound_quality",
+        /// Customers complain about the calls they placed.
+        InboundQuality = "inbound_quality",
+        /// Customers' calls are not answered.
+        InboundPickup = "inbound_pickup",
+    }
+}
+
+words! {
+    /// What an entry of the ledger is.
+    EntryKind { TopUp = "top_up", CallCharge = "call_charge", Adjustment = "adjustment" }
+}
+
+words! {
+    /// How near a number is to being restricted for its pickup.
+    PickupStage { Fine = "fine", Notice = "notice", Warning = "warning", Critical = "critical" }
 }
 
 words! {
