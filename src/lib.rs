@@ -6,14 +6,14 @@
 //!
 //! - **words**: `model` — identities, moments, reasons, events: what every floor speaks
 //! - **ground**: `audio`, `metrics` — tools; know nothing of the rest
-//! - **mind**: `media`, `call`, `policy` — pure: takes `now`, returns values
+//! - **mind**: `media`, `call`, `policy`, `billing` — pure: takes `now`, returns values
 //! - **hands**: `shard`, `tap`, `record`, `signalling`, `store`, `bus` — one resource each: sockets, CPU, disk, database, peers
 //! - **desk**: `switchboard` — the only place that decides *when*
 //! - **doors**: `control`, `console` — programs and people come in
 //! - **roof**: `config`, `app`, `sandbox`, `main` — knows everybody, and does nothing else
 //!
-//! Each thinker has one runner: `media` → `shard`, `audio` → `tap`, `call` → `switchboard`; `policy` is asked by the
-//! switchboard and the doors.
+//! Each thinker has one runner: `media` → `shard`, `audio` → `tap`, `call` → `switchboard`; `policy` and `billing` are asked by
+//! the switchboard, the doors and, inside a transaction, the store.
 //!
 //! # A call as data
 //!
@@ -38,6 +38,7 @@
 
 pub mod app;
 pub mod audio;
+pub mod billing;
 pub mod bus;
 pub mod call;
 pub mod config;

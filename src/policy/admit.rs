@@ -6,31 +6,63 @@
 //! | Code | Blocks when | Cleared by |
 //! |---|---|---|
 //! | `not_cloud_api` | the number lives in the Business App | moving the number to Cloud API |
+//! | `messaging_limit` | it may message too few customers a day | WhatsApp raising its limit |
+//! | `plan_required` | neither its plan nor an add-on includes calls | an upgrade or the add-on |
+//! | `bic_not_available` | the business number's country may not call | another number |
+//! | `bic_not_available` | WhatsApp reaches nobody in the customer's country | nothing |
+//! | `calling_disabled` | Allow Voice Calls is off | switching it on |
+//! | `quality_restricted` | WhatsApp stopped the number's outbound calls | the end of the restriction |
 //! | `not_assigned` | the chat has no assignee | assigning it |
 //! | `not_assignee` | it is somebody else's, whatever the caller's role | assigning it to the caller |
 //! | `no_permission` | the customer never granted, refused or revoked | the customer |
 //! | `permission_expired` | a temporary grant has run out by our clock | the customer |
+//! | `connected_limit` | the number's connected calls fill the window | the oldest leaving the window |
+//! | `connected_limit` | the same for number and customer | the same |
+//! | `attempts_limit` | the number's dialled calls fill the window | the same |
+//! | `wallet_negative` | nothing is left in the wallet that is not held back | a top-up |
 //! | `call_in_progress` | number and customer are in a call already (Meta allows one per pair) | its end |
 //! | `agent_busy` | the agent dials, rings or talks | the end of that call |
 //! | `draining` | this gateway is shutting down | its restart |
 //!
-//! Presence does not matter: an offline agent takes no calls but may place them.
+//! Presence does not matter: an offline agent takes no calls but may place them. Every number and list is the
+//! [`Rules`]'s.
 
-use crate::model::directory::{Agent, Contact, Number, Permission, Platform};
+use crate::model::country::Country;
+use crate::model::directory::{Agent, Contact, Number};
 use crate::model::id::{AgentId, ContactId, NumberId};
-use crate::model::reason::{BlockerCode, PermissionStatus};
+use crate::model::money::Micros;
+use crate::model::reason::{BlockerCode, PermissionStatus, RestrictionKind};
+use crate::model::settings::{NumberSettings, Restriction};
 use crate::model::time::Timestamp;
 
-use super::permission::read_permission;
+use super::limits::{Limit, Window};
+use super::pack::Rules;
+use super::permission::{Ledger, Reading};
+
+mod prerequisites;
+#[cfg(test)]
+mod tests;
+
+pub use prerequisites::{Prerequisite, prerequisites};
 
 /// Everything that bears on one outbound call, read at one moment.
 #[derive(Clone, Debug)]
 pub struct OutboundFacts {
     pub now: Timestamp,
     pub number: Number,
+    pub settings: NumberSettings,
+    /// Those in force; expired ones may still be among them.
+    pub restrictions: Vec<Restriction>,
     pub contact: Contact,
     pub agent: Agent,
-    pub permission: Option<Permission>,
+    pub permission: Ledger,
+    /// Calls dialled by the number ([`super::pack::CallRules::attempts_per_number`]).
+    pub attempts: Window,
+    /// Calls that connected, by number and by pair.
+    pub connected_number: Window,
+    pub connected_pair: Window,
+    /// The wallet's balance less what is held back for running calls.
+    pub available: Micros,
     /// A call between this number and this contact is running or ringing.
     pub pair_busy: bool,
     /// The agent is dialling, ringing or talking.
@@ -39,6 +71,19 @@ pub struct OutboundFacts {
 }
 
 /// The right to place this one call. Only [`admit`] makes one, and it cannot be copied: one permit, one call.
+///
+/// ```compile_fail,E0451
+/// # use tandem::model::id::{AgentId, ContactId, NumberId};
+/// fn forge(number_id: NumberId, contact_id: ContactId, agent_id: AgentId) -> tandem::policy::Permit {
+///     tandem::policy::Permit { number_id, contact_id, agent_id }
+/// }
+/// ```
+///
+/// ```compile_fail,E0599
+/// fn copy(permit: tandem::policy::Permit) -> tandem::policy::Permit {
+///     permit.clone()
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Permit {
     number_id: NumberId,
@@ -79,11 +124,13 @@ pub struct Denial {
 ///
 /// # Errors
 /// [`Denial`] with every blocker that applies.
-pub fn admit(facts: &OutboundFacts) -> Result<Permit, Denial> {
-    let blockers: Vec<Blocker> = [not_cloud_api, not_mine, no_permission, pair_busy, agent_busy, draining]
-        .iter()
-        .filter_map(|rule| rule(facts))
-        .collect();
+pub fn admit(facts: &OutboundFacts, rules: &Rules) -> Result<Permit, Denial> {
+    decide(facts, facts.permission.read(facts.now), rules)
+}
+
+fn decide(facts: &OutboundFacts, reading: Reading, rules: &Rules) -> Result<Permit, Denial> {
+    let case = Case { facts, reading, rules };
+    let blockers: Vec<Blocker> = RULES.iter().filter_map(|rule| rule(&case)).collect();
     if !blockers.is_empty() {
         return Err(Denial { blockers });
     }
@@ -94,19 +141,80 @@ pub fn admit(facts: &OutboundFacts) -> Result<Permit, Denial> {
     })
 }
 
-fn not_cloud_api(facts: &OutboundFacts) -> Option<Blocker> {
-    match facts.number.platform {
-        Platform::CloudApi => None,
-        Platform::BusinessApp => Some(block(
-            BlockerCode::NotCloudApi,
-            "This number lives in the WhatsApp Business App, which cannot place calls for you. Move it to Cloud API first.",
-        )),
-    }
+/// What the rules look at.
+struct Case<'a> {
+    facts: &'a OutboundFacts,
+    /// The permission, at [`OutboundFacts::now`].
+    reading: Reading,
+    rules: &'a Rules,
 }
 
-fn not_mine(facts: &OutboundFacts) -> Option<Blocker> {
-    match &facts.contact.assignee_id {
-        Some(assignee) if *assignee == facts.agent.id => None,
+/// In the order of the table at the top.
+const RULES: [fn(&Case<'_>) -> Option<Blocker>; 16] = [
+    |case| prerequisites::not_cloud_api(&case.facts.number),
+    |case| prerequisites::messaging_limit(&case.facts.number, case.rules),
+    |case| prerequisites::plan_required(&case.facts.number, case.rules),
+    |case| prerequisites::country_blocked(&case.facts.number, case.rules),
+    customer_unreachable,
+    calling_disabled,
+    quality_restricted,
+    not_mine,
+    no_permission,
+    connected_by_number,
+    connected_by_pair,
+    attempts,
+    wallet_negative,
+    pair_busy,
+    agent_busy,
+    draining,
+];
+
+fn customer_unreachable(case: &Case<'_>) -> Option<Blocker> {
+    let contact = &case.facts.contact;
+    let by_phone = contact.phone.as_ref().and_then(Country::of_phone);
+    let by_user_id = contact.user_id.as_deref().and_then(Country::of_user_id);
+    let unreachable = &case.rules.countries.unreachable;
+    let country = [by_phone, by_user_id].into_iter().flatten().find(|country| unreachable.contains(country))?;
+    Some(block(
+        BlockerCode::BicNotAvailable,
+        format!(
+            "WhatsApp's Cloud API reaches nobody in {country}, this customer's country. No call can be placed there."
+        ),
+    ))
+}
+
+fn calling_disabled(case: &Case<'_>) -> Option<Blocker> {
+    (!case.facts.settings.allow_voice_calls).then(|| {
+        block(
+            BlockerCode::CallingDisabled,
+            "Allow Voice Calls is off for this number. Switch it on in the channel settings to place calls.",
+        )
+    })
+}
+
+/// Without an end when one restriction has none, else until the last one ends.
+fn quality_restricted(case: &Case<'_>) -> Option<Blocker> {
+    let now = case.facts.now;
+    let in_force = |restriction: &&Restriction| {
+        matches!(restriction.kind, RestrictionKind::Outbound | RestrictionKind::OutboundAndInbound)
+            && restriction.expires_at.is_none_or(|end| end > now)
+    };
+    let until = |restriction: &Restriction| restriction.expires_at.unwrap_or(Timestamp::from_millis(i64::MAX));
+    let longest = case.facts.restrictions.iter().filter(in_force).max_by_key(|restriction| until(restriction))?;
+    let end = match longest.expires_at {
+        Some(_) => "It clears when the restriction ends.",
+        None => "It clears when WhatsApp lifts the restriction; it has not said when.",
+    };
+    let mut message = format!("WhatsApp has stopped this number's outbound calls because of their quality. {end}");
+    if let Some(remediation) = longest.remediation.as_deref().map(|text| text.trim().trim_end_matches('.')) {
+        message.push_str(&format!(" It suggests: {remediation}."));
+    }
+    Some(Blocker { code: BlockerCode::QualityRestricted, message, clears_at: longest.expires_at })
+}
+
+fn not_mine(case: &Case<'_>) -> Option<Blocker> {
+    match &case.facts.contact.assignee_id {
+        Some(assignee) if *assignee == case.facts.agent.id => None,
         Some(_) => Some(block(
             BlockerCode::NotAssignee,
             "This chat is assigned to somebody else, and only its assignee may call. Have it assigned to you first.",
@@ -118,8 +226,8 @@ fn not_mine(facts: &OutboundFacts) -> Option<Blocker> {
     }
 }
 
-fn no_permission(facts: &OutboundFacts) -> Option<Blocker> {
-    let (code, message) = match read_permission(facts.permission.as_ref(), facts.now) {
+fn no_permission(case: &Case<'_>) -> Option<Blocker> {
+    let (code, message) = match case.reading.status {
         PermissionStatus::Temporary | PermissionStatus::Permanent => return None,
         PermissionStatus::Expired => (
             BlockerCode::PermissionExpired,
@@ -145,8 +253,59 @@ fn no_permission(facts: &OutboundFacts) -> Option<Blocker> {
     Some(block(code, message))
 }
 
-fn pair_busy(facts: &OutboundFacts) -> Option<Blocker> {
-    facts.pair_busy.then(|| {
+fn connected_by_number(case: &Case<'_>) -> Option<Blocker> {
+    let limit = case.rules.calls.connected_per_number?;
+    exhausted(case, limit, case.facts.connected_number, BlockerCode::ConnectedLimit, |limit| {
+        format!("This number has reached its limit of {} connected calls in {} h.", limit.max, limit.window_h)
+    })
+}
+
+fn connected_by_pair(case: &Case<'_>) -> Option<Blocker> {
+    let limit = case.rules.calls.connected_per_pair?;
+    exhausted(case, limit, case.facts.connected_pair, BlockerCode::ConnectedLimit, |limit| {
+        format!(
+            "This number has reached its limit of {} connected calls with this customer in {} h.",
+            limit.max, limit.window_h
+        )
+    })
+}
+
+fn attempts(case: &Case<'_>) -> Option<Blocker> {
+    let limit = case.rules.calls.attempts_per_number;
+    exhausted(case, limit, case.facts.attempts, BlockerCode::AttemptsLimit, |limit| {
+        format!("This number has reached its limit of {} dialled calls in {} h.", limit.max, limit.window_h)
+    })
+}
+
+fn exhausted(
+    case: &Case<'_>,
+    limit: Limit,
+    window: Window,
+    code: BlockerCode,
+    what: impl Fn(Limit) -> String,
+) -> Option<Blocker> {
+    let clears_at = limit.check(window, case.facts.now).err()?.clears_at;
+    let what = what(limit);
+    let message = match clears_at {
+        Some(_) => format!("{what} It clears when the oldest of them is {} h old.", limit.window_h),
+        None => {
+            format!("{what} Calls being dialled hold the last places; it clears when one of them comes to nothing.")
+        }
+    };
+    Some(Blocker { code, message, clears_at })
+}
+
+fn wallet_negative(case: &Case<'_>) -> Option<Blocker> {
+    (case.facts.available <= 0).then(|| {
+        block(
+            BlockerCode::WalletNegative,
+            "The wallet holds nothing beyond what running calls have reserved. Top it up to place calls.",
+        )
+    })
+}
+
+fn pair_busy(case: &Case<'_>) -> Option<Blocker> {
+    case.facts.pair_busy.then(|| {
         block(
             BlockerCode::CallInProgress,
             "This number and this customer are already in a call. It clears when that call ends.",
@@ -154,8 +313,8 @@ fn pair_busy(facts: &OutboundFacts) -> Option<Blocker> {
     })
 }
 
-fn agent_busy(facts: &OutboundFacts) -> Option<Blocker> {
-    facts.agent_busy.then(|| {
+fn agent_busy(case: &Case<'_>) -> Option<Blocker> {
+    case.facts.agent_busy.then(|| {
         block(
             BlockerCode::AgentBusy,
             "You are ringing, dialling or talking on another call. It clears when that call ends.",
@@ -163,151 +322,13 @@ fn agent_busy(facts: &OutboundFacts) -> Option<Blocker> {
     })
 }
 
-fn draining(facts: &OutboundFacts) -> Option<Blocker> {
-    facts.draining.then(|| {
+fn draining(case: &Case<'_>) -> Option<Blocker> {
+    case.facts.draining.then(|| {
         block(BlockerCode::Draining, "The gateway is shutting down and starts no new calls. Try again when it is back.")
     })
 }
 
-/// No rule of this table knows when it will clear: each waits for a person or for the end of a call.
-fn block(code: BlockerCode, message: &str) -> Blocker {
-    Blocker { code, message: message.to_owned(), clears_at: None }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::routing::tests::{agent, contact, number};
-    use super::*;
-
-    const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
-
-    fn callable() -> OutboundFacts {
-        OutboundFacts {
-            now: NOW,
-            number: number(),
-            contact: Contact { assignee_id: Some(agent("agt_a").id), ..contact() },
-            agent: agent("agt_a"),
-            permission: Some(permission(PermissionStatus::Permanent, None)),
-            pair_busy: false,
-            agent_busy: false,
-            draining: false,
-        }
-    }
-
-    fn permission(status: PermissionStatus, expires_at: Option<Timestamp>) -> Permission {
-        Permission {
-            number_id: number().id,
-            contact_id: contact().id,
-            status,
-            expires_at,
-            decided_at: Timestamp::from_secs(1_794_000_000),
-        }
-    }
-
-    fn codes(facts: &OutboundFacts) -> Vec<BlockerCode> {
-        admit(facts).err().map_or_else(Vec::new, |denial| denial.blockers.into_iter().map(|b| b.code).collect())
-    }
-
-    #[test]
-    fn the_assignee_with_a_permission_gets_a_permit_for_exactly_this_call() {
-        let facts = callable();
-        let permit = admit(&facts).unwrap();
-        assert_eq!(
-            (permit.number_id(), permit.contact_id(), permit.agent_id()),
-            (&facts.number.id, &facts.contact.id, &facts.agent.id)
-        );
-    }
-
-    #[test]
-    fn permission_and_assignment_are_judged_independently() {
-        #[track_caller]
-        fn check(assignee: Option<&str>, status: Option<PermissionStatus>, want: &[BlockerCode]) {
-            let mut facts = callable();
-            facts.contact.assignee_id = assignee.map(|id| AgentId::parse(id).unwrap());
-            facts.permission = status.map(|s| permission(s, Some(NOW.plus(std::time::Duration::from_secs(1)))));
-            assert_eq!(codes(&facts), want, "{assignee:?} {status:?}");
-        }
-        use BlockerCode::{NoPermission, NotAssigned, NotAssignee};
-        use PermissionStatus::{Permanent, Rejected, Requested, Revoked, Temporary};
-        for granted in [Temporary, Permanent] {
-            check(Some("agt_a"), Some(granted), &[]);
-            check(Some("agt_b"), Some(granted), &[NotAssignee]);
-            check(None, Some(granted), &[NotAssigned]);
-        }
-        for refused in [None, Some(Requested), Some(Rejected), Some(Revoked), Some(PermissionStatus::None)] {
-            check(Some("agt_a"), refused, &[NoPermission]);
-            check(Some("agt_b"), refused, &[NotAssignee, NoPermission]);
-            check(None, refused, &[NotAssigned, NoPermission]);
-        }
-        check(Some("agt_a"), Some(PermissionStatus::Expired), &[BlockerCode::PermissionExpired]);
-    }
-
-    #[test]
-    fn an_owner_who_is_not_the_assignee_may_not_call_either() {
-        for role in crate::model::reason::Role::ALL {
-            let mut facts = callable();
-            facts.agent = Agent { role: *role, ..agent("agt_b") };
-            assert_eq!(codes(&facts), [BlockerCode::NotAssignee], "{role}");
-        }
-    }
-
-    #[test]
-    fn a_temporary_permission_ends_exactly_at_its_end() {
-        for (now, want) in [
-            (Timestamp::from_millis(NOW.as_millis() - 1), &[][..]),
-            (NOW, &[BlockerCode::PermissionExpired][..]),
-            (Timestamp::from_millis(NOW.as_millis() + 1), &[BlockerCode::PermissionExpired][..]),
-        ] {
-            let permission = Some(permission(PermissionStatus::Temporary, Some(NOW)));
-            assert_eq!(codes(&OutboundFacts { now, permission, ..callable() }), want, "{now}");
-        }
-    }
-
-    #[test]
-    fn every_combination_of_reasons_is_reported_whole_and_with_a_sentence() {
-        let assignments = [None, Some(BlockerCode::NotAssigned), Some(BlockerCode::NotAssignee)];
-        let permissions = [None, Some(BlockerCode::NoPermission), Some(BlockerCode::PermissionExpired)];
-        let mut seen = 0;
-        for assignment in assignments {
-            for refused in permissions {
-                for bits in 0..16_u8 {
-                    let mut facts = callable();
-                    let mut want = Vec::new();
-                    if bits & 1 != 0 {
-                        facts.number.platform = Platform::BusinessApp;
-                        want.push(BlockerCode::NotCloudApi);
-                    }
-                    match assignment {
-                        Some(BlockerCode::NotAssigned) => facts.contact.assignee_id = None,
-                        Some(_) => facts.contact.assignee_id = Some(AgentId::parse("agt_b").unwrap()),
-                        None => {}
-                    }
-                    want.extend(assignment);
-                    match refused {
-                        Some(BlockerCode::NoPermission) => facts.permission = None,
-                        Some(_) => facts.permission = Some(permission(PermissionStatus::Temporary, Some(NOW))),
-                        None => {}
-                    }
-                    want.extend(refused);
-                    facts.pair_busy = bits & 2 != 0;
-                    want.extend(facts.pair_busy.then_some(BlockerCode::CallInProgress));
-                    facts.agent_busy = bits & 4 != 0;
-                    want.extend(facts.agent_busy.then_some(BlockerCode::AgentBusy));
-                    facts.draining = bits & 8 != 0;
-                    want.extend(facts.draining.then_some(BlockerCode::Draining));
-                    assert_eq!(codes(&facts), want);
-                    if let Err(denial) = admit(&facts) {
-                        assert!(
-                            denial
-                                .blockers
-                                .iter()
-                                .all(|b| b.message.len() > 40 && b.message.ends_with('.') && b.clears_at.is_none())
-                        );
-                    }
-                    seen += 1;
-                }
-            }
-        }
-        assert_eq!(seen, 144);
-    }
+/// A blocker that waits for a person or for the end of a call: nobody knows when it will clear.
+fn block(code: BlockerCode, message: impl Into<String>) -> Blocker {
+    Blocker { code, message: message.into(), clears_at: None }
 }

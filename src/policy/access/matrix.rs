@@ -1,0 +1,171 @@
+//! The rules of access as a page for people. Every cell is an answer of [`may`], so the page cannot say anything else.
+
+use super::{Action, Actor, CallParties, Resource, Scope, may};
+use crate::model::directory::{Agent, Switches};
+use crate::model::id::{AgentId, TeamId};
+use crate::model::reason::{Presence, Role};
+use crate::policy::pack::Rules;
+
+/// Who may what, as Markdown: agents by role and switches, then API keys by scope.
+pub fn matrix(rules: &Rules) -> String {
+    let mut page = String::from("## Agents\n");
+    for (title, configure_calls, all_calls) in [
+        ("Without switches", false, false),
+        ("With the switch `configure_calls`", true, false),
+        ("With the switch `all_calls`", false, true),
+        ("With both switches", true, true),
+    ] {
+        page += &format!("\n### {title}\n\n");
+        let heads = Role::ALL.iter().map(|role| role.as_str());
+        page += &table(heads, &AGENT_DEEDS, |deed| {
+            let of = |role: &Role| agent_cell(rules, *role, Switches { configure_calls, all_calls }, deed);
+            Role::ALL.iter().map(of).collect()
+        });
+    }
+    page += "\n## API keys\n\n";
+    page += &table(Scope::ALL.iter().map(|scope| scope.as_str()), &KEY_DEEDS, |deed| {
+        Scope::ALL.iter().map(|scope| key_cell(rules, *scope, deed)).collect()
+    });
+    page
+}
+
+/// Something to do, in people's words, and one question that stands for it.
+struct Deed {
+    words: &'static str,
+    action: Action,
+    on: On,
+}
+
+/// What it is done to; agents and calls are filled in by relation.
+#[derive(Clone, Copy)]
+enum On {
+    Call,
+    Recording,
+    Agent,
+    Chat,
+    Fixed(Resource<'static>),
+}
+
+const fn deed(words: &'static str, action: Action, on: On) -> Deed {
+    Deed { words, action, on }
+}
+
+const AGENT_DEEDS: [Deed; 13] = [
+    deed("See calls, their recordings and exports", Action::Read, On::Recording),
+    deed("Steer live calls, write notes", Action::Control, On::Call),
+    deed("Answer and place calls", Action::Dial, On::Agent),
+    deed("Set presence, receive events", Action::SetPresence, On::Agent),
+    deed("Ask for permission to call", Action::Request, On::Chat),
+    deed("See agents, teams, numbers", Action::Read, On::Fixed(Resource::Number)),
+    deed("See contacts and permissions", Action::Read, On::Fixed(Resource::Contact)),
+    deed("Change agents, teams, numbers", Action::Change, On::Fixed(Resource::Number)),
+    deed("Change contacts", Action::Change, On::Fixed(Resource::Contact)),
+    deed("Configure calls", Action::Change, On::Fixed(Resource::Settings)),
+    deed("See the wallet", Action::Read, On::Fixed(Resource::Wallet)),
+    deed("Fill the wallet", Action::Change, On::Fixed(Resource::Wallet)),
+    deed("Administer: policy pack, event log, keys, drain", Action::Read, On::Fixed(Resource::Admin)),
+];
+
+const KEY_DEEDS: [Deed; 20] = [
+    deed("See calls and exports", Action::Read, On::Call),
+    deed("Hear recordings", Action::Read, On::Recording),
+    deed("Steer live calls, write notes", Action::Control, On::Call),
+    deed("Answer and place calls for any agent", Action::Dial, On::Agent),
+    deed("Set any agent's presence", Action::SetPresence, On::Agent),
+    deed("See agents, teams, numbers", Action::Read, On::Fixed(Resource::Number)),
+    deed("See contacts", Action::Read, On::Fixed(Resource::Contact)),
+    deed("See permissions", Action::Read, On::Fixed(Resource::Permission)),
+    deed("Ask for permission to call", Action::Request, On::Chat),
+    deed("Change agents, teams, numbers", Action::Change, On::Fixed(Resource::Number)),
+    deed("Change contacts", Action::Change, On::Fixed(Resource::Contact)),
+    deed("See call settings, simulate routing", Action::Read, On::Fixed(Resource::Settings)),
+    deed("Configure calls", Action::Change, On::Fixed(Resource::Settings)),
+    deed("See the wallet", Action::Read, On::Fixed(Resource::Wallet)),
+    deed("Fill the wallet", Action::Change, On::Fixed(Resource::Wallet)),
+    deed("See the policy pack", Action::Read, On::Fixed(Resource::PolicyPack)),
+    deed("Load a policy pack", Action::Change, On::Fixed(Resource::PolicyPack)),
+    deed("Read and follow the event log", Action::Read, On::Fixed(Resource::Events)),
+    deed("Make tokens for agents", Action::MintToken, On::Agent),
+    deed("Administer: keys, webhooks, drain", Action::Change, On::Fixed(Resource::Admin)),
+];
+
+/// Whose it is, seen from the one who asks.
+#[derive(Clone, Copy)]
+enum Whose {
+    Own,
+    Mate,
+    Stranger,
+}
+
+const NO: &str = "–";
+const YES: &str = "yes";
+
+fn agent_cell(rules: &Rules, role: Role, switches: Switches, deed: &Deed) -> &'static str {
+    let agent = Agent {
+        id: agent_id(Whose::Own),
+        name: String::new(),
+        email: None,
+        role,
+        team_id: Some(team_id(Whose::Own)),
+        excluded: false,
+        switches,
+        status: Presence::Offline,
+    };
+    let actor = Actor::Agent(agent);
+    let on = |whose| asks(rules, &actor, deed, whose);
+    match (deed.on, on(Whose::Own), on(Whose::Mate), on(Whose::Stranger)) {
+        (_, false, ..) => NO,
+        (On::Fixed(_), ..) => YES,
+        (_, true, _, true) => "everybody's",
+        (_, true, true, false) => "own team's",
+        (_, true, false, false) => "own",
+    }
+}
+
+fn key_cell(rules: &Rules, scope: Scope, deed: &Deed) -> &'static str {
+    let actor = Actor::Key { name: String::new(), scopes: vec![scope] };
+    if asks(rules, &actor, deed, Whose::Stranger) { YES } else { NO }
+}
+
+fn asks(rules: &Rules, actor: &Actor, deed: &Deed, whose: Whose) -> bool {
+    let (agent, team) = (agent_id(whose), team_id(whose));
+    let parties = CallParties { agent_id: Some(&agent), offered: &[], teams: std::slice::from_ref(&team) };
+    let resource = match deed.on {
+        On::Call => Resource::Call(parties),
+        On::Recording => Resource::Recording(parties),
+        On::Agent => Resource::Agent(&agent),
+        On::Chat => Resource::Chat { assignee: Some(&agent) },
+        On::Fixed(resource) => resource,
+    };
+    may(rules, actor, deed.action, resource)
+}
+
+fn agent_id(whose: Whose) -> AgentId {
+    let id = match whose {
+        Whose::Own => "agt_own",
+        Whose::Mate => "agt_mate",
+        Whose::Stranger => "agt_stranger",
+    };
+    AgentId::parse(id).expect("letters and an underscore are an id")
+}
+
+fn team_id(whose: Whose) -> TeamId {
+    let id = match whose {
+        Whose::Own | Whose::Mate => "team_own",
+        Whose::Stranger => "team_other",
+    };
+    TeamId::parse(id).expect("letters and an underscore are an id")
+}
+
+fn table<'a>(
+    heads: impl Iterator<Item = &'a str>,
+    deeds: &[Deed],
+    cells: impl Fn(&Deed) -> Vec<&'static str>,
+) -> String {
+    let heads: Vec<&str> = heads.collect();
+    let mut table = format!("| | {} |\n|---|{}\n", heads.join(" | "), "---|".repeat(heads.len()));
+    for deed in deeds {
+        table += &format!("| {} | {} |\n", deed.words, cells(deed).join(" | "));
+    }
+    table
+}

@@ -1,0 +1,198 @@
+//! What a customer permits one number, folded from everything that was said and done between the two.
+//!
+//! Reports come late, twice and in any order, and may be corrected; the events are therefore kept as a set (the same thing
+//! has the same key) and folded in the order in which they happened. The fold is the same for every order of arrival. The
+//! business appears in it only as the one who asks and who calls: nothing it does grants, lengthens or chooses anything.
+//!
+//! | Event | What it comes to |
+//! |---|---|
+//! | requested | counts against the limits; can be answered for a request's life |
+//! | granted | temporary (to Meta's end, else `temporary_h`) or permanent; zeroes the unanswered calls; ignored when it answers a request whose life is over |
+//! | declined | rejected, always; the customer may still say yes for a request's life |
+//! | revoked | revoked |
+//! | connected | zeroes the unanswered calls, frees the request limits, renews a temporary permission if the rules say so |
+//! | unanswered | one more in a row; at `revoke_after` revoked |
+//! | checked | WhatsApp's books replace ours where the two differ |
+//!
+//! An answer to a request gives it a new life and ends that of every older one. Each event follows the rules in force when
+//! it happened, so a change of the rules rewrites nothing.
+
+mod asked;
+mod event;
+mod news;
+mod risk;
+#[cfg(test)]
+mod tests;
+mod transitions;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::directory::Permission;
+use crate::model::id::{ContactId, NumberId};
+use crate::model::reason::{GrantSource, PermissionStatus};
+use crate::model::time::Timestamp;
+
+use super::pack::{Pack, Rules};
+use asked::Requests;
+use event::Order;
+
+pub use event::{Event, Reply, What};
+pub use news::news;
+pub use risk::Risk;
+
+/// The state of a permission: the fold of its events. Serialised into the store; never made by hand.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ledger {
+    /// Where the last event folded stands; `None` before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<Order>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<Decision>,
+    requests: Requests,
+    /// Nobody has decided anything since the latest request.
+    waiting: bool,
+    unanswered: u32,
+    /// WhatsApp has asked the customer to reconsider, and no call has connected since.
+    reconsidering: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connected_at: Option<Timestamp>,
+    /// When a connected call last freed a request limit that was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit_reset_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checked_at: Option<Timestamp>,
+    /// What that check found wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drift: Option<String>,
+}
+
+/// The last word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Decision {
+    standing: Standing,
+    /// For one found in WhatsApp's books, when they were asked.
+    at: Timestamp,
+    /// Of a grant.
+    source: Option<GrantSource>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Standing {
+    Temporary { ends_at: Timestamp },
+    Permanent,
+    Rejected,
+    Revoked,
+}
+
+impl Standing {
+    fn is_in_force(self, at: Timestamp) -> bool {
+        match self {
+            Self::Permanent => true,
+            Self::Temporary { ends_at } => at < ends_at,
+            Self::Rejected | Self::Revoked => false,
+        }
+    }
+}
+
+/// What the permission is worth at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    pub status: PermissionStatus,
+    /// End of a temporary permission, also when it has passed.
+    pub expires_at: Option<Timestamp>,
+    /// End of the latest request's life, if it is still open.
+    pub request_expires_at: Option<Timestamp>,
+}
+
+impl Ledger {
+    /// Folds a set of events, in whatever order they are given. Each event follows the rules in force when it happened.
+    /// Should two have the same key, the one that happened later counts.
+    pub fn fold<'a>(events: impl IntoIterator<Item = &'a Event>, pack: &Pack) -> Self {
+        let mut by_key: BTreeMap<&str, (Order, &Event)> = BTreeMap::new();
+        for event in events {
+            let entry = (Order::of(event), event);
+            let kept = by_key.entry(&event.key).or_insert_with(|| entry.clone());
+            if (&entry.0, &entry.1.what) > (&kept.0, &kept.1.what) {
+                *kept = entry;
+            }
+        }
+        let mut events: Vec<(Order, &Event)> = by_key.into_values().collect();
+        events.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let mut ledger = Self::default();
+        for (order, event) in events {
+            ledger.take(order, event, pack.rules(event.at));
+        }
+        ledger
+    }
+
+    /// Whether `event` happened after everything folded so far: then [`Ledger::apply`] gives what folding anew would.
+    pub fn precedes(&self, event: &Event) -> bool {
+        self.last.as_ref().is_none_or(|last| *last < Order::of(event))
+    }
+
+    /// Takes in one event that [`Ledger::precedes`] it, under the rules in force when it happened.
+    pub fn apply(&mut self, event: &Event, rules: &Rules) {
+        debug_assert!(self.precedes(event), "an event of the past needs a new fold");
+        self.take(Order::of(event), event, rules);
+    }
+
+    /// By our own clock: Meta announces no expiry.
+    pub fn read(&self, now: Timestamp) -> Reading {
+        let request_expires_at = self.requests.latest().map(|request| request.expires_at).filter(|end| now < *end);
+        let status = match self.decision.as_ref().map(|decision| decision.standing) {
+            Some(Standing::Permanent) => PermissionStatus::Permanent,
+            Some(Standing::Temporary { ends_at }) if now < ends_at => PermissionStatus::Temporary,
+            _ if self.waiting && request_expires_at.is_some() => PermissionStatus::Requested,
+            Some(Standing::Temporary { .. }) => PermissionStatus::Expired,
+            Some(Standing::Rejected) => PermissionStatus::Rejected,
+            Some(Standing::Revoked) => PermissionStatus::Revoked,
+            None => PermissionStatus::None,
+        };
+        Reading { status, expires_at: self.temporary_end(), request_expires_at }
+    }
+
+    /// As the API shows it.
+    pub fn view(&self, number: &NumberId, contact: &ContactId, now: Timestamp) -> Permission {
+        let Reading { status, expires_at, request_expires_at } = self.read(now);
+        Permission {
+            number_id: number.clone(),
+            contact_id: contact.clone(),
+            status,
+            expires_at,
+            decided_at: self.decision.as_ref().map(|decision| decision.at),
+            source: self.decision.as_ref().and_then(|decision| decision.source),
+            requested_at: self.requests.latest().map(|request| request.at),
+            request_expires_at,
+            unanswered_in_a_row: self.unanswered,
+            connected_at: self.connected_at,
+            checked_at: self.checked_at,
+            drift: self.drift.clone(),
+        }
+    }
+
+    /// When the clock alone next changes [`Ledger::read`], after `now`.
+    pub fn changes_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let request = self.requests.latest().map(|request| request.expires_at);
+        [self.temporary_end(), request].into_iter().flatten().filter(|end| now < *end).min()
+    }
+
+    /// When we last compared it with WhatsApp's books, and what was wrong then, in a sentence.
+    pub fn checked(&self) -> (Option<Timestamp>, Option<&str>) {
+        (self.checked_at, self.drift.as_deref())
+    }
+
+    fn is_in_force(&self, at: Timestamp) -> bool {
+        self.decision.as_ref().is_some_and(|decision| decision.standing.is_in_force(at))
+    }
+
+    fn temporary_end(&self) -> Option<Timestamp> {
+        match self.decision.as_ref()?.standing {
+            Standing::Temporary { ends_at } => Some(ends_at),
+            Standing::Permanent | Standing::Rejected | Standing::Revoked => None,
+        }
+    }
+}

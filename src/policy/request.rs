@@ -1,0 +1,105 @@
+//! May this customer be asked for permission now?
+
+use std::time::Duration;
+
+use crate::model::directory::{Contact, Number};
+use crate::model::reason::{BlockerCode, RequestKind, RestrictionKind};
+use crate::model::settings::{NumberSettings, Restriction};
+use crate::model::time::Timestamp;
+
+use super::admit::{Blocker, Denial, prerequisites};
+use super::pack::Rules;
+use super::permission::Ledger;
+
+/// Everything that bears on one permission request.
+#[derive(Clone, Debug)]
+pub struct RequestFacts {
+    pub now: Timestamp,
+    pub kind: RequestKind,
+    pub number: Number,
+    pub settings: NumberSettings,
+    pub restrictions: Vec<Restriction>,
+    pub contact: Contact,
+    pub permission: Ledger,
+    /// When the customer last wrote, called or took our call.
+    pub window_opened_at: Option<Timestamp>,
+}
+
+/// The right to send this one request. Only [`may_ask`] makes one.
+#[derive(Debug)]
+pub struct RequestPermit(());
+
+/// Decides about one permission request: every blocker at once, first what only people can change, then what passes by
+/// itself.
+///
+/// | Code | Blocks when | Cleared by |
+/// |---|---|---|
+/// | `not_cloud_api`, `messaging_limit`, `plan_required`, `bic_not_available` | the number lives in the Business App | moving the number to Cloud API |
+/// | `calling_disabled` | voice calls are switched off for the number | switching them on |
+/// | `window_closed` | a free-form request, and the customer has been silent for `service_window_h` | the customer, or a template |
+/// | `already_permanent` | the customer has permitted calls for good | nothing: call |
+/// | `request_limit_24h`, `request_limit_7d` | the customer was asked often enough | time, or a connected call |
+/// | `quality_restricted` | WhatsApp took outbound calls from the number | its end |
+///
+/// # Errors
+/// [`Denial`].
+pub fn may_ask(facts: &RequestFacts, rules: &Rules) -> Result<RequestPermit, Denial> {
+    let mut blockers = Vec::new();
+    let mut block = |code, message: &str, clears_at| {
+        blockers.push(Blocker { code, message: message.to_owned(), clears_at });
+    };
+    // A permission that no call could use would only cost the customer's patience.
+    for missing in prerequisites(&facts.number, rules).into_iter().filter(|one| !one.met) {
+        block(missing.code, &missing.message, None);
+    }
+    if !facts.settings.allow_voice_calls {
+        block(
+            BlockerCode::CallingDisabled,
+            "Voice calls are switched off for this number, so a permission would be of no use; switch them on in its \
+             settings first.",
+            None,
+        );
+    }
+    if facts.kind == RequestKind::FreeForm && !window_is_open(facts, rules) {
+        let message = format!(
+            "The customer has neither written nor called in the last {} hours, so a free-form request is not allowed; send \
+             a template request, or wait for the customer's next message or call.",
+            rules.permission.service_window_h
+        );
+        block(BlockerCode::WindowClosed, &message, None);
+    }
+    blockers.extend(facts.permission.request_blockers(rules, facts.now));
+    blockers.extend(restriction(&facts.restrictions, facts.now));
+    if blockers.is_empty() { Ok(RequestPermit(())) } else { Err(Denial { blockers }) }
+}
+
+fn window_is_open(facts: &RequestFacts, rules: &Rules) -> bool {
+    let lasts = Duration::from_secs(u64::from(rules.permission.service_window_h) * 3600);
+    facts.window_opened_at.is_some_and(|opened_at| facts.now < opened_at.plus(lasts))
+}
+
+/// Outbound calls are restricted until the last restriction on them ends.
+fn restriction(restrictions: &[Restriction], now: Timestamp) -> Option<Blocker> {
+    let ends: Vec<Option<Timestamp>> = restrictions
+        .iter()
+        .filter(|restriction| match restriction.kind {
+            RestrictionKind::Outbound | RestrictionKind::OutboundAndInbound => true,
+            RestrictionKind::Inbound | RestrictionKind::ButtonsHidden => false,
+        })
+        .map(|restriction| restriction.expires_at)
+        .filter(|expires_at| expires_at.is_none_or(|expires_at| now < expires_at))
+        .collect();
+    if ends.is_empty() {
+        return None;
+    }
+    Some(Blocker {
+        code: BlockerCode::QualityRestricted,
+        message: "WhatsApp has restricted this number's outbound calls because of their quality; ask again when the \
+                  restriction has ended."
+            .to_owned(),
+        clears_at: if ends.contains(&None) { None } else { ends.into_iter().flatten().max() },
+    })
+}
+
+#[cfg(test)]
+mod tests;
