@@ -1,0 +1,347 @@
+//! The rate card: what it costs, and what no card is.
+
+use std::time::Duration;
+
+use super::{Customer, RateCard, pulses};
+use crate::model::phone::Phone;
+use crate::model::time::Timestamp;
+
+const HEADER: &str = "effective_from,market,countries,currency,tier_from_minutes,price_per_minute";
+
+fn at(text: &str) -> Timestamp {
+    serde_json::from_value(text.into()).unwrap()
+}
+
+fn now() -> Timestamp {
+    at("2026-11-18T12:00:00Z")
+}
+
+/// A customer who hides the number.
+fn hidden(user_id: &str) -> Customer<'_> {
+    Customer { phone: None, user_id: Some(user_id) }
+}
+
+fn card(rows: &str) -> RateCard {
+    RateCard::parse("test.csv", &format!("{HEADER}\n{rows}")).unwrap()
+}
+
+#[test]
+fn every_pulse_begun_counts() {
+    for (ms, want) in [
+        (0, 0),
+        (1, 1),
+        (5_999, 1),
+        (6_000, 1),
+        (6_001, 2),
+        (54_000, 9),
+        (56_000, 10),
+        (60_000, 10),
+        (60_001, 11),
+        (86_400_000, 14_400),
+    ] {
+        assert_eq!(pulses(Duration::from_millis(ms)), want, "{ms} ms");
+    }
+    assert_eq!(pulses(Duration::from_nanos(6_000_000_001)), 2);
+    assert_eq!(pulses(Duration::MAX), 3_074_457_345_618_258_603, "2^64 s in steps of six");
+}
+
+#[test]
+fn the_built_in_card_has_the_published_examples() {
+    #[track_caller]
+    fn check(customer: &str, minutes_of_month: i64, market: &str, micros_per_minute: i64) {
+        let quote = RateCard::built_in().quote(hidden(customer), now(), minutes_of_month * 10);
+        assert_eq!((quote.market.as_str(), quote.micros_per_minute), (market, micros_per_minute), "{customer}");
+        assert_eq!((quote.country.unwrap().as_str(), quote.currency.as_str()), (&customer[..2], "USD"));
+    }
+    let europe = "Rest of Central & Eastern Europe";
+    for (minutes, micros) in
+        [(0, 9500), (50_000, 7600), (250_000, 6600), (1_000_000, 5800), (2_500_000, 4300), (5_000_000, 3700)]
+    {
+        check("GE.1", minutes, europe, micros);
+        check("UA.1", minutes, europe, micros);
+    }
+    check("KE.1", 0, "Rest of Africa", 10_300);
+    check("KE.1", 4_999_999, "Rest of Africa", 10_300);
+    check("KE.1", 5_000_000, "Rest of Africa", 4200);
+    check("AE.1", 0, "AE", 12_700);
+    check("SA.1", 0, "SA", 12_700);
+    check("IN.1", 9_000_000, "IN", 5300);
+    check("JP.1", 0, "*", 12_700);
+}
+
+#[test]
+fn a_tier_begins_with_the_pulse_after_its_minutes_and_a_call_that_crosses_is_wholly_in_the_later_one() {
+    let card = RateCard::built_in();
+    // 50,000 minutes are 500,000 pulses; 9500 and 7600 micros a minute are 950 and 760 a pulse.
+    #[track_caller]
+    fn check(card: &RateCard, used: i64, pulses: i64, micros: i64, tier: i64) {
+        let price = card.price(hidden("GE.1"), now(), used, pulses);
+        assert_eq!(
+            (price.micros, price.pulses, price.quote.tier_from_minutes),
+            (micros, pulses, tier),
+            "{used} {pulses}"
+        );
+    }
+    check(&card, 0, 1, 950, 0);
+    check(&card, 0, 10, 9500, 0);
+    check(&card, 499_999, 1, 950, 0);
+    check(&card, 499_990, 10, 9500, 0);
+    check(&card, 499_991, 10, 7600, 50_000);
+    check(&card, 499_999, 2, 1520, 50_000);
+    check(&card, 500_000, 1, 760, 50_000);
+    check(&card, 2_499_999, 1, 760, 50_000);
+    check(&card, 2_499_999, 2, 1320, 250_000);
+    check(&card, 9_999_999, 2, 1160, 1_000_000);
+    check(&card, 24_999_999, 2, 860, 2_500_000);
+    check(&card, 49_999_999, 2, 740, 5_000_000);
+    check(&card, 50_000_000, 1, 370, 5_000_000);
+    check(&card, i64::MAX, 1, 370, 5_000_000);
+    // Not answered.
+    check(&card, 499_999, 0, 0, 0);
+    for (used, tier) in [(0, 0), (499_999, 0), (500_000, 50_000), (49_999_999, 2_500_000), (50_000_000, 5_000_000)] {
+        assert_eq!(card.quote(hidden("GE.1"), now(), used).tier_from_minutes, tier, "the next minute after {used}");
+    }
+}
+
+#[test]
+fn what_is_left_of_a_micro_is_charged_whole() {
+    let card = card("2025-01-01,*,,USD,0,0.000001\n2025-01-01,GE,,USD,0,0.000007\n2025-01-01,IN,,USD,0,1000000");
+    for (customer, pulses, want) in [
+        ("JP.1", 1, 1),
+        ("JP.1", 10, 1),
+        ("JP.1", 11, 2),
+        ("GE.1", 1, 1),
+        ("GE.1", 2, 2),
+        ("GE.1", 10, 7),
+        ("IN.1", 14_400, 1_440_000_000_000_000),
+        ("IN.1", i64::MAX, i64::MAX),
+    ] {
+        assert_eq!(card.price(hidden(customer), now(), 0, pulses).micros, want, "{customer} {pulses}");
+    }
+}
+
+#[test]
+fn the_most_exact_market_counts() {
+    let card = card(
+        "2025-01-01,*,,USD,0,1\n2025-01-01,1,,USD,0,2\n2025-01-01,1876,,USD,0,3\n2025-01-01,995,,USD,0,4\n\
+         2025-01-01,99555,,USD,0,5\n2025-01-01,GE,,USD,0,6\n2025-01-01,East,GE AM,USD,0,7",
+    );
+    for (phone, want) in
+        [("18765550100", "1876"), ("18775550100", "1"), ("995555010203", "99555"), ("995322000111", "995")]
+    {
+        let phone = Phone::parse(phone).unwrap();
+        assert_eq!(card.market(Customer { phone: Some(&phone), user_id: Some("AM.1") }, now()), want);
+    }
+    for (user_id, want) in [("GE.1", "GE"), ("AM.1", "East"), ("AZ.1", "*"), ("nonsense", "*")] {
+        assert_eq!(card.market(hidden(user_id), now()), want, "{user_id}");
+    }
+    assert_eq!(card.market(Customer { phone: None, user_id: None }, now()), "*");
+}
+
+#[test]
+fn the_newest_date_that_has_come_counts_in_the_time_zone_of_the_card() {
+    let card = RateCard::parse(
+        "test.csv",
+        &format!(
+            "# time_zone = Asia/Tbilisi\n{HEADER}\n2026-01-01,*,,USD,0,1\n2026-04-01,East,GE AM,USD,0,2\n\
+             2026-07-01,East,,USD,0,3\n2026-10-01,East,AM,USD,0,4\n2026-10-01T00:00:00Z,GE,,USD,0,5\n"
+        ),
+    )
+    .unwrap();
+    // Tbilisi is four hours ahead of UTC all year.
+    for (moment, customer, want) in [
+        ("2020-01-01T00:00:00Z", "GE.1", ("*", 1)),
+        ("2026-03-31T19:59:59.999Z", "GE.1", ("*", 1)),
+        ("2026-03-31T20:00:00Z", "GE.1", ("East", 2)),
+        ("2026-06-30T19:59:59.999Z", "GE.1", ("East", 2)),
+        ("2026-06-30T20:00:00Z", "GE.1", ("East", 3)),
+        ("2026-09-30T20:00:00Z", "AM.1", ("East", 4)),
+        ("2026-09-30T20:00:00Z", "GE.1", ("*", 1)),
+        ("2026-10-01T00:00:00Z", "GE.1", ("GE", 5)),
+        ("2099-01-01T00:00:00Z", "AM.1", ("East", 4)),
+    ] {
+        let quote = card.quote(hidden(customer), at(moment), 0);
+        assert_eq!((quote.market.as_str(), quote.micros_per_minute / 1_000_000), want, "{moment} {customer}");
+    }
+    for (moment, month) in
+        [("2026-10-31T19:59:59Z", "2026-10"), ("2026-10-31T20:00:00Z", "2026-11"), ("2026-12-31T20:00:00Z", "2027-01")]
+    {
+        assert_eq!(card.month(at(moment)), month, "{moment}");
+    }
+    assert_eq!(card.time_zone(), "Asia/Tbilisi");
+    assert_eq!(RateCard::built_in().month(at("2026-10-31T23:59:59Z")), "2026-10");
+    let names = |rows: Vec<super::RateRow>| {
+        rows.iter().map(|row| format!("{} {}", row.market, row.micros_per_minute / 1_000_000)).collect::<Vec<_>>()
+    };
+    let august = at("2026-08-01T00:00:00Z");
+    assert_eq!(names(card.rows(august)), ["* 1", "East 3"]);
+    assert_eq!(names(card.upcoming(august)), ["East 4", "GE 5"]);
+    assert_eq!(card.rows(august)[1].countries.len(), 2, "as the group was last written");
+}
+
+#[test]
+fn columns_stand_in_any_order_and_fields_may_be_quoted() {
+    let card = RateCard::parse(
+        "test.csv",
+        "\u{feff}price_per_minute,\"market\",currency,effective_from\r\n0.5,\"A \"\"B\"\", C\",EUR,2025-01-01\r\n",
+    );
+    let refused = card.unwrap_err();
+    assert_eq!(refused.0.len(), 2, "{refused}");
+    let card = RateCard::parse(
+        "test.csv",
+        "\u{feff}price_per_minute,countries,\"market\",currency,effective_from\r\n\r\n# a comment\r\n\
+         0.5, GE  AM ,\"A \"\"B\"\", C\",EUR,2025-01-01\r\n 7 ,,*,EUR,2025-01-01T00:00:00+02:00\r\n",
+    )
+    .unwrap();
+    assert_eq!(card.currency().as_str(), "EUR");
+    let quote = card.quote(hidden("AM.1"), now(), 0);
+    assert_eq!((quote.market.as_str(), quote.micros_per_minute, quote.tier_from_minutes), ("A \"B\", C", 500_000, 0));
+    assert_eq!(card.quote(hidden("US.1"), now(), 0).micros_per_minute, 7_000_000);
+}
+
+#[test]
+fn prices_are_read_to_the_micro() {
+    for (text, want) in [
+        ("0", 0),
+        ("0.0", 0),
+        ("0.000001", 1),
+        ("0.0095", 9500),
+        ("00.10", 100_000),
+        ("12", 12_000_000),
+        ("1000000", 1_000_000_000_000),
+        ("1000000.000000", 1_000_000_000_000),
+    ] {
+        let card = card(&format!("2025-01-01,*,,USD,,{text}"));
+        assert_eq!(card.quote(hidden("GE.1"), now(), 0).micros_per_minute, want, "{text}");
+    }
+}
+
+const REST: &str = "2025-01-01,*,,USD,0,1\n";
+
+/// `want`: the start of each line of the refusal, behind `test.csv:`, and a word of its reason.
+#[track_caller]
+fn refuse(csv: &str, want: &[(&str, &str)]) {
+    let errors = RateCard::parse("test.csv", csv).expect_err(csv).0;
+    assert_eq!(errors.len(), want.len(), "{csv}\n{errors:#?}");
+    for (error, (place, reason)) in errors.iter().zip(want) {
+        assert!(
+            error.starts_with(&format!("test.csv:{place}: ")) && error.contains(reason),
+            "{place} {reason}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_wrong_cell_is_named_by_line_and_column() {
+    for (row, column, reason) in [
+        ("01.02.2025,GE,,USD,0,1", "effective_from", "`01.02.2025` is not a date"),
+        ("2025-02-30,GE,,USD,0,1", "effective_from", "not a date"),
+        (",GE,,USD,0,1", "effective_from", "not a date"),
+        ("20250101,GE,,USD,0,1", "effective_from", "not a date"),
+        ("2025-01-01,,,USD,0,1", "market", "not a market"),
+        ("2025-01-01,ge,,USD,0,1", "market", "not a market"),
+        ("2025-01-01,ZZ,,USD,0,1", "market", "`ZZ` is not the code of any country"),
+        ("2025-01-01,+995,,USD,0,1", "market", "not a market"),
+        ("2025-01-01,0995,,USD,0,1", "market", "starts no phone number"),
+        ("2025-01-01,1234567890123456,,USD,0,1", "market", "starts no phone number"),
+        ("2025-01-01,East,GE ZZ,USD,0,1", "countries", "`ZZ` is not the code of any country"),
+        ("2025-01-01,East,ZZ,USD,0,1", "countries", "`ZZ`"),
+        ("2025-01-01,East,Georgia,USD,0,1", "countries", "`Georgia` is not a country"),
+        ("2025-01-01,East,GE GE,USD,0,1", "countries", "GE is there twice"),
+        ("2025-01-01,East,,USD,0,1", "countries", "name its countries"),
+        ("2025-01-01,GE,AM,USD,0,1", "countries", "only a group"),
+        ("2025-01-01,GE,,usd,0,1", "currency", "`usd` is not a currency"),
+        ("2025-01-01,GE,,,0,1", "currency", "not a currency"),
+        ("2025-01-01,GE,,EUR,0,1", "currency", "EUR, but line 2 says USD"),
+        ("2025-01-01,GE,,USD,-1,1", "tier_from_minutes", "not a number of minutes"),
+        ("2025-01-01,GE,,USD,+1,1", "tier_from_minutes", "not a number of minutes"),
+        ("2025-01-01,GE,,USD,\"50,000\",1", "tier_from_minutes", "without separators"),
+        ("2025-01-01,GE,,USD,1000000000001,1", "tier_from_minutes", "not a number of minutes"),
+        ("2025-01-01,GE,,USD,1,1", "tier_from_minutes", "must start at 0"),
+        ("2025-01-01,*,,USD,0,2", "tier_from_minutes", "as in line 2"),
+        ("2025-01-01,GE,,USD,0,-0.01", "price_per_minute", "`-0.01` is negative"),
+        ("2025-01-01,GE,,USD,0,\"0,01\"", "price_per_minute", "not a decimal"),
+        ("2025-01-01,GE,,USD,0,", "price_per_minute", "not a decimal"),
+        ("2025-01-01,GE,,USD,0,.5", "price_per_minute", "not a decimal"),
+        ("2025-01-01,GE,,USD,0,5.", "price_per_minute", "not a decimal"),
+        ("2025-01-01,GE,,USD,0,1e3", "price_per_minute", "not a decimal"),
+        ("2025-01-01,GE,,USD,0,$1", "price_per_minute", "not a decimal"),
+        ("2025-01-01,GE,,USD,0,0.0000001", "price_per_minute", "more than 6 decimal places"),
+        ("2025-01-01,GE,,USD,0,1000000.000001", "price_per_minute", "more than 1000000"),
+        ("2025-01-01,GE,,USD,0,99999999999999999999", "price_per_minute", "more than 1000000"),
+        ("2025-01-01,GE,,USD,0", "row", "5 fields where the header has 6 columns"),
+        ("2025-01-01,GE,,USD,0,1,", "row", "7 fields"),
+        ("2025-01-01,\"GE,,USD,0,1", "row", "not closed"),
+    ] {
+        refuse(&format!("{HEADER}\n{REST}{row}"), &[(&format!("3: {column}"), reason)]);
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    refuse(
+        &format!(
+            "{HEADER}\nx,ZZ,,us,y,-1\n{REST}2025-01-01,GE,,USD,0,1\n2025-01-01,GE,,USD,100,1\n2025-01-01,GE,,USD,50,z\n"
+        ),
+        &[
+            ("2: effective_from", "not a date"),
+            ("2: market", "ZZ"),
+            ("2: currency", "us"),
+            ("2: tier_from_minutes", "y"),
+            ("2: price_per_minute", "negative"),
+            ("6: price_per_minute", "z"),
+            ("6: tier_from_minutes", "50 after 100"),
+        ],
+    );
+    let endless = format!("{HEADER}\n{}", "x\n".repeat(5000));
+    let errors = RateCard::parse("test.csv", &endless).unwrap_err().0;
+    assert_eq!((errors.len(), errors[100].as_str()), (101, "test.csv: and 4900 more mistakes"));
+}
+
+#[test]
+fn a_wrong_header_is_named_by_column() {
+    refuse("", &[("1: header", "empty")]);
+    refuse("# nothing\n", &[("1: header", "empty")]);
+    refuse(HEADER, &[("1: header", "no price below")]);
+    refuse(
+        "market;currency\n",
+        &[
+            ("1: market;currency", "unknown column"),
+            ("1: effective_from", "missing"),
+            ("1: market", "missing"),
+            ("1: currency", "missing"),
+            ("1: price_per_minute", "missing"),
+        ],
+    );
+    refuse(&format!("{HEADER},note\n2025-01-01,*,,USD,0,1,x"), &[("1: note", "unknown column")]);
+    refuse(&format!("{HEADER},market\n2025-01-01,*,,USD,0,1,*"), &[("1: market", "twice")]);
+    let zones = format!("# time_zone = Mars/Olympus\n# time_zone = UTC\n# time_zone = UTC\n{HEADER}\n{REST}");
+    refuse(&zones, &[("1: time_zone", "`Mars/Olympus` is not a time zone"), ("3: time_zone", "write it once")]);
+}
+
+#[test]
+fn everybody_has_one_price_at_any_date() {
+    refuse(&format!("{HEADER}\n2025-01-01,GE,,USD,0,1\n"), &[("2: market", "no row for *")]);
+    refuse(&format!("{HEADER}\n2024-12-31,GE,,USD,0,1\n{REST}"), &[("2: market", "no row for *")]);
+    refuse(
+        &format!("{HEADER}\n{REST}2025-01-01,East,GE AM,USD,0,1\n2025-01-01,South,AM TR,USD,0,1"),
+        &[("4: countries", "AM is in `East` (line 3) too")],
+    );
+    // Only from the date on which both hold it.
+    refuse(
+        &format!("{HEADER}\n{REST}2025-01-01,East,GE AM,USD,0,1\n2025-06-01,South,AM,USD,0,1"),
+        &[("4: countries", "AM is in `East`")],
+    );
+    let moved = format!("{REST}2025-01-01,East,GE AM,USD,0,1\n2025-06-01,South,AM,USD,0,1\n2025-06-01,East,GE,USD,0,1");
+    assert_eq!(card(&moved).market(hidden("AM.1"), now()), "South");
+    refuse(
+        &format!("{HEADER}\n{REST}2025-01-01,East,GE AM,USD,0,1\n2025-01-01,East,GE,USD,9,1"),
+        &[("4: countries", "others than in line 3")],
+    );
+    card(&format!("{REST}2025-01-01,East,GE AM,USD,0,1\n2025-01-01,East,AM GE,USD,9,1"));
+    // A country out of its group's hands is no contradiction.
+    assert_eq!(
+        card(&format!("{REST}2025-01-01,East,GE AM,USD,0,1\n2025-01-01,GE,,USD,0,1")).market(hidden("GE.1"), now()),
+        "GE"
+    );
+}
