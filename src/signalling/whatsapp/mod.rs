@@ -8,14 +8,16 @@ pub mod codes;
 mod config;
 mod graph;
 mod payload;
+pub mod settings;
 mod signature;
 mod webhook;
 
 pub use config::{Config, SecretFileError, read_secret_file};
 pub use graph::{Account, Graph, GraphError, GraphErrorKind, GraphSetupError, Observe};
 pub use payload::{
-    BadPayload, CallError, CallStatus, Connect, Customer, Delivery, PermissionReply, ReplySource, SdpType, Status,
-    Terminate, TerminateStatus, parse,
+    AccountUpdate, Allowed, BadPayload, BookedLimit, Books, CallError, CallStatus, Connect, Customer, Delivery, Icons,
+    MetaCalling, MetaHoliday, MetaHours, MetaSpan, PermissionReply, ReplySource, RequestBody, Restricted, SdpType,
+    SettingsUpdate, Status, Terminate, TerminateStatus, Violated, parse,
 };
 pub use signature::{BadSignature, SIGNATURE_HEADER};
 pub use webhook::{EmptySecret, Webhook};

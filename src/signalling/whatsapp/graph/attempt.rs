@@ -2,58 +2,29 @@
 
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{StatusCode, Url};
-use secrecy::ExposeSecret;
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use crate::model::time::{Clock, Timestamp};
 
-use super::super::payload::{Action, read_error};
+use super::super::payload::read_error;
+use super::Graph;
 use super::error::{GraphError, GraphErrorKind};
-use super::{Account, Graph};
+use super::request::Request;
 
 /// Meta's answers have a few hundred bytes. A wrong address may answer with a film.
 const ANSWER_LEN_MAX: usize = 64 * 1024;
 
-/// Everything that each try sends again, byte for byte.
-pub(super) struct Request {
-    url: Url,
-    headers: HeaderMap,
-    body: Vec<u8>,
-}
-
 impl Graph {
-    pub(super) fn request(&self, from: Account<'_>, action: Action<'_>) -> Result<Request, GraphError> {
-        let op = action.name();
-        let id = from.number_id.as_str();
-        // The only names of an identity's alphabet that a path would swallow.
-        let url = Some(id).filter(|id| !matches!(*id, "." | ".."));
-        let url = url.and_then(|id| Url::parse(&format!("{}/{id}/calls", self.base)).ok());
-        let url = url.ok_or_else(|| GraphError::ours(op, "the number's id cannot be part of a web address"))?;
-        let bearer = HeaderValue::from_str(&format!("Bearer {}", from.token.expose_secret()));
-        let mut bearer = bearer.map_err(|_| GraphError::unusable_token(op))?;
-        bearer.set_sensitive(true);
-        let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, bearer);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok(Request { url, headers, body: action.to_json() })
-    }
-
     /// The body of a success, or what went wrong.
-    pub(super) async fn attempt(
-        &self,
-        request: &Request,
-        op: &'static str,
-        timeout: Duration,
-    ) -> Result<Vec<u8>, GraphError> {
-        let sent = self
-            .http
-            .post(request.url.clone())
-            .headers(request.headers.clone())
-            .body(request.body.clone())
-            .timeout(timeout)
-            .send()
-            .await;
+    pub(super) async fn attempt(&self, request: &Request, timeout: Duration) -> Result<Vec<u8>, GraphError> {
+        let op = request.op;
+        let mut sending =
+            self.http.request(request.method(), request.url.clone()).headers(request.headers.clone()).timeout(timeout);
+        if let Some(body) = &request.body {
+            sending = sending.body(body.clone());
+        }
+        let sent = sending.send().await;
         let mut response = sent.map_err(|error| GraphError::unanswered(op, &error))?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         let mut answer = Vec::new();
@@ -93,6 +64,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use reqwest::header::HeaderValue;
 
     #[test]
     fn retry_after_is_read_as_seconds_and_as_a_date() {

@@ -1,4 +1,4 @@
-//! What went wrong at the calling endpoint, in our words.
+//! What went wrong at WhatsApp, in our words.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,7 +14,8 @@ use super::super::payload::MetaError;
 /// A request that was not granted, or whose fate is not known. Displays as one sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GraphError {
-    /// The action: `connect`, `pre_accept`, `accept`, `reject`, `terminate`.
+    /// What was asked: an action of a call (`connect`, `pre_accept`, `accept`, `reject`, `terminate`),
+    /// `permission_request`, `permission_check`, `settings_read` or `settings_write`.
     pub op: &'static str,
     pub kind: GraphErrorKind,
     /// Meta's error code.
@@ -79,7 +80,7 @@ impl GraphError {
 
     /// The time allowed was over before the request could be sent.
     pub(super) fn too_late(op: &'static str) -> Self {
-        let message = format!("no time was left to send the {op} to WhatsApp");
+        let message = format!("no time was left to send the {} to WhatsApp", spoken(op));
         Self::new(op, GraphErrorKind::Unreachable, message)
     }
 
@@ -93,10 +94,15 @@ impl GraphError {
         Self::new(op, GraphErrorKind::Token, message.to_owned())
     }
 
-    /// A success without the one thing it was asked for.
-    pub(super) fn unreadable(op: &'static str) -> Self {
-        let message = "WhatsApp reported success without a call id, so it is unknown whether the call was placed";
+    /// A success without the one thing that says what was done.
+    pub(super) fn unknown(op: &'static str, message: &str) -> Self {
         Self { http: Some(200), ..Self::new(op, GraphErrorKind::UnknownOutcome, message.to_owned()) }
+    }
+
+    /// A question that was answered with something else.
+    pub(super) fn unreadable(op: &'static str) -> Self {
+        let message = format!("WhatsApp's answer to the {} cannot be read", spoken(op));
+        Self { http: Some(200), ..Self::new(op, GraphErrorKind::Upstream, message) }
     }
 
     /// No answer came.
@@ -107,7 +113,7 @@ impl GraphError {
             return Self::new(op, GraphErrorKind::Unreachable, message);
         }
         let how = if error.is_timeout() { "did not answer in time" } else { "broke the connection off" };
-        let message = format!("WhatsApp {how}, so it is unknown whether the {op} was carried out");
+        let message = format!("WhatsApp {how}, so it is unknown whether the {} was carried out", spoken(op));
         Self::new(op, GraphErrorKind::UnknownOutcome, message)
     }
 
@@ -126,14 +132,17 @@ impl GraphError {
                 format!("the answer (HTTP {}) is not WhatsApp's; check whatsapp.graph_url", status.as_u16())
             }
             GraphErrorKind::UnknownOutcome => {
-                format!("WhatsApp failed (HTTP {}), so it is unknown whether the {op} was carried out", status.as_u16())
+                let code = status.as_u16();
+                format!("WhatsApp failed (HTTP {code}), so it is unknown whether the {} was carried out", spoken(op))
             }
             GraphErrorKind::RateLimited => "WhatsApp is asked too often; try again in a moment".to_owned(),
             // 100 is said of everything; Meta's own words tell more than our row.
             _ => match (said.code.filter(|code| *code != 100).and_then(codes::meaning), words) {
                 (Some(meaning), _) => meaning.to_owned(),
                 (None, Some(words)) => words.to_owned(),
-                (None, None) => format!("WhatsApp refused the {op} without a reason (HTTP {})", status.as_u16()),
+                (None, None) => {
+                    format!("WhatsApp refused the {} without a reason (HTTP {})", spoken(op), status.as_u16())
+                }
             },
         };
         let details = said.details.or(said.message).filter(|words| !message.contains(words.as_str()));
@@ -207,6 +216,16 @@ fn is_rate(code: i64) -> bool {
     matches!(code, 4 | 17 | 32 | 613 | 80_007 | 130_429 | 131_056)
 }
 
+/// Whether the request is about one call, so that words about a call mean that one.
+fn is_of_a_call(op: &str) -> bool {
+    matches!(op, "connect" | "pre_accept" | "accept" | "reject" | "terminate")
+}
+
+/// `settings_write` in a sentence.
+fn spoken(op: &str) -> Cow<'_, str> {
+    if is_of_a_call(op) { op.into() } else { op.replace('_', " ").into() }
+}
+
 fn is_calling(code: i64) -> bool {
     (138_000..139_000).contains(&code)
 }
@@ -224,7 +243,7 @@ fn judge(op: &str, status: StatusCode, said: &MetaError) -> GraphErrorKind {
     if status.is_server_error() {
         return GraphErrorKind::UnknownOutcome;
     }
-    if let Some(kind) = fate_of_call(said) {
+    if let Some(kind) = fate_of_call(said).filter(|_| is_of_a_call(op)) {
         return kind;
     }
     match status {

@@ -1,26 +1,32 @@
-//! Asks WhatsApp to do something with a call: `POST /{phone_number_id}/calls` and its five actions.
+//! Asks WhatsApp to do something: the calling endpoint and its five actions ([`calls`]), permission requests
+//! ([`messages`]), its books on a customer ([`permissions`]), a number's settings ([`settings`]).
 //!
 //! An answer may be lost after the deed is done, so every retry must be harmless. Each try sends the same bytes. An
 //! `accept` whose first try got no answer and whose second hears "already accepted" has worked; a call that is to end and
-//! is over has ended. A `connect` is different, since a second one is a second call to a person: it is repeated only when
-//! the first provably never reached Meta, and otherwise reported as [`GraphErrorKind::UnknownOutcome`], whereupon the
-//! webhook with our callback data may still tell the call's id.
+//! is over has ended. A `connect` is different, since a second one is a second call to a person, and a permission request
+//! is a second message: they are repeated only when the first provably never reached Meta, and otherwise reported as
+//! [`GraphErrorKind::UnknownOutcome`], whereupon the webhook of the call may still tell its id.
 
 mod attempt;
+mod calls;
 mod error;
+mod messages;
+mod permissions;
+mod request;
+mod settings;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::model::id::{NumberId, Wacid};
+use crate::model::id::NumberId;
 use crate::model::time::Clock;
 
 use super::config::Config;
-use super::payload::{Action, CALLBACK_DATA_LEN_MAX, Customer, read_call_id};
 
 pub use error::{GraphError, GraphErrorKind};
+use request::{Repeat, Request};
 
 /// Told after each try: the action, `ok` or what went wrong (a closed list, fit for a metric's label), and how long it took.
 pub type Observe = Arc<dyn Fn(&'static str, &str, Duration) + Send + Sync>;
@@ -29,14 +35,7 @@ pub type Observe = Arc<dyn Fn(&'static str, &str, Duration) + Send + Sync>;
 const TRIES_MAX: u32 = 4;
 /// Pause before the second try; doubles with each further one.
 const PAUSE: Duration = Duration::from_millis(200);
-/// The caller hears ringback for about 30 s, and the agent is still to answer within them.
-const PRE_ACCEPT_WITHIN: Duration = Duration::from_secs(15);
-/// Nobody waits for it, and Meta bills until it hears of the end.
-const END_WITHIN: Duration = Duration::from_secs(30);
-/// Tries to reach Meta at all, while an agent watches the dialling screen.
-const CONNECT_WITHIN: Duration = Duration::from_secs(12);
-
-/// The calling endpoint. Cheap to clone; clones share their connections.
+/// The way to WhatsApp. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct Graph {
     http: reqwest::Client,
@@ -47,7 +46,7 @@ pub struct Graph {
     observe: Observe,
 }
 
-/// Whose call it is: the business number, and the token that may speak for it.
+/// Who asks: the business number, and the token that may speak for it.
 #[derive(Clone, Copy)]
 pub struct Account<'a> {
     pub number_id: &'a NumberId,
@@ -92,81 +91,9 @@ impl Graph {
         })
     }
 
-    /// Calls the customer. The answer to the SDP offer comes by webhook, possibly before this returns; it carries the same
-    /// `callback_data` (at most 512 bytes).
-    ///
-    /// # Errors
-    /// [`GraphError`]. After `UnknownOutcome` the customer's phone may ring.
-    pub async fn connect(
-        &self,
-        from: Account<'_>,
-        to: &Customer,
-        sdp: &str,
-        callback_data: Option<&str>,
-    ) -> Result<Wacid, GraphError> {
-        if to.is_anonymous() {
-            return Err(GraphError::ours("connect", "the customer has neither a phone number nor a user id"));
-        }
-        let action = Action::Connect { to, sdp, callback_data };
-        let answer = self.ask(from, action, self.request_timeout, CONNECT_WITHIN).await?;
-        read_call_id(&answer).ok_or_else(|| GraphError::unreadable("connect"))
-    }
-
-    /// Gives WhatsApp our SDP answer while the agent's phone rings, so that media stands before anybody accepts.
-    ///
-    /// # Errors
-    /// [`GraphError`]; the call may still be accepted without.
-    pub async fn pre_accept(&self, from: Account<'_>, call: &Wacid, sdp: &str) -> Result<(), GraphError> {
-        let action = Action::PreAccept { call, sdp };
-        self.ask(from, action, self.request_timeout, PRE_ACCEPT_WITHIN).await.map(drop)
-    }
-
-    /// Takes the caller's call. On `Ok` the caller hears us. `sdp` must be the one of `pre_accept`; `within` is what is
-    /// left of the ring window, and all tries together end inside it.
-    ///
-    /// # Errors
-    /// [`GraphError`]; `CallGone` when the caller has hung up.
-    pub async fn accept(
-        &self,
-        from: Account<'_>,
-        call: &Wacid,
-        sdp: &str,
-        callback_data: Option<&str>,
-        within: Duration,
-    ) -> Result<(), GraphError> {
-        let action = Action::Accept { call, sdp, callback_data };
-        self.ask(from, action, self.accept_timeout, within).await.map(drop)
-    }
-
-    /// Refuses the caller's call before it was accepted. A call that is over already counts as refused.
-    ///
-    /// # Errors
-    /// [`GraphError`].
-    pub async fn reject(&self, from: Account<'_>, call: &Wacid) -> Result<(), GraphError> {
-        self.ask(from, Action::Reject { call }, self.request_timeout, END_WITHIN).await.map(drop)
-    }
-
-    /// Ends a call. A call that is over already counts as ended.
-    ///
-    /// # Errors
-    /// [`GraphError`].
-    pub async fn terminate(&self, from: Account<'_>, call: &Wacid) -> Result<(), GraphError> {
-        self.ask(from, Action::Terminate { call }, self.request_timeout, END_WITHIN).await.map(drop)
-    }
-
     /// Tries until it is done, refused, or not worth another try.
-    async fn ask(
-        &self,
-        from: Account<'_>,
-        action: Action<'_>,
-        timeout: Duration,
-        within: Duration,
-    ) -> Result<Vec<u8>, GraphError> {
-        let op = action.name();
-        if action.callback_data().is_some_and(|data| data.len() > CALLBACK_DATA_LEN_MAX) {
-            return Err(GraphError::ours(op, "the callback data is longer than 512 bytes"));
-        }
-        let request = self.request(from, action)?;
+    async fn ask(&self, request: Request, timeout: Duration, within: Duration) -> Result<Vec<u8>, GraphError> {
+        let op = request.op;
         let started = Clock.instant();
         let mut perhaps_done = false;
         for tried in 1.. {
@@ -175,18 +102,18 @@ impl Graph {
             if left.is_zero() {
                 return Err(GraphError::too_late(op).after(perhaps_done));
             }
-            let result = self.attempt(&request, op, timeout.min(left)).await;
+            let result = self.attempt(&request, timeout.min(left)).await;
             let elapsed = Clock.instant().duration_since(began);
             (self.observe)(op, &error::label(&result), elapsed);
             let error = match result {
                 Ok(answer) => return Ok(answer),
-                Err(error) if is_done_already(action, &error, perhaps_done) => return Ok(Vec::new()),
+                Err(error) if is_done_already(request.repeat, &error, perhaps_done) => return Ok(Vec::new()),
                 Err(error) => error,
             };
             perhaps_done |= error.is_unknown_outcome();
             let pause = pause_before(tried + 1, error.retry_after);
             let left = within.saturating_sub(Clock.instant().duration_since(started));
-            if tried == TRIES_MAX || pause >= left || !is_worth_another_try(action, &error) {
+            if tried == TRIES_MAX || pause >= left || !is_worth_another_try(request.repeat, &error) {
                 return Err(error.after(perhaps_done));
             }
             tracing::debug!(op, tried, code = error.code, http = error.http, ?pause, "WhatsApp is asked again");
@@ -197,21 +124,21 @@ impl Graph {
 }
 
 /// Whether the refusal says that what we ask for has happened.
-fn is_done_already(action: Action<'_>, error: &GraphError, perhaps_done: bool) -> bool {
-    match action {
+fn is_done_already(repeat: Repeat, error: &GraphError, perhaps_done: bool) -> bool {
+    match repeat {
         // Before the first answer is lost, "already accepted" means that somebody else accepted.
-        Action::Accept { .. } | Action::PreAccept { .. } => perhaps_done && error.kind == GraphErrorKind::InProgress,
-        Action::Reject { .. } | Action::Terminate { .. } => error.kind == GraphErrorKind::CallGone,
-        Action::Connect { .. } => false,
+        Repeat::Accepts => perhaps_done && error.kind == GraphErrorKind::InProgress,
+        Repeat::Ends => error.kind == GraphErrorKind::CallGone,
+        Repeat::Harmful | Repeat::Harmless => false,
     }
 }
 
 /// Only what may pass by itself, and only where a repetition is harmless.
-fn is_worth_another_try(action: Action<'_>, error: &GraphError) -> bool {
+fn is_worth_another_try(repeat: Repeat, error: &GraphError) -> bool {
     match error.kind {
         GraphErrorKind::Unreachable => true,
         GraphErrorKind::UnknownOutcome | GraphErrorKind::RateLimited | GraphErrorKind::Upstream => {
-            !matches!(action, Action::Connect { .. })
+            repeat != Repeat::Harmful
         }
         GraphErrorKind::Token | GraphErrorKind::InProgress | GraphErrorKind::CallGone | GraphErrorKind::Refused => {
             false

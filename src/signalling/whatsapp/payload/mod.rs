@@ -1,12 +1,16 @@
-//! The only place that knows Meta's JSON: what its webhooks say, what its calling endpoint is told, what it answers.
+//! The only place that knows Meta's JSON: what its webhooks say, what its endpoints are told, what they answer.
 //!
 //! Reading is tolerant, because a field that Meta adds, drops or writes as a number one day must not cost a call: the
 //! webhook side walks the tree and takes what it knows; an element that is unusable is reported as [`Delivery::Bad`] and
 //! its neighbours are read all the same. Writing is strict: Meta refuses any field that it did not document.
 
+mod account;
 mod action;
 mod answer;
+mod books;
+mod calling;
 mod field;
+mod message;
 mod read;
 mod repair;
 
@@ -19,8 +23,15 @@ use crate::model::phone::Phone;
 use crate::model::reason::Direction;
 use crate::model::time::Timestamp;
 
+pub use account::{AccountUpdate, Restricted, SettingsUpdate, Violated};
 pub(super) use action::{Action, CALLBACK_DATA_LEN_MAX};
 pub(super) use answer::{MetaError, read_call_id, read_error};
+pub(super) use books::read_books;
+pub use books::{Allowed, BookedLimit, Books};
+pub(super) use calling::read_settings;
+pub use calling::{Icons, MetaCalling, MetaHoliday, MetaHours, MetaSpan};
+pub use message::RequestBody;
+pub(super) use message::read_message_id;
 pub use read::{BadPayload, parse};
 
 /// One thing that a webhook reports. Reports come twice, late and in any order; [`Delivery::dedup_key`] tells repeats.
@@ -30,6 +41,17 @@ pub enum Delivery {
     Status(Status),
     Terminate(Terminate),
     PermissionReply(PermissionReply),
+    /// The customer wrote or sent something that is no permission reply; what it was is nobody's business here. It opens
+    /// the 24 h in which free-form messages are allowed, and so does a permission reply.
+    Message {
+        number_id: NumberId,
+        customer: Customer,
+        at: Option<Timestamp>,
+    },
+    /// Meta warns or restricts a number.
+    AccountUpdate(AccountUpdate),
+    /// A number's call settings changed.
+    SettingsUpdate(SettingsUpdate),
     /// Meta complains without naming a call, e.g. that the account has no payment method.
     Errors {
         number_id: Option<NumberId>,
@@ -172,6 +194,9 @@ impl Delivery {
             Self::Status(status) => Some(format!("status:{}:{}", status.status.as_str(), status.wacid.as_str())),
             Self::Terminate(terminate) => Some(format!("terminate:{}", terminate.wacid.as_str())),
             Self::PermissionReply(reply) => Some(reply.dedup_key()),
+            Self::AccountUpdate(update) => update.dedup_key(),
+            // The latest word opens the window and the latest settings stand, however often they are told.
+            Self::Message { .. } | Self::SettingsUpdate(_) => None,
             Self::Errors { .. } | Self::Bad { .. } | Self::Unknown { .. } => None,
         }
     }
@@ -183,6 +208,9 @@ impl Delivery {
             Self::Status(_) => "status",
             Self::Terminate(_) => "terminate",
             Self::PermissionReply(_) => "permission_reply",
+            Self::Message { .. } => "message",
+            Self::AccountUpdate(_) => "account_update",
+            Self::SettingsUpdate(_) => "settings_update",
             Self::Errors { .. } => "errors",
             Self::Bad { .. } => "bad",
             Self::Unknown { .. } => "unknown",

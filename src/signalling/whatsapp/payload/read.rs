@@ -1,11 +1,14 @@
-//! Walks a webhook's body: entries, changes, and in each the calls, statuses, messages and errors.
+//! Walks a webhook's body: entries, changes, and in each the calls, statuses, messages and errors. What concerns a number
+//! rather than a call is read by `account`.
 
 use serde_json::Value;
 
 use crate::model::id::{NumberId, Wacid};
 use crate::model::phone::Phone;
 use crate::model::reason::Direction;
+use crate::model::time::Timestamp;
 
+use super::account::{read_account_update, read_settings_update};
 use super::field::{integer, list, name, payload, phone, sentence, text, time, truth, user_id, word};
 use super::repair::mend;
 use super::{
@@ -34,26 +37,29 @@ pub fn parse(body: &[u8]) -> Result<Vec<Delivery>, BadPayload> {
     };
     let entries = root.get("entry").and_then(Value::as_array).ok_or(BadPayload::NoEntry)?;
     let mut deliveries = Vec::new();
-    for change in entries.iter().flat_map(|entry| list(entry, "changes")) {
-        read_change(change, &mut deliveries);
+    for entry in entries {
+        let entry_at = time(entry, "time");
+        list(entry, "changes").iter().for_each(|change| read_change(change, entry_at, &mut deliveries));
     }
     Ok(deliveries)
 }
 
-fn read_change(change: &Value, deliveries: &mut Vec<Delivery>) {
+fn read_change(change: &Value, entry_at: Option<Timestamp>, deliveries: &mut Vec<Delivery>) {
     let field = word(change, "field");
     let before = deliveries.len();
     if let Some(value) = change.get("value") {
-        let value = Surroundings::of(value);
         match field.as_str() {
-            "calls" => value.read_calls(deliveries),
-            "messages" => value.read_messages(deliveries),
+            "calls" => Surroundings::of(value).read_calls(deliveries),
+            "messages" => Surroundings::of(value).read_messages(deliveries),
+            "account_update" => read_account_update(value, entry_at, deliveries),
+            "account_settings_update" => read_settings_update(value, entry_at, deliveries),
             _ => {}
         }
     }
     if deliveries.len() == before {
-        // Account updates name their event beside it, settings their type.
-        let event = change.get("value").map(|value| word(value, "event")).unwrap_or_default();
+        // Account updates name their event, settings their type.
+        let named = |key| change.get("value").map(|value| word(value, key)).filter(|name| !name.is_empty());
+        let event = named("event").or_else(|| named("type")).unwrap_or_default();
         deliveries.push(Delivery::Unknown { field, event });
     }
 }
@@ -114,15 +120,18 @@ impl<'a> Surroundings<'a> {
         for message in messages {
             let kind = word(message, "type");
             let reply = message.get("interactive").and_then(|interactive| interactive.get("call_permission_reply"));
-            let read = match reply {
-                Some(reply) => self.read_reply(message, reply, messages.len()).map(Delivery::PermissionReply),
-                None => Ok(Delivery::Unknown { field: "messages".to_owned(), event: kind }),
+            let (event, read) = match (reply, kind.as_str()) {
+                (Some(reply), _) => {
+                    let read = self.read_reply(message, reply, messages.len());
+                    ("call_permission_reply".to_owned(), read.map(Delivery::PermissionReply))
+                }
+                // WhatsApp tells of a changed number, or of somebody who merely opened the chat.
+                (None, "" | "system" | "request_welcome") => {
+                    (kind.clone(), Ok(Delivery::Unknown { field: "messages".to_owned(), event: kind }))
+                }
+                (None, _) => (kind, self.read_message(message, messages.len())),
             };
-            deliveries.push(read.unwrap_or_else(|why| Delivery::Bad {
-                field: "messages".to_owned(),
-                event: "call_permission_reply".to_owned(),
-                why,
-            }));
+            deliveries.push(read.unwrap_or_else(|why| Delivery::Bad { field: "messages".to_owned(), event, why }));
         }
         // What became of messages is nobody's business here, but it is counted.
         for status in list(self.value, "statuses") {
@@ -220,15 +229,7 @@ impl<'a> Surroundings<'a> {
             "reject" => false,
             _ => return Err("it neither accepts nor rejects"),
         };
-        let found = Customer {
-            phone: phone(message, "from").filter(|phone| Some(phone) != self.business.as_ref()),
-            user_id: user_id(message, "from_user_id"),
-            ..Customer::default()
-        };
-        let customer = self.with_contact(found, neighbours);
-        if customer.is_anonymous() {
-            return Err("it names no customer");
-        }
+        let customer = self.sender(message, neighbours)?;
         let permanent = granted && truth(reply, "is_permanent").unwrap_or(false);
         Ok(PermissionReply {
             id: payload(message, "id"),
@@ -244,6 +245,22 @@ impl<'a> Surroundings<'a> {
             },
             context_id: message.get("context").and_then(|context| payload(context, "id")),
         })
+    }
+
+    fn read_message(&self, message: &Value, neighbours: usize) -> Result<Delivery, Bad> {
+        let (customer, number_id) = (self.sender(message, neighbours)?, self.number_id()?);
+        Ok(Delivery::Message { number_id, customer, at: time(message, "timestamp") })
+    }
+
+    /// The customer who sent a message.
+    fn sender(&self, message: &Value, neighbours: usize) -> Result<Customer, Bad> {
+        let found = Customer {
+            phone: phone(message, "from").filter(|phone| Some(phone) != self.business.as_ref()),
+            user_id: user_id(message, "from_user_id"),
+            ..Customer::default()
+        };
+        let customer = self.with_contact(found, neighbours);
+        if customer.is_anonymous() { Err("it names no customer") } else { Ok(customer) }
     }
 
     fn number_id(&self) -> Result<NumberId, Bad> {

@@ -68,7 +68,12 @@ fn any_json() -> impl Strategy<Value = Value> {
             Just("RINGING"),
             Just("accept"),
             Just("995555010203"),
-            Just("call")
+            Just("call"),
+            Just("ENABLED"),
+            Just("RESTRICTED_BIZ_INITIATED_CALLING"),
+            Just("MONDAY"),
+            Just("2027-01-07"),
+            Just("09:00")
         ]
         .prop_map(Value::from),
     ];
@@ -115,6 +120,19 @@ fn any_key() -> impl Strategy<Value = String> {
         "error_data",
         "details",
         "code",
+        "restriction_info",
+        "restriction_type",
+        "expiration",
+        "violation_info",
+        "violation_type",
+        "phone_number_settings",
+        "calling",
+        "call_hours",
+        "weekly_operating_hours",
+        "holiday_schedule",
+        "open_time",
+        "date",
+        "restrictions",
     ])
     .prop_map(str::to_owned)
 }
@@ -129,7 +147,7 @@ proptest! {
     }
 
     #[test]
-    fn any_json_in_the_places_that_we_look_at_is_read(value in any_json(), field in prop_oneof![Just("calls"), Just("messages"), Just("")]) {
+    fn any_json_in_the_places_that_we_look_at_is_read(value in any_json(), field in prop_oneof![Just("calls"), Just("messages"), Just("account_update"), Just("account_settings_update"), Just("")]) {
         let deliveries = parse(envelope(field, value).to_string().as_bytes()).unwrap();
         prop_assert!(!deliveries.is_empty());
         for delivery in deliveries {

@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod account;
 mod hostile;
 
 const INBOUND: &str =
@@ -431,7 +432,7 @@ fn all_six_cases_of_a_permission_reply_are_told_apart() {
 }
 
 #[test]
-fn a_reply_that_says_nothing_or_names_nobody_is_bad_and_an_ordinary_message_is_not_ours() {
+fn a_reply_that_says_nothing_or_names_nobody_is_bad() {
     let read_message =
         |message: Value| read_one(&envelope("messages", value_with(json!({"messages": [message], "contacts": null}))));
     assert!(matches!(read_message(reply(json!({"response": "maybe"}))), Delivery::Bad { .. }));
@@ -439,8 +440,37 @@ fn a_reply_that_says_nothing_or_names_nobody_is_bad_and_an_ordinary_message_is_n
         read_message(with(reply(json!({})), json!({"from": "", "from_user_id": null}))),
         Delivery::Bad { .. }
     ));
-    let text = json!({"from": "995555010203", "id": "wamid.T", "timestamp": "1795000200", "type": "text", "text": {"body": "hi"}});
-    assert_eq!(read_message(text), Delivery::Unknown { field: "messages".to_owned(), event: "text".to_owned() });
+}
+
+#[test]
+fn a_message_tells_who_wrote_when_and_nothing_of_what_was_written() {
+    let message = |changes: Value| {
+        let text = json!({"from": "995555010203", "id": "wamid.T", "timestamp": "1795000200", "type": "text", "text": {"body": "hi"}});
+        read_one(&envelope("messages", value_with(json!({"messages": [with(text, changes)]}))))
+    };
+    for changes in [
+        json!({}),
+        json!({"type": "reaction", "text": null}),
+        json!({"type": "unsupported", "errors": [{"code": 131_051}]}),
+        json!({"type": "audio", "id": INBOUND}),
+        json!({"type": "interactive", "interactive": {"type": "button_reply"}}),
+        json!({"from": null, "from_user_id": USER}),
+    ] {
+        let Delivery::Message { number_id, customer, at } = message(changes.clone()) else { panic!("{changes}") };
+        assert_eq!(number_id.as_str(), "100000000000001");
+        assert_eq!(
+            (customer.phone.as_ref().map(Phone::wa_id), customer.name.as_deref()),
+            (Some("995555010203"), Some("Nino"))
+        );
+        assert_eq!(at, Some(Timestamp::from_secs(1_795_000_200)));
+    }
+    for kind in ["system", "request_welcome", ""] {
+        let unknown = Delivery::Unknown { field: "messages".to_owned(), event: kind.to_owned() };
+        assert_eq!(message(json!({ "type": kind })), unknown, "nobody wrote anything");
+    }
+    let nobody = json!({"from": "995322000111", "id": "wamid.T", "type": "text"});
+    let alone = read_one(&envelope("messages", value_with(json!({"messages": [nobody], "contacts": null}))));
+    assert!(matches!(alone, Delivery::Bad { .. }), "our own number is no customer: {alone:?}");
 }
 
 #[test]

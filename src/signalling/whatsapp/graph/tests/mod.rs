@@ -3,13 +3,17 @@ use std::sync::Mutex;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Response};
+use axum::http::{HeaderMap, Method, Response, Uri};
 use futures_util::StreamExt;
 use tokio::io::AsyncReadExt;
 
+use super::super::payload::Customer;
 use super::*;
+use crate::model::id::Wacid;
 use crate::model::phone::Phone;
 use crate::model::reason::{BlockerCode, EndReason};
+
+mod edges;
 
 const SDP: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
 const DONE: &str = r#"{"messaging_product":"whatsapp","success":true}"#;
@@ -30,7 +34,9 @@ use Turn::{Answer, CutShort, RetryAfter, Silence};
 
 #[derive(Clone, Debug, PartialEq)]
 struct Seen {
+    method: Method,
     path: String,
+    query: String,
     bearer: String,
     body: Bytes,
 }
@@ -49,7 +55,7 @@ impl Meta {
         meta.turns.lock().unwrap().extend(turns.iter().cloned());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let router = axum::Router::new().route("/{*path}", axum::routing::post(take_turn)).with_state(meta.clone());
+        let router = axum::Router::new().route("/{*path}", axum::routing::any(take_turn)).with_state(meta.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         let graph = meta.client(&url);
         (meta, graph)
@@ -81,11 +87,18 @@ impl Meta {
 async fn take_turn(
     State(meta): State<Meta>,
     Path(path): Path<String>,
+    (method, uri): (Method, Uri),
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
     let bearer = headers.get("authorization").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
-    meta.seen.lock().unwrap().push(Seen { path, bearer, body });
+    meta.seen.lock().unwrap().push(Seen {
+        method,
+        path,
+        query: uri.query().unwrap_or_default().to_owned(),
+        bearer,
+        body,
+    });
     let turn = meta.turns.lock().unwrap().pop_front().expect("no further request was expected");
     let answer = |status: u16| Response::builder().status(status);
     match turn {
@@ -136,8 +149,8 @@ async fn an_action_is_one_post_to_the_numbers_calls_with_its_token() {
     assert_eq!(wacid.as_str(), "wacid.NEW=");
     let seen = meta.seen();
     assert_eq!(
-        (seen[0].path.as_str(), seen[0].bearer.as_str()),
-        ("v26.0/100000000000001/calls", "Bearer sandbox-token")
+        (&seen[0].method, seen[0].path.as_str(), seen[0].bearer.as_str()),
+        (&Method::POST, "v26.0/100000000000001/calls", "Bearer sandbox-token")
     );
     let body: serde_json::Value = serde_json::from_slice(&seen[0].body).unwrap();
     assert_eq!(body["session"]["sdp"], SDP);
@@ -368,7 +381,7 @@ async fn a_refusal_is_final_and_comes_in_our_words() {
             r#"{"error":{"code":138017,"message":"permanent call permission already accepted"}}"#,
             Refused,
             EndReason::UpstreamError,
-            None,
+            Some(BlockerCode::AlreadyPermanent),
             "no request is needed",
             "138017",
         ),
