@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
+use super::books::{self, Before};
 use super::contacts::read_contact;
 use super::error::{Result, StoreError};
 use super::sql::{Columns, Select, clean, clean_opt, json_text, millis};
@@ -12,25 +13,54 @@ use super::{Store, events};
 use crate::call::record::{CallRecord, LegRecord, OFF, OfferRecord, RecordingRecord};
 use crate::model::event::{Event, NewEvent};
 use crate::model::id::{AgentId, CallId, OfferId, Wacid};
+use crate::model::money::Charge;
 use crate::model::quality::Quality;
 use crate::model::reason::CallState;
 use crate::model::time::Timestamp;
 
+/// What saving a record came to.
+#[derive(Debug)]
+pub struct Saved {
+    /// What was logged, with its sequence: what the caller gave, and what the books made of the call.
+    pub events: Vec<Event>,
+    /// What the call costs as of now.
+    pub charge: Option<Charge>,
+}
+
 impl Store {
-    /// Saves the whole record and logs the events, all or nothing. The events come back with their sequence. The contact
+    /// Saves the whole record and logs the events, and brings the limits, the
+    /// permission and the wallet in step with it, all or nothing. The contact
     /// itself is not written (see `identify` and `put_contact`), only whose call it is.
     ///
     /// # Errors
     /// [`StoreError::CallEnded`] when the stored call has ended and this copy has not; [`StoreError::Missing`] when
     /// number, contact or an agent is unknown; [`StoreError::Taken`] when another call has this `wacid`.
-    pub async fn save_call(&self, c: &CallRecord, events: Vec<NewEvent>, now: Timestamp) -> Result<Vec<Event>> {
+    pub async fn save_call(&self, c: &CallRecord, events: Vec<NewEvent>, now: Timestamp) -> Result<Saved> {
+        let terms = self.terms();
         let mut tx = self.writer.begin().await?;
+        let before = Before::read(&mut tx, &c.id).await?;
         upsert(&mut tx, c).await?;
         write_offers(&mut tx, c).await?;
         write_legs(&mut tx, c).await?;
+        let posted = books::post(&mut tx, c, before, &terms, now).await?;
+        let mut events = events;
+        events.extend(posted.news);
+        if posted.charge != before.charge {
+            write_charge(&mut tx, c, posted.charge).await?;
+            let charged = CallRecord { charge: posted.charge, ..c.clone() };
+            let data = serde_json::to_value(&charged).expect("a call record is plain data");
+            events.push(NewEvent { kind: "call.updated", call_id: Some(c.id.clone()), agent_id: None, data });
+        }
         let logged = events::append(&mut tx, events, now).await?;
         tx.commit().await?;
-        Ok(logged)
+        Ok(Saved { events: logged, charge: posted.charge })
+    }
+
+    /// Ended calls that are not settled, as a crash leaves them, oldest first.
+    pub async fn unsettled_calls(&self) -> Result<Vec<CallRecord>> {
+        let mut select = Select::new(CALLS);
+        select.and("calls.settled = 0").and("calls.state = 'ended'").push(" ORDER BY calls.created_at, calls.id");
+        self.read_calls(select).await
     }
 
     pub async fn call(&self, id: &CallId) -> Result<Option<CallRecord>> {
@@ -83,23 +113,24 @@ impl Store {
 /// very moment in which its contact was folded into another may name the old one, which forwards.
 pub(super) const CALLS: &str = "SELECT c.*, calls.id AS call_id, calls.created_at AS call_created_at, number_id, direction, \
      state, status, agent_id, answered_at, ended_at, duration_ms, end_reason, ended_by, recording_state, \
-     recording_duration_ms, recording_gaps, wacid, callback_data, upstream_code, trace \
-     FROM calls JOIN contacts r ON r.id = calls.contact_id JOIN contacts c ON c.id = COALESCE(r.merged_into, r.id)";
+     recording_duration_ms, recording_gaps, wacid, callback_data, upstream_code, trace, \
+     settled, charge_micros, charge_currency, charge_pulses, pack FROM calls JOIN contacts r ON r.id = calls.contact_id JOIN contacts c ON c.id = COALESCE(r.merged_into, r.id)";
 
 async fn upsert(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Result<()> {
     let done = sqlx::query(
         "INSERT INTO calls (id, number_id, contact_id, direction, state, status, agent_id, created_at, answered_at, \
          ended_at, duration_ms, end_reason, ended_by, recording_state, recording_duration_ms, recording_gaps, wacid, \
-         callback_data, upstream_code, trace) \
+         callback_data, upstream_code, trace, pack, settled) \
          VALUES ($1, $2, (SELECT COALESCE(merged_into, id) FROM contacts WHERE id = $3), $4, $5, $6, $7, $8, $9, $10, \
-         $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) \
+         $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) \
          ON CONFLICT (id) DO UPDATE SET contact_id = excluded.contact_id, state = excluded.state, \
          status = excluded.status, agent_id = excluded.agent_id, answered_at = excluded.answered_at, \
          ended_at = excluded.ended_at, duration_ms = excluded.duration_ms, end_reason = excluded.end_reason, \
          ended_by = excluded.ended_by, recording_state = excluded.recording_state, \
          recording_duration_ms = excluded.recording_duration_ms, recording_gaps = excluded.recording_gaps, \
          wacid = excluded.wacid, callback_data = excluded.callback_data, upstream_code = excluded.upstream_code, \
-         trace = excluded.trace WHERE calls.state <> 'ended' OR excluded.state = 'ended'",
+         trace = excluded.trace, \
+         settled = CASE WHEN excluded.settled = 1 THEN 1 ELSE calls.settled END WHERE calls.state <> 'ended' OR excluded.state = 'ended'",
     )
     .bind(c.id.as_str())
     .bind(c.number_id.as_str())
@@ -121,6 +152,8 @@ async fn upsert(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Result<()
     .bind(clean_opt(c.callback_data.as_deref()))
     .bind(c.upstream_code)
     .bind(json_text(&c.trace))
+    .bind(c.policy_pack.as_deref())
+    .bind(i16::from(c.settled))
     .execute(&mut **tx)
     .await
     .map_err(|error| match StoreError::on_write(String::new)(error) {
@@ -232,12 +265,30 @@ fn read_call(row: &AnyRow, offers: Vec<OfferRecord>, legs: Vec<LegRecord>) -> Re
         },
         transcript: OFF,
         summary: OFF,
-        charge: None,
+        charge: read_charge(row)?,
         wacid: row.parsed_opt("wacid", Wacid::parse)?,
         callback_data: row.text_opt("callback_data")?,
         upstream_code: row.int_opt("upstream_code")?,
         trace: row.json("trace")?,
+        policy_pack: row.text_opt("pack")?,
+        settled: row.flag("settled")?,
     })
+}
+
+pub(super) fn read_charge(row: &AnyRow) -> Result<Option<Charge>> {
+    let Some(micros) = row.int_opt("charge_micros")? else { return Ok(None) };
+    Ok(Some(Charge { micros, currency: row.word("charge_currency")?, pulses: row.int("charge_pulses")? }))
+}
+
+async fn write_charge(tx: &mut Transaction<'static, Any>, c: &CallRecord, charge: Option<Charge>) -> Result<()> {
+    sqlx::query("UPDATE calls SET charge_micros = $2, charge_currency = $3, charge_pulses = $4 WHERE id = $1")
+        .bind(c.id.as_str())
+        .bind(charge.map(|charge| charge.micros))
+        .bind(charge.map(|charge| charge.currency.as_str().to_owned()))
+        .bind(charge.map(|charge| charge.pulses))
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 fn read_offer(row: &AnyRow) -> Result<OfferRecord> {
@@ -261,16 +312,15 @@ mod tests {
     use super::*;
     use crate::model::id::LegId;
     use crate::model::reason::{EndReason, EndedBy, LegKind, OfferOutcome, RecordingState};
-    use crate::store::fixture::{self, T0, at};
+    use crate::store::fixture::{self, Fixture, T0, at, on_both};
 
     /// The record in full, also what the API does not show.
     fn text(c: &CallRecord) -> String {
         format!("{c:?}")
     }
 
-    #[tokio::test]
-    async fn a_call_survives_a_restart_whole_at_every_step_of_its_life() {
-        let t = fixture::open().await;
+    on_both!(a_call_survives_a_restart_whole_at_every_step_of_its_life);
+    async fn a_call_survives_a_restart_whole_at_every_step_of_its_life(t: Fixture) {
         let contact = t.seed().await;
         let wacid = Wacid::parse("wacid.HBgMOTk1NTU1MDEwMjAz").unwrap();
         let mut call = fixture::ringing(&contact, T0);
@@ -314,9 +364,8 @@ mod tests {
         assert!(t.store.live_calls().await.unwrap().is_empty());
     }
 
-    #[tokio::test]
-    async fn an_end_is_final_and_a_late_live_copy_leaves_no_trace() {
-        let t = fixture::open().await;
+    on_both!(an_end_is_final_and_a_late_live_copy_leaves_no_trace);
+    async fn an_end_is_final_and_a_late_live_copy_leaves_no_trace(t: Fixture) {
         let contact = t.seed().await;
         let live = t.call(&contact, 0).await;
         let over = fixture::ended(live.clone(), EndReason::CallerCancelled, at(5));
@@ -331,9 +380,8 @@ mod tests {
         t.store.save_call(&noted, vec![], at(7)).await.expect("an ended call may still be completed");
     }
 
-    #[tokio::test]
-    async fn what_does_not_fit_together_is_refused_in_words() {
-        let t = fixture::open().await;
+    on_both!(what_does_not_fit_together_is_refused_in_words);
+    async fn what_does_not_fit_together_is_refused_in_words(t: Fixture) {
         let contact = t.seed().await;
         let mut first = fixture::ringing(&contact, T0);
         first.wacid = Some(Wacid::parse("wacid.1").unwrap());

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
     use crate::model::reason::{CallState, EndReason, OfferOutcome};
     use crate::store::StoreError;
-    use crate::store::fixture::{self, Fixture, T0, agent_id, at};
+    use crate::store::fixture::{self, Fixture, T0, agent_id, at, on_both};
 
     /// One call of each status, in both directions where that can be. Named by `callback_data`.
     async fn one_of_each(t: &Fixture) {
@@ -191,9 +191,8 @@ mod tests {
         page.items.into_iter().rev().map(|c| c.callback_data.unwrap()).collect()
     }
 
-    #[tokio::test]
-    async fn each_section_shows_its_calls() {
-        let t = fixture::open().await;
+    on_both!(each_section_shows_its_calls);
+    async fn each_section_shows_its_calls(t: Fixture) {
         one_of_each(&t).await;
         for (section, want) in [
             (Section::Received, vec!["in ongoing", "in held", "in completed"]),
@@ -205,9 +204,8 @@ mod tests {
         assert_eq!(names(&t, &CallFilter::default()).await.len(), 13);
     }
 
-    #[tokio::test]
-    async fn every_filter_narrows() {
-        let t = fixture::open().await;
+    on_both!(every_filter_narrows);
+    async fn every_filter_narrows(t: Fixture) {
         one_of_each(&t).await;
         let other = t.customer("995555999888").await;
         let mut call = fixture::ringing(&other, at(50));
@@ -240,9 +238,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn pages_lose_no_call_and_show_none_twice_while_calls_come_in() {
-        let t = fixture::open().await;
+    on_both!(pages_lose_no_call_and_show_none_twice_while_calls_come_in);
+    async fn pages_lose_no_call_and_show_none_twice_while_calls_come_in(t: Fixture) {
         let contact = t.seed().await;
         let mut there = Vec::new();
         for i in 0..23 {
@@ -264,9 +261,8 @@ mod tests {
         assert!(matches!(t.store.calls(&filter).await, Err(StoreError::BadCursor)));
     }
 
-    #[tokio::test]
-    async fn round_robin_remembers_the_later_of_last_call_and_last_offer() {
-        let t = fixture::open().await;
+    on_both!(round_robin_remembers_the_later_of_last_call_and_last_offer);
+    async fn round_robin_remembers_the_later_of_last_call_and_last_offer(t: Fixture) {
         let contact = t.seed().await;
         assert!(t.store.idle_since().await.unwrap().is_empty());
         let missed = fixture::ended(t.call(&contact, 0).await, EndReason::MissedByAgent, at(20));

@@ -4,6 +4,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
 use super::error::{Result, StoreError};
+use super::facts::select_contact;
 use super::paging::{Cursor, Page, page, page_limit};
 use super::sql::{Columns, Select, clean_opt, like_pattern};
 use super::{Store, identity};
@@ -26,14 +27,7 @@ const LIST: &str = "contacts";
 impl Store {
     /// The contact a reference names. The id of a contact that was folded into another leads to that other.
     pub async fn contact(&self, r: &ContactRef) -> Result<Option<Contact>> {
-        let mut select =
-            Select::new("SELECT c.* FROM contacts r JOIN contacts c ON c.id = COALESCE(r.merged_into, r.id)");
-        match r {
-            ContactRef::Id(id) => select.and("r.id = ").text(id.as_str()),
-            ContactRef::Phone(phone) => select.and("r.phone = ").text(phone.wa_id()),
-            ContactRef::User(user) => select.and("r.user_id = ").text(user.as_str()),
-        };
-        let row = select.query().fetch_optional(&self.reader).await?;
+        let row = select_contact(r).query().fetch_optional(&self.reader).await?;
         row.as_ref().map(read_contact).transpose()
     }
 
@@ -171,7 +165,7 @@ fn violation(c: &Contact) -> impl FnOnce(sqlx::Error) -> StoreError {
 mod tests {
     use super::*;
     use crate::model::id::ContactId;
-    use crate::store::fixture::{self, Fixture, T0, at};
+    use crate::store::fixture::{self, Fixture, T0, at, on_both};
 
     fn named(name: &str, phone: Option<&str>) -> Contact {
         Contact {
@@ -193,9 +187,8 @@ mod tests {
         names
     }
 
-    #[tokio::test]
-    async fn a_search_finds_names_and_numbers_as_people_type_them() {
-        let t = fixture::open().await;
+    on_both!(a_search_finds_names_and_numbers_as_people_type_them);
+    async fn a_search_finds_names_and_numbers_as_people_type_them(t: Fixture) {
         for (name, phone) in [
             ("Nino Kapanadze", Some("+995555010203")),
             ("ИРИНА", Some("+79161234567")),
@@ -225,9 +218,8 @@ mod tests {
         assert_eq!(found(&t, " ").await.len(), 5, "nothing typed narrows nothing");
     }
 
-    #[tokio::test]
-    async fn hostile_text_is_only_text() {
-        let t = fixture::open().await;
+    on_both!(hostile_text_is_only_text);
+    async fn hostile_text_is_only_text(t: Fixture) {
         for name in [
             "'; DROP TABLE contacts; --",
             "\"$1\"",
@@ -246,9 +238,8 @@ mod tests {
         assert_eq!(t.store.contacts(None, 50, None).await.unwrap().items.len(), 8);
     }
 
-    #[tokio::test]
-    async fn a_change_keeps_what_it_must_and_refuses_what_is_taken_or_unknown() {
-        let t = fixture::open().await;
+    on_both!(a_change_keeps_what_it_must_and_refuses_what_is_taken_or_unknown);
+    async fn a_change_keeps_what_it_must_and_refuses_what_is_taken_or_unknown(t: Fixture) {
         let seeded = t.seed().await;
         let mut contact = named("Nino", Some("+995555010203"));
         t.store.put_contact(&contact).await.unwrap();
@@ -271,9 +262,8 @@ mod tests {
         assert_eq!(error.to_string(), "agent agt_a or agt_nobody does not exist");
     }
 
-    #[tokio::test]
-    async fn pages_hold_every_contact_once_while_more_arrive() {
-        let t = fixture::open().await;
+    on_both!(pages_hold_every_contact_once_while_more_arrive);
+    async fn pages_hold_every_contact_once_while_more_arrive(t: Fixture) {
         for i in 0..25 {
             // Several of one moment: the id must break the tie.
             let contact = Contact { created_at: at(i / 5), ..named(&format!("{i:02}"), None) };

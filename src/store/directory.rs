@@ -151,7 +151,7 @@ pub(super) fn token_place(number_id: &str) -> String {
     format!("numbers/{number_id}/graph_token")
 }
 
-fn read_number(row: &AnyRow) -> Result<Number> {
+pub(super) fn read_number(row: &AnyRow) -> Result<Number> {
     Ok(Number {
         id: row.word("id")?,
         display_phone_number: row
@@ -169,7 +169,7 @@ fn read_team(row: &AnyRow) -> Result<Team> {
     Ok(Team { id: row.word("id")?, name: row.text("name")? })
 }
 
-fn read_agent(row: &AnyRow) -> Result<Agent> {
+pub(super) fn read_agent(row: &AnyRow) -> Result<Agent> {
     Ok(Agent {
         id: row.word("id")?,
         name: row.text("name")?,
@@ -187,11 +187,10 @@ mod tests {
     use super::*;
     use crate::model::directory::AddOn;
     use crate::model::reason::Role;
-    use crate::store::fixture::{self, at};
+    use crate::store::fixture::{self, Fixture, at, on_both};
 
-    #[tokio::test]
-    async fn numbers_teams_and_agents_survive_a_restart_as_they_were_put() {
-        let t = fixture::open().await;
+    on_both!(numbers_teams_and_agents_survive_a_restart_as_they_were_put);
+    async fn numbers_teams_and_agents_survive_a_restart_as_they_were_put(t: Fixture) {
         let number = Number { add_ons: vec![AddOn::SalesCrm], messaging_limit: i64::MAX, ..fixture::number() };
         t.store.put_number(&number, None).await.unwrap();
         let team = Team { id: TeamId::parse("team_1").unwrap(), name: "Sales '; --".into() };
@@ -218,9 +217,8 @@ mod tests {
         assert_eq!(t.store.put_agent(&lost).await.unwrap_err().to_string(), "team team_x does not exist");
     }
 
-    #[tokio::test]
-    async fn a_status_changes_with_its_event_and_putting_the_agent_keeps_it() {
-        let t = fixture::open().await;
+    on_both!(a_status_changes_with_its_event_and_putting_the_agent_keeps_it);
+    async fn a_status_changes_with_its_event_and_putting_the_agent_keeps_it(t: Fixture) {
         t.seed().await;
         let id = fixture::agent_id("a");
         let event = |kind| NewEvent { kind, call_id: None, agent_id: Some(id.clone()), data: serde_json::json!({}) };

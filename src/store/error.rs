@@ -24,6 +24,22 @@ pub enum StoreError {
         #[source]
         source: sqlx::Error,
     },
+    /// PostgreSQL cannot be reached or does not let us in.
+    #[error("cannot use the database {name}: {advice}")]
+    Server {
+        /// Host, port and database.
+        name: String,
+        /// What the operator can do.
+        advice: &'static str,
+        #[source]
+        source: sqlx::Error,
+    },
+    #[error("the database {name} is in use by another tandem{place}; stop it, or give this one a database of its own")]
+    InUse {
+        name: String,
+        /// `, connected from …`, where that is known.
+        place: String,
+    },
     #[error(
         "the database {name} was written by a newer Tandem (schema {found}, this program knows {known}): \
          start that version, or restore the backup made before the upgrade"
@@ -44,6 +60,9 @@ pub enum StoreError {
     /// A value that must be unique is in use elsewhere.
     #[error("{0} is already taken")]
     Taken(String),
+    /// A value that cannot be taken; of which field, and why.
+    #[error("{field}: {reason}")]
+    Refused { field: &'static str, reason: String },
     /// A live copy of a call tried to overwrite its end.
     #[error("call {0} has ended in the store; a running copy may not overwrite that")]
     CallEnded(crate::model::id::CallId),

@@ -98,15 +98,14 @@ fn read_event(row: &AnyRow) -> Result<Event> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::fixture::{self, T0, at};
+    use crate::store::fixture::{self, Fixture, T0, at, on_both};
 
     fn new(kind: &'static str, data: serde_json::Value) -> NewEvent {
         NewEvent { kind, call_id: Some(CallId::parse("call_1").unwrap()), agent_id: None, data }
     }
 
-    #[tokio::test]
-    async fn sixty_four_tasks_log_without_gap_or_repeat_and_each_batch_stays_together() {
-        let t = fixture::open().await;
+    on_both!(sixty_four_tasks_log_without_gap_or_repeat_and_each_batch_stays_together);
+    async fn sixty_four_tasks_log_without_gap_or_repeat_and_each_batch_stays_together(t: Fixture) {
         let tasks = (0..64).map(|task| {
             let store = t.store.clone();
             tokio::spawn(async move {
@@ -132,12 +131,12 @@ mod tests {
         assert!(t.store.events_after(960, 10).await.unwrap().is_empty());
     }
 
-    #[tokio::test]
-    async fn a_change_that_fails_gives_its_numbers_back() {
-        let t = fixture::open().await;
+    on_both!(a_change_that_fails_gives_its_numbers_back);
+    async fn a_change_that_fails_gives_its_numbers_back(t: Fixture) {
         let contact = t.seed().await;
         let mut call = fixture::ringing(&contact, T0);
-        assert_eq!(t.store.save_call(&call, vec![new("a", serde_json::Value::Null)], T0).await.unwrap()[0].seq, 1);
+        let saved = t.store.save_call(&call, vec![new("a", serde_json::Value::Null)], T0).await.unwrap();
+        assert_eq!(saved.events[0].seq, 1);
         call.offers.push(call.offers[0].clone());
         assert!(t.store.save_call(&call, vec![new("b", serde_json::Value::Null)], T0).await.is_err());
         let mut tx = t.store.writer.begin().await.unwrap();
@@ -149,9 +148,8 @@ mod tests {
         assert_eq!(log.iter().map(|e| (e.seq, e.kind.as_str())).collect::<Vec<_>>(), [(1, "a"), (2, "d")]);
     }
 
-    #[tokio::test]
-    async fn an_event_reads_back_as_it_was_told() {
-        let t = fixture::open().await;
+    on_both!(an_event_reads_back_as_it_was_told);
+    async fn an_event_reads_back_as_it_was_told(t: Fixture) {
         let data = serde_json::json!({"digit": "#", "text": "a\u{0}b'\"\\ 😀", "n": 1.5, "big": i64::MAX});
         let told = NewEvent { agent_id: Some(fixture::agent_id("a")), ..new("call.dtmf", data) };
         let given = t.store.append(vec![told], at(7)).await.unwrap().remove(0);

@@ -1,7 +1,10 @@
-//! A store to test against. Every store test comes through here, so that another database is one change away.
+//! A store to test against: SQLite in a folder, or a database of its own on the PostgreSQL that `tests/with-postgres.sh`
+//! starts. A test that is listed with [`on_both`] runs on either.
 
 use std::path::Path;
 use std::time::Duration;
+
+use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
 
 use super::{CustomerIdentity, Store};
 use crate::call::record::{CallRecord, LegRecord, OFF, OfferRecord, RecordingRecord, Status};
@@ -10,9 +13,10 @@ use crate::model::id::{AgentId, CallId, LegId, NumberId, OfferId};
 use crate::model::phone::Phone;
 use crate::model::quality::Quality;
 use crate::model::reason::{
-    CallState, Direction, EndReason, LegKind, OfferCause, OfferOutcome, Presence, RecordingState, Role,
+    CallState, Direction, EndReason, GrantSource, LegKind, OfferCause, OfferOutcome, Presence, RecordingState, Role,
 };
 use crate::model::time::Timestamp;
+use crate::policy::permission::{Event, What};
 
 /// 2026-11-18T09:46:40Z.
 pub(super) const T0: Timestamp = Timestamp::from_millis(1_795_000_000_000);
@@ -22,19 +26,112 @@ pub(super) fn at(secs: i64) -> Timestamp {
     T0.plus(Duration::from_secs(secs as u64))
 }
 
-/// An open store in a folder of its own, removed at the end.
+/// Makes two tests of `async fn name(t: Fixture)`: `name::sqlite` and `name::postgres`.
+macro_rules! on_both {
+    ($name:ident) => {
+        mod $name {
+            #[tokio::test]
+            async fn sqlite() {
+                super::$name($crate::store::fixture::open().await).await;
+            }
+
+            #[tokio::test]
+            async fn postgres() {
+                super::$name($crate::store::fixture::postgres().await).await;
+            }
+        }
+    };
+}
+pub(super) use on_both;
+
+/// An open store with a folder of its own, removed at the end.
 pub(super) struct Fixture {
     pub(super) store: Store,
     dir: tempfile::TempDir,
     /// As in the configuration; empty = SQLite in `dir`.
     url: String,
+    database: Option<Database>,
 }
 
+/// On SQLite.
 pub(super) async fn open() -> Fixture {
+    on(None).await
+}
+
+/// On PostgreSQL, in a database whose defaults are none that the store may rely on.
+pub(super) async fn postgres() -> Fixture {
+    let database = Database::create().await;
+    for default in [
+        "default_transaction_isolation = 'serializable'",
+        "default_transaction_read_only = 'on'",
+        "synchronous_commit = 'off'",
+    ] {
+        database.administer(&format!("ALTER DATABASE {} SET {default}", database.name)).await;
+    }
+    on(Some(database)).await
+}
+
+async fn on(database: Option<Database>) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
-    let url = String::new();
+    let url = database.as_ref().map(Database::url).unwrap_or_default();
     let store = Store::open(&url, dir.path()).await.unwrap();
-    Fixture { store, dir, url }
+    Fixture { store, dir, url, database }
+}
+
+/// A database on the PostgreSQL of the tests. It goes with the cluster.
+pub(super) struct Database {
+    pub(super) name: String,
+}
+
+impl Database {
+    pub(super) async fn create() -> Self {
+        Self::create_with("").await
+    }
+
+    /// With more words to CREATE DATABASE.
+    pub(super) async fn create_with(words: &str) -> Self {
+        let database = Self { name: format!("tandem_{}", uuid::Uuid::now_v7().simple()) };
+        database.administer(&format!("CREATE DATABASE {} {words}", database.name)).await;
+        database
+    }
+
+    pub(super) fn url(&self) -> String {
+        let server = server();
+        let (before, _) = server.rsplit_once('/').expect("the URL ends with a database");
+        format!("{before}/{}", self.name)
+    }
+
+    /// The server's superuser runs this, from another database.
+    pub(super) async fn administer(&self, sql: &str) {
+        sqlx::any::install_default_drivers();
+        let mut connection = AnyConnection::connect(&server()).await.unwrap();
+        connection.execute(AssertSqlSafe(sql.to_owned())).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
+    /// Nobody gets in any more, and whoever is in is thrown out, as when the server is stopped.
+    pub(super) async fn go_away(&self) {
+        self.administer(&format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false", self.name)).await;
+        self.throw_out("true").await;
+    }
+
+    pub(super) async fn come_back(&self) {
+        self.administer(&format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true", self.name)).await;
+    }
+
+    /// Cuts the connections that fit a condition on `pg_stat_activity`, and waits until they are gone.
+    pub(super) async fn throw_out(&self, whom: &str) {
+        let condition = format!("datname = '{}' AND ({whom})", self.name);
+        // With a time to wait, the function comes back when the process has ended.
+        self.administer(&format!("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE {condition}"))
+            .await;
+    }
+}
+
+/// The superuser's URL.
+pub(super) fn server() -> String {
+    std::env::var("TANDEM_TEST_POSTGRES")
+        .expect("half of the store's tests need a PostgreSQL: run `make test`, or `tests/with-postgres.sh cargo test`")
 }
 
 impl Fixture {
@@ -44,6 +141,11 @@ impl Fixture {
 
     pub(super) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// What plays the server's administrator; none on SQLite.
+    pub(super) fn database(&self) -> Option<&Database> {
+        self.database.as_ref()
     }
 
     /// The program dies without a word (nothing is closed first) and starts again.
@@ -145,6 +247,8 @@ pub(super) fn ringing(contact: &Contact, now: Timestamp) -> CallRecord {
         callback_data: None,
         upstream_code: None,
         trace: serde_json::json!([{"step": "chat_assignee", "verdict": "chosen"}]),
+        policy_pack: None,
+        settled: false,
     }
 }
 
@@ -160,4 +264,15 @@ pub(super) fn ended(mut call: CallRecord, reason: EndReason, now: Timestamp) -> 
         offer.ended_at = Some(now);
     }
     call
+}
+
+/// The customer permits calls for good.
+pub(super) fn granted(key: &str, at: Timestamp) -> Event {
+    let what = What::Granted { permanent: true, expires_at: None, source: GrantSource::Profile, context: None };
+    Event { key: key.to_owned(), at, what }
+}
+
+/// The customer declines.
+pub(super) fn declined(key: &str, at: Timestamp) -> Event {
+    Event { key: key.to_owned(), at, what: What::Declined { context: None } }
 }

@@ -117,7 +117,7 @@ fn place(actor: &str, key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::fixture::{self, T0, at};
+    use crate::store::fixture::{Fixture, T0, at, on_both};
 
     fn answer() -> (u16, String, Vec<u8>, Option<String>) {
         (201, "application/json".to_owned(), vec![0, 255, b'{'], Some("/v1/calls/call_1".to_owned()))
@@ -128,9 +128,8 @@ mod tests {
         Idempotent::Replay { status, content_type, body, location }
     }
 
-    #[tokio::test]
-    async fn a_repeat_gets_the_first_answer_and_another_request_under_its_key_is_refused() {
-        let t = fixture::open().await;
+    on_both!(a_repeat_gets_the_first_answer_and_another_request_under_its_key_is_refused);
+    async fn a_repeat_gets_the_first_answer_and_another_request_under_its_key_is_refused(t: Fixture) {
         let begin = async |actor, key, hash, now| t.store.idempotency_begin(actor, key, hash, now).await.unwrap();
         assert_eq!(begin("a", "k\0'", "h", T0).await, Idempotent::Fresh);
         assert_eq!(begin("a", "k\0'", "h", at(1)).await, Idempotent::InProgress);
@@ -144,9 +143,8 @@ mod tests {
         assert_eq!(begin("a", "k\0'", "other", at(24 * 3600)).await, Idempotent::Fresh, "a day later it is forgotten");
     }
 
-    #[tokio::test]
-    async fn what_failed_or_died_may_be_tried_again() {
-        let t = fixture::open().await;
+    on_both!(what_failed_or_died_may_be_tried_again);
+    async fn what_failed_or_died_may_be_tried_again(t: Fixture) {
         assert_eq!(t.store.idempotency_begin("a", "k", "h", T0).await.unwrap(), Idempotent::Fresh);
         t.store.idempotency_finish("a", "k", None).await.unwrap();
         assert_eq!(t.store.idempotency_begin("a", "k", "h", at(1)).await.unwrap(), Idempotent::Fresh);
@@ -155,9 +153,8 @@ mod tests {
         assert_eq!(t.store.idempotency_begin("a", "k", "h", at(121)).await.unwrap(), Idempotent::Fresh);
     }
 
-    #[tokio::test]
-    async fn of_sixty_four_at_once_one_works_and_all_get_its_answer() {
-        let t = fixture::open().await;
+    on_both!(of_sixty_four_at_once_one_works_and_all_get_its_answer);
+    async fn of_sixty_four_at_once_one_works_and_all_get_its_answer(t: Fixture) {
         let tasks = (0..64).map(|_| {
             let store = t.store.clone();
             tokio::spawn(async move {

@@ -155,15 +155,7 @@ async fn fold(tx: &mut Transaction<'static, Any>, kept: &Contact, folded: &Conta
         .bind(folded)
         .execute(&mut **tx)
         .await?;
-    let rows = sqlx::query("DELETE FROM permissions WHERE contact_id = $1 RETURNING *")
-        .bind(folded)
-        .fetch_all(&mut **tx)
-        .await?;
-    for row in rows {
-        let mut permission = permissions::read_permission(&row)?;
-        permission.contact_id = kept.parse().map_err(|e| super::sql::damaged("id", e))?;
-        permissions::put(tx, &permission).await?;
-    }
+    permissions::join(tx, kept, folded).await?;
     sqlx::query(
         "UPDATE contacts SET phone = NULL, user_id = NULL, search_text = '', merged_into = $1 \
          WHERE id = $2 OR merged_into = $2",
@@ -174,13 +166,12 @@ async fn fold(tx: &mut Transaction<'static, Any>, kept: &Contact, folded: &Conta
     .await?;
     Ok(())
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::directory::{ContactRef, Permission};
+    use crate::model::directory::ContactRef;
     use crate::model::reason::PermissionStatus;
-    use crate::store::fixture::{self, Fixture, T0, at};
+    use crate::store::fixture::{self, Fixture, T0, at, declined, granted, on_both};
 
     fn who(phone: Option<&str>, user: Option<&str>) -> CustomerIdentity {
         CustomerIdentity {
@@ -194,9 +185,8 @@ mod tests {
         t.store.contacts(None, 500, None).await.unwrap().items.len()
     }
 
-    #[tokio::test]
-    async fn events_of_one_customer_find_one_contact_and_complete_it() {
-        let t = fixture::open().await;
+    on_both!(events_of_one_customer_find_one_contact_and_complete_it);
+    async fn events_of_one_customer_find_one_contact_and_complete_it(t: Fixture) {
         let first = t.store.identify(&who(Some("995555010203"), None), T0).await.unwrap();
         let named = CustomerIdentity { name: Some("Nino".into()), ..who(Some("995555010203"), Some("GE.1")) };
         let again = t.store.identify(&named, at(1)).await.unwrap();
@@ -212,9 +202,8 @@ mod tests {
         assert_eq!(count(&t).await, 1);
     }
 
-    #[tokio::test]
-    async fn sixty_four_webhooks_at_once_create_one_contact() {
-        let t = fixture::open().await;
+    on_both!(sixty_four_webhooks_at_once_create_one_contact);
+    async fn sixty_four_webhooks_at_once_create_one_contact(t: Fixture) {
         let tasks = (0..64).map(|i| {
             let store = t.store.clone();
             // Some name the phone, some both; the one who comes with both ties them together.
@@ -230,9 +219,8 @@ mod tests {
         assert_eq!(count(&t).await, 1);
     }
 
-    #[tokio::test]
-    async fn two_contacts_that_turn_out_to_be_one_person_become_one_with_everything_they_had() {
-        let t = fixture::open().await;
+    on_both!(two_contacts_that_turn_out_to_be_one_person_become_one_with_everything_they_had);
+    async fn two_contacts_that_turn_out_to_be_one_person_become_one_with_everything_they_had(t: Fixture) {
         t.seed().await;
         let by_phone = t.store.identify(&who(Some("995555010203"), None), T0).await.unwrap();
         let by_user = t.store.identify(&who(None, Some("GE.1")), at(1)).await.unwrap();
@@ -240,17 +228,8 @@ mod tests {
         assigned.assignee_id = Some(fixture::agent_id("a"));
         t.store.put_contact(&assigned).await.unwrap();
         let call = t.call(&by_user, 5).await;
-        for (contact, status, decided) in
-            [(&by_phone, PermissionStatus::Rejected, 10), (&by_user, PermissionStatus::Permanent, 20)]
-        {
-            let p = Permission {
-                number_id: fixture::number_id(),
-                contact_id: contact.id.clone(),
-                status,
-                expires_at: None,
-                decided_at: at(decided),
-            };
-            assert!(t.store.put_permission(&p).await.unwrap());
+        for (contact, said) in [(&by_phone, declined("a", at(10))), (&by_user, granted("b", at(20)))] {
+            t.store.record_permission(&fixture::number_id(), &contact.id, &[said], at(21)).await.unwrap();
         }
 
         let one = t.store.identify(&who(Some("995555010203"), Some("GE.1")), at(30)).await.unwrap();
@@ -261,8 +240,8 @@ mod tests {
         assert_eq!(forwarded.id, by_phone.id, "the old id still leads to the person");
         assert_eq!(t.store.call(&call.id).await.unwrap().unwrap().contact.id, by_phone.id);
         for id in [&by_phone.id, &by_user.id] {
-            let p = t.store.permission(&fixture::number_id(), id).await.unwrap().unwrap();
-            assert_eq!((p.status, &p.contact_id), (PermissionStatus::Permanent, &by_phone.id), "the newer decision");
+            let p = t.store.permission(&fixture::number_id(), id).await.unwrap().read(at(30));
+            assert_eq!(p.status, PermissionStatus::Permanent, "the newer decision");
         }
 
         // Whoever still holds the old copy may write it: the person keeps number, user id and calls.
@@ -273,22 +252,15 @@ mod tests {
         assert!(now.phone.is_some());
     }
 
-    #[tokio::test]
-    async fn a_number_with_a_new_owner_takes_no_permission_along() {
-        let t = fixture::open().await;
+    on_both!(a_number_with_a_new_owner_takes_no_permission_along);
+    async fn a_number_with_a_new_owner_takes_no_permission_along(t: Fixture) {
         t.seed().await;
         let former = t.store.identify(&who(Some("995555010203"), Some("GE.1")), T0).await.unwrap();
-        let p = Permission {
-            number_id: fixture::number_id(),
-            contact_id: former.id.clone(),
-            status: PermissionStatus::Permanent,
-            expires_at: None,
-            decided_at: T0,
-        };
-        t.store.put_permission(&p).await.unwrap();
+        t.store.record_permission(&fixture::number_id(), &former.id, &[granted("a", T0)], T0).await.unwrap();
         let owner = t.store.identify(&who(Some("995555010203"), Some("GE.2")), at(1)).await.unwrap();
         assert_ne!(owner.id, former.id);
-        assert!(t.store.permission(&fixture::number_id(), &owner.id).await.unwrap().is_none());
+        let inherited = t.store.permission(&fixture::number_id(), &owner.id).await.unwrap();
+        assert_eq!(inherited.read(at(1)).status, PermissionStatus::None);
         let phone = ContactRef::Phone(Phone::parse("995555010203").unwrap());
         assert_eq!(t.store.contact(&phone).await.unwrap().unwrap().id, owner.id);
         let former = t.store.contact(&ContactRef::User("GE.1".into())).await.unwrap().unwrap();
@@ -296,9 +268,8 @@ mod tests {
         assert!(t.store.contacts(Some("995555010203"), 10, None).await.unwrap().items.iter().all(|c| c.id == owner.id));
     }
 
-    #[tokio::test]
-    async fn a_customer_who_changes_the_number_stays_the_same_contact() {
-        let t = fixture::open().await;
+    on_both!(a_customer_who_changes_the_number_stays_the_same_contact);
+    async fn a_customer_who_changes_the_number_stays_the_same_contact(t: Fixture) {
         let before = t.store.identify(&who(Some("995555010203"), Some("GE.1")), T0).await.unwrap();
         let after = t.store.identify(&who(Some("995555990000"), Some("GE.1")), at(1)).await.unwrap();
         assert_eq!((&after.id, after.phone.unwrap().wa_id()), (&before.id, "995555990000"));

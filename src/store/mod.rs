@@ -11,7 +11,13 @@
 //!    fail with SQLITE_BUSY_SNAPSHOT on the one and lose an update on the other. The row of `counters` named `events`
 //!    is always locked last, so that no two transactions wait for each other.
 //! 4. **No macros of sqlx**: checked queries know one database only.
-//! 5. **Nothing counts rows of a growing table** on the way of a call: what routing asks is answered from an index.
+//! 5. **READ COMMITTED** is all that writers rely on, and rule 3 is what makes it enough: each statement after the first
+//!    one sees what the holder of the row before us committed. Every connection sets that level itself (see `postgres`),
+//!    because at a stricter default the same writers would fail instead of waiting in line. Readers see one moment
+//!    throughout a transaction on both databases.
+//! 6. **An error ends the transaction.** PostgreSQL refuses every further statement in it; what may fail and be gone on
+//!    from is said with `ON CONFLICT`.
+//! 7. **Nothing counts rows of a growing table** on the way of a call: what routing asks is answered from an index.
 //!
 //! On SQLite all writing goes through one connection, so writers queue in order instead of polling a lock, and reading
 //! goes through a few others, which WAL never makes wait. `synchronous=FULL` costs one fsync per transaction and buys
@@ -22,48 +28,96 @@
 //! only be recognised (API keys, agent tokens) is kept as SHA-256: they are 256 bits of randomness, so no slow hash is
 //! needed against guessing.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use sqlx::AnyPool;
 
+pub use call_record::Saved;
 pub use calls::CallFilter;
+pub use claim::Claim;
 pub use contacts::CustomerIdentity;
+pub use dials::{DialWish, Look};
 pub use error::StoreError;
 pub use idempotency::Idempotent;
+pub use open::check_url;
 pub use paging::{Page, Section};
 pub use prune::Pruned;
+pub use rate_cards::IMPORTED;
 pub use recordings::RecordingFile;
+pub use requests::RequestWish;
 pub use secrets::{AdminKey, SecretActor};
+pub use settings::StoredSettings;
+pub use terms::{KeptPack, Terms};
+pub use wallet::{Charged, Entry, Explanation, TopUp, Wallet};
 
+mod books;
 mod call_record;
 mod calls;
+mod claim;
 mod contacts;
+mod dials;
 mod directory;
 mod error;
 mod events;
+mod facts;
 mod idempotency;
 mod identity;
 mod open;
 mod paging;
 mod permissions;
+mod pickup;
+mod postgres;
 mod prune;
+mod rate_cards;
 mod recordings;
+mod requests;
+mod restrictions;
 mod secret_key;
 mod secrets;
+mod settings;
 mod sql;
+mod terms;
+mod wallet;
+#[cfg(test)]
+mod wallet_tests;
 mod webhooks;
 
+#[cfg(test)]
+mod concurrency;
+#[cfg(test)]
+mod fairness;
 #[cfg(test)]
 mod fixture;
 
 /// The truth: everything that must survive the process. Clones share the connections.
 #[derive(Clone)]
 pub struct Store {
-    /// Takes every write. One connection on SQLite.
+    /// Takes every write. One connection on SQLite, several on PostgreSQL.
     writer: AnyPool,
     /// Takes reads that decide nothing.
     reader: AnyPool,
     key: Arc<secret_key::SecretKey>,
+    /// What is decided inside a transaction is decided on these.
+    terms: Arc<RwLock<Arc<Terms>>>,
+    /// Held by whoever replaces them, from reading what they are made of to having kept them.
+    terms_change: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Store {
+    /// The policy and the prices in force.
+    pub fn terms(&self) -> Arc<Terms> {
+        Arc::clone(&self.terms.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The turn to replace the terms: they are replaced one after the other, and so is what the wallet is paid in.
+    pub async fn terms_change(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.terms_change).lock_owned().await
+    }
+
+    /// Puts others in force, for every decision that begins from now on.
+    pub fn set_terms(&self, terms: Terms) {
+        *self.terms.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(terms);
+    }
 }
 
 impl std::fmt::Debug for Store {

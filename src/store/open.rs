@@ -2,49 +2,66 @@
 
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{AnyPool, Executor, SqlStr};
+use sqlx::{AnyConnection, AnyPool, Executor, SqlStr};
 
-use super::Store;
+use super::claim::{Claim, Session};
 use super::error::{Result, StoreError};
+use super::postgres::{Server, Use};
 use super::secret_key::SecretKey;
 use super::sql::Columns;
+use super::{Store, Terms};
 
 /// The schema, one entry per version. What is released is never edited, only followed.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "start", include_str!("migrations/0001_start.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "start", include_str!("migrations/0001_start.sql")),
+    (2, "policy", include_str!("migrations/0002_policy.sql")),
+];
 
-/// Lists and single look-ups, a few milliseconds each: more connections than cores only trade places.
+/// SQLite: lists and single look-ups, a few milliseconds each: more connections than cores only trade places.
 const READERS: u32 = 4;
-/// PostgreSQL: writers wait for each other's row locks, so they may be more than the cores.
-const POSTGRES_CONNECTIONS: u32 = 16;
 /// A request that waits longer for a connection is better told so.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long another start's migration is waited for.
+const MIGRATION_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Store {
-    /// Opens (and migrates) the database: `url` empty = `<dir>/tandem.sqlite3`. `dir` also holds the key files.
+    /// Opens (and migrates) the database: `url` empty = `<dir>/tandem.sqlite3`. `dir` also holds the key files. For
+    /// programs that run beside a gateway for a moment.
     ///
     /// # Errors
-    /// The folder or the file cannot be made or opened, the database is of a newer version or none of ours, or the key
-    /// file does not fit it. Each names the path.
+    /// The folder or the database cannot be made or opened, the database is of a newer version or none of ours, an older
+    /// gateway still runs on it, or the key file does not fit it. Each names the path or the server.
     pub async fn open(url: &str, dir: &Path) -> Result<Self> {
         let dir = prepare_folder(dir)?;
         let place = Place::of(url, &dir)?;
-        sqlx::any::install_default_drivers();
-        let alone = match &place.file {
-            Some(path) => Some(prepare_file(path).await?),
-            // sqlx takes an advisory lock of its own there.
-            None => None,
+        Self::open_place(&place, &dir, None).await
+    }
+
+    /// The same for a gateway, which is to be the only one on its database as long as it holds the claim.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and [`StoreError::InUse`] before anything of the database is touched.
+    pub async fn open_claimed(url: &str, dir: &Path) -> Result<(Self, Claim)> {
+        let dir = prepare_folder(dir)?;
+        let place = Place::of(url, &dir)?;
+        let claim = Claim::take(&place).await?;
+        let store = Self::open_place(&place, &dir, Some(&claim)).await?;
+        Ok((store, claim))
+    }
+
+    async fn open_place(place: &Place, dir: &Path, claim: Option<&Claim>) -> Result<Self> {
+        let (writer, reader) = match place {
+            Place::File(path) => open_file(path).await?,
+            Place::Server(server) => open_server(server, claim).await?,
         };
-        let writer = place.connect(false).await?;
-        migrate(&writer, &place.name).await?;
-        drop(alone);
-        let reader = if place.file.is_some() { place.connect(true).await? } else { writer.clone() };
-        let key = Arc::new(fitting_key(&writer, &dir).await?);
-        Ok(Self { writer, reader, key })
+        let key = Arc::new(fitting_key(&writer, dir).await?);
+        let terms = Arc::new(RwLock::new(Arc::new(Terms::built_in())));
+        Ok(Self { writer, reader, key, terms, terms_change: Arc::default() })
     }
 
     /// Whether the database answers, on both ways into it.
@@ -62,27 +79,35 @@ impl Store {
     }
 }
 
+/// Whether `url` can be `data.url`. Asks no database.
+///
+/// # Errors
+/// [`StoreError::Url`], without the password.
+pub fn check_url(url: &str) -> Result<()> {
+    Place::of(url, Path::new("data")).map(drop)
+}
+
 /// Where the database is.
-struct Place {
-    url: String,
-    /// For sentences; without credentials.
-    name: String,
-    /// The file, if it is SQLite.
-    file: Option<PathBuf>,
+#[derive(Debug)]
+pub(super) enum Place {
+    /// SQLite; absolute.
+    File(PathBuf),
+    Server(Server),
 }
 
 impl Place {
-    fn of(url: &str, dir: &Path) -> Result<Self> {
-        let sqlite = |path: &Path| {
+    pub(super) fn of(url: &str, dir: &Path) -> Result<Self> {
+        let file = |path: &Path| {
             let path = std::path::absolute(path).map_err(|source| file_error("use", path, source))?;
-            let text = path.to_str().ok_or_else(|| {
-                StoreError::Url(format!("the path {} is not UTF-8: choose another data.dir", path.display()))
-            })?;
-            let url = format!("sqlite://{}?mode=rwc", percent_encoded(text));
-            Ok(Self { url, name: text.to_owned(), file: Some(path) })
+            match path.to_str() {
+                Some(_) => Ok(Self::File(path)),
+                None => {
+                    Err(StoreError::Url(format!("the path {} is not UTF-8: choose another data.dir", path.display())))
+                }
+            }
         };
         match url.split_once(':') {
-            None if url.is_empty() => sqlite(&dir.join("tandem.sqlite3")),
+            None if url.is_empty() => file(&dir.join("tandem.sqlite3")),
             Some(("sqlite", rest)) => {
                 let rest = rest.strip_prefix("//").unwrap_or(rest);
                 if rest.is_empty() || rest.contains(['?', '#', '%']) || rest == ":memory:" {
@@ -90,47 +115,96 @@ impl Place {
                         "write `sqlite:` and the path of a file, without parameters, or leave it empty".to_owned(),
                     ));
                 }
-                sqlite(Path::new(rest))
+                file(Path::new(rest))
             }
-            Some(("postgres" | "postgresql", rest)) => {
-                let host = rest.rsplit('@').next().unwrap_or("").trim_start_matches('/');
-                Ok(Self { url: url.to_owned(), name: format!("postgres://{host}"), file: None })
-            }
-            _ => Err(StoreError::Url("it must be empty, `sqlite:PATH` or `postgres://…`".to_owned())),
+            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => Server::parse(url).map(Self::Server),
+            // Not even the scheme is repeated: `secret@host` has one too.
+            _ => Err(StoreError::Url(
+                "it must be empty (SQLite in data.dir), `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST:PORT/DATABASE`"
+                    .to_owned(),
+            )),
         }
     }
+}
 
-    async fn connect(&self, read_only: bool) -> Result<AnyPool> {
-        let failed = |source| match source {
-            sqlx::Error::Configuration(source) => StoreError::Url(format!("{}: {source}", self.name)),
-            source => StoreError::Open { name: self.name.clone(), source },
-        };
-        let options: AnyConnectOptions = self.url.parse().map_err(failed)?;
-        let pool = AnyPoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT);
-        let pool = if self.file.is_some() {
-            // A connection to a file does not go stale: opening and probing it again would only cost time.
-            pool.max_connections(if read_only { READERS } else { 1 })
-                .test_before_acquire(false)
-                .idle_timeout(None)
-                .max_lifetime(None)
-                .after_connect(move |connection, _| {
-                    Box::pin(async move {
-                        // Another process (`tandem key create`) may hold the lock for a moment.
-                        connection.execute("PRAGMA busy_timeout = 10000").await?;
-                        connection.execute("PRAGMA journal_mode = WAL").await?;
-                        connection.execute("PRAGMA synchronous = FULL").await?;
-                        connection.execute("PRAGMA foreign_keys = ON").await?;
-                        if read_only {
-                            connection.execute("PRAGMA query_only = ON").await?;
-                        }
-                        Ok(())
-                    })
-                })
-        } else {
-            pool.max_connections(POSTGRES_CONNECTIONS)
-        };
-        pool.connect_with(options).await.map_err(failed)
+async fn open_file(path: &Path) -> Result<(AnyPool, AnyPool)> {
+    sqlx::any::install_default_drivers();
+    let name = path.display().to_string();
+    let alone = prepare_file(path).await?;
+    let writer = connect_file(path, false).await?;
+    migrate(&mut *writer.acquire().await?, &name).await?;
+    drop(alone);
+    Ok((writer, connect_file(path, true).await?))
+}
+
+async fn connect_file(path: &Path, read_only: bool) -> Result<AnyPool> {
+    let text = path.to_str().expect("checked where the place was made");
+    let failed = |source| StoreError::Open { name: text.to_owned(), source };
+    let options: AnyConnectOptions = format!("sqlite://{}?mode=rwc", percent_encoded(text)).parse().map_err(failed)?;
+    let pool = AnyPoolOptions::new()
+        .max_connections(if read_only { READERS } else { 1 })
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A connection to a file does not go stale: opening and probing it again would only cost time.
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                // Another process (`tandem key create`) may hold the lock for a moment.
+                connection.execute("PRAGMA busy_timeout = 10000").await?;
+                connection.execute("PRAGMA journal_mode = WAL").await?;
+                connection.execute("PRAGMA synchronous = FULL").await?;
+                connection.execute("PRAGMA foreign_keys = ON").await?;
+                if read_only {
+                    connection.execute("PRAGMA query_only = ON").await?;
+                }
+                Ok(())
+            })
+        });
+    pool.connect_with(options).await.map_err(failed)
+}
+
+/// A first connection tells what is wrong in words; a pool would only say that it waited in vain.
+async fn open_server(server: &Server, claim: Option<&Claim>) -> Result<(AnyPool, AnyPool)> {
+    let mut connection = server.connect().await?;
+    server.expect_utf8(&mut connection).await?;
+    let known = MIGRATIONS.last().map_or(0, |m| m.0);
+    // Not under the feet of a gateway that runs on the older schema.
+    let alone = match claim {
+        None if schema_version(&mut connection).await? < known => {
+            Some(Session::open(server.clone(), MIGRATION_PATIENCE).await?)
+        }
+        _ => None,
+    };
+    migrate(&mut connection, server.name()).await.map_err(|error| allowed(server, error))?;
+    drop(alone);
+    Ok((server.pool(Use::Writing).await?, server.pool(Use::Reading).await?))
+}
+
+/// A user without the right to make tables is the commonest reason why the first migration fails.
+fn allowed(server: &Server, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Migrate {
+            source: MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _),
+            ..
+        } if source.as_database_error().is_some_and(|e| e.code().as_deref() == Some("42501")) => server.error(source),
+        error => error,
     }
+}
+
+/// The newest migration of a PostgreSQL database; 0 = none yet.
+async fn schema_version(connection: &mut AnyConnection) -> Result<i64> {
+    let made = sqlx::query(
+        "SELECT CAST(count(*) AS BIGINT) AS tables FROM information_schema.tables \
+         WHERE table_name = '_sqlx_migrations' AND table_schema = current_schema()",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if !made.flag("tables")? {
+        return Ok(0);
+    }
+    let row = sqlx::query("SELECT MAX(version) AS version FROM _sqlx_migrations").fetch_one(connection).await?;
+    Ok(row.int_opt("version")?.unwrap_or(0))
 }
 
 fn prepare_folder(dir: &Path) -> Result<PathBuf> {
@@ -162,7 +236,7 @@ async fn prepare_file(path: &Path) -> Result<std::fs::File> {
     lock.expect("taking a lock does not panic").map_err(failed)
 }
 
-async fn migrate(writer: &AnyPool, name: &str) -> Result<()> {
+async fn migrate(connection: &mut AnyConnection, name: &str) -> Result<()> {
     let migrations = MIGRATIONS
         .iter()
         .map(|&(version, title, sql)| {
@@ -170,7 +244,7 @@ async fn migrate(writer: &AnyPool, name: &str) -> Result<()> {
         })
         .collect();
     let known = MIGRATIONS.last().map_or(0, |m| m.0);
-    Migrator::with_migrations(migrations).run(writer).await.map_err(|source| match source {
+    Migrator::with_migrations(migrations).run_direct(None, connection, false).await.map_err(|source| match source {
         MigrateError::VersionMissing(found) if found > known => {
             StoreError::Newer { name: name.to_owned(), found, known }
         }
@@ -189,7 +263,7 @@ async fn fitting_key(writer: &AnyPool, dir: &Path) -> Result<SecretKey> {
     Ok(key)
 }
 
-fn file_error(verb: &'static str, path: &Path, source: std::io::Error) -> StoreError {
+pub(super) fn file_error(verb: &'static str, path: &Path, source: std::io::Error) -> StoreError {
     StoreError::File { verb, path: path.to_owned(), source }
 }
 
@@ -210,7 +284,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::store::fixture;
+    use crate::store::fixture::{self, Database, Fixture, on_both};
 
     async fn refusal(url: &str, dir: &Path) -> String {
         let error = Store::open(url, dir).await.expect_err("must be refused");
@@ -263,26 +337,19 @@ mod tests {
         assert!(says.contains("alien/tandem.sqlite3") && says.contains("is it a Tandem database"), "{says}");
 
         for (url, want) in [
-            ("mysql://x", "must be empty"),
+            ("mysql://x:hunter2@y/z", "must be empty"),
+            ("postgres:tandem", "must be empty"),
             ("sqlite::memory:", "path of a file"),
             ("sqlite:", "path of a file"),
             ("nonsense", "must be empty"),
         ] {
             let says = refusal(url, temp.path()).await;
-            assert!(says.contains(want), "{url}: {says}");
+            assert!(says.contains(want) && !says.contains("hunter2"), "{url}: {says}");
         }
     }
 
-    #[tokio::test]
-    async fn a_password_in_the_url_is_in_no_error() {
-        let temp = tempfile::tempdir().unwrap();
-        let says = refusal("postgres://tandem:hunter2@127.0.0.1:1/tandem", temp.path()).await;
-        assert!(!says.contains("hunter2") && says.contains("127.0.0.1:1"), "{says}");
-    }
-
-    #[tokio::test]
-    async fn a_database_of_a_newer_version_is_refused_with_a_sentence() {
-        let t = fixture::open().await;
+    on_both!(a_database_of_a_newer_version_is_refused_with_a_sentence);
+    async fn a_database_of_a_newer_version_is_refused_with_a_sentence(t: Fixture) {
         sqlx::query(
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
              SELECT 999, 'later', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1",
@@ -291,14 +358,36 @@ mod tests {
         .await
         .unwrap();
         let says = refusal(t.url(), t.dir()).await;
-        assert!(says.contains("newer Tandem (schema 999, this program knows 1)"), "{says}");
+        let known = MIGRATIONS.last().unwrap().0;
+        assert!(says.contains(&format!("newer Tandem (schema 999, this program knows {known})")), "{says}");
     }
 
-    #[tokio::test]
-    async fn readers_cannot_write_and_foreign_keys_hold() {
-        let t = fixture::open().await;
+    on_both!(readers_cannot_write_and_foreign_keys_hold);
+    async fn readers_cannot_write_and_foreign_keys_hold(t: Fixture) {
         assert!(sqlx::query("DELETE FROM events").execute(&t.store.reader).await.is_err());
         let orphan = "INSERT INTO agent_tokens (sha256, agent_id, expires_at) VALUES ($1, 'agt_nobody', 0)";
         assert!(sqlx::query(orphan).bind(vec![0u8]).execute(&t.store.writer).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn several_may_open_a_new_postgres_database_at_once() {
+        let (database, temp) = (Database::create().await, tempfile::tempdir().unwrap());
+        let url = database.url();
+        let opened = futures_util::future::join_all((0..4).map(|_| Store::open(&url, temp.path()))).await;
+        for store in opened {
+            store.unwrap().ping().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_gateway_on_an_older_schema_is_not_migrated_under_its_feet() {
+        let t = fixture::postgres().await;
+        let claim = Claim::take(&Place::of(t.url(), t.dir()).unwrap()).await.unwrap();
+        sqlx::query("DELETE FROM _sqlx_migrations WHERE version > 1").execute(&t.store.writer).await.unwrap();
+        let refused = Store::open(t.url(), t.dir()).await.map(drop);
+        assert!(matches!(refused, Err(StoreError::InUse { .. })), "{refused:?}");
+        let row = sqlx::query("SELECT MAX(version) AS version FROM _sqlx_migrations").fetch_one(&t.store.reader).await;
+        assert_eq!(row.unwrap().int("version").unwrap(), 1, "the running one keeps its schema");
+        drop(claim);
     }
 }

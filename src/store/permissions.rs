@@ -1,170 +1,505 @@
-//! What customers permit. Replies arrive twice and out of order; the row always holds the latest decision.
+//! What customers permit: the events as a set, and their fold beside them.
+//!
+//! The same thing reported again changes nothing; a correction, or something that happened before what is folded already,
+//! is folded anew from all events of the pair. A state of '' says that nobody has folded it yet.
 
 use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
-use super::Store;
+use super::contacts::read_contact;
 use super::error::{Result, StoreError};
-use super::sql::{Columns, millis};
-use crate::model::directory::Permission;
+use super::paging::{Cursor, Page, page, page_limit};
+use super::sql::{Columns, Select, clean, json_text, millis};
+use super::{Store, Terms, events};
+use crate::model::directory::{Contact, Permission};
+use crate::model::event::{Event as Logged, NewEvent};
 use crate::model::id::{ContactId, NumberId};
 use crate::model::reason::PermissionStatus;
+use crate::model::time::Timestamp;
+use crate::policy::permission::{Event, Ledger, What, news};
+
+/// Names this list in its cursors.
+const LIST: &str = "permissions";
+
+/// Pairs worked off at a time by the clocks.
+const DUE_MAX: u32 = 100;
 
 impl Store {
-    pub async fn permission(&self, n: &NumberId, c: &ContactId) -> Result<Option<Permission>> {
-        let row = sqlx::query(
-            "SELECT * FROM permissions WHERE number_id = $1 \
-             AND contact_id = (SELECT COALESCE(merged_into, id) FROM contacts WHERE id = $2)",
-        )
-        .bind(n.as_str())
-        .bind(c.as_str())
-        .fetch_optional(&self.reader)
-        .await?;
-        row.as_ref().map(read_permission).transpose()
+    /// The state of one permission; of a pair nobody has heard of, the empty one.
+    pub async fn permission(&self, n: &NumberId, c: &ContactId) -> Result<Ledger> {
+        let mut tx = self.reader.begin().await?;
+        let ledger = read(&mut tx, n, c, &self.terms()).await?;
+        tx.commit().await?;
+        Ok(ledger)
     }
 
-    /// Stores unless a newer decision is there; true if it changed anything. Of two decisions of the same moment
-    /// (Meta's clock ticks in seconds) the customer's answer beats our request, and a refusal beats a grant, whichever
-    /// comes first: the row does not depend on the order of arrival.
+    /// The permissions of a number as they read at `now`, the latest change first, in pages.
+    ///
+    /// # Errors
+    /// [`StoreError::BadCursor`].
+    pub async fn permissions(
+        &self,
+        n: &NumberId,
+        limit: u32,
+        cursor: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Page<(Permission, Contact)>> {
+        let limit = page_limit(limit);
+        let mut select = Select::new(
+            "SELECT c.*, p.state AS state, p.touched_at AS touched_at FROM permissions p \
+             JOIN contacts c ON c.id = p.contact_id",
+        );
+        // A row that was only locked or checked belongs to a stranger.
+        select.and("p.number_id = ").text(n.as_str()).and("p.touched_at > 0");
+        if let Some(cursor) = cursor {
+            let after = Cursor::decode(cursor, &self.key, LIST)?;
+            select
+                .and("(p.touched_at, p.contact_id) < (")
+                .int(after.at.as_millis())
+                .push(", ")
+                .text(after.id)
+                .push(")");
+        }
+        select.push(" ORDER BY p.touched_at DESC, p.contact_id DESC LIMIT ").int(i64::from(limit) + 1);
+        let terms = self.terms();
+        let mut tx = self.reader.begin().await?;
+        let mut found = Vec::new();
+        for row in select.query().fetch_all(&mut *tx).await? {
+            let contact = read_contact(&row)?;
+            let ledger = folded(&mut tx, n, &contact.id, &row, &terms).await?;
+            found.push((row.time("touched_at")?, ledger.view(n, &contact.id, now), contact));
+        }
+        tx.commit().await?;
+        let page = page(found, limit, |(at, _, contact)| {
+            Cursor { at: *at, id: contact.id.as_str().to_owned() }.encode(&self.key, LIST)
+        });
+        let items = page.items.into_iter().map(|(_, permission, contact)| (permission, contact)).collect();
+        Ok(Page { items, next_cursor: page.next_cursor })
+    }
+
+    /// Takes in what was said or done between a number and a customer; logs what it changed. Empty if nothing did.
     ///
     /// # Errors
     /// [`StoreError::Missing`] when number or contact is unknown.
-    pub async fn put_permission(&self, p: &Permission) -> Result<bool> {
+    pub async fn record_permission(
+        &self,
+        n: &NumberId,
+        c: &ContactId,
+        said: &[Event],
+        now: Timestamp,
+    ) -> Result<Vec<Logged>> {
         let mut tx = self.writer.begin().await?;
-        let changed = put(&mut tx, p).await?;
+        let news = take(&mut tx, n, c, said, &self.terms(), now).await?;
+        let logged = events::append(&mut tx, news, now).await?;
         tx.commit().await?;
-        Ok(changed)
+        Ok(logged)
     }
 
-    /// All permissions of a number, latest decision first.
-    pub async fn permissions(&self, n: &NumberId) -> Result<Vec<Permission>> {
-        let rows = sqlx::query("SELECT * FROM permissions WHERE number_id = $1 ORDER BY decided_at DESC, contact_id")
-            .bind(n.as_str())
-            .fetch_all(&self.reader)
-            .await?;
-        rows.iter().map(read_permission).collect()
+    /// Works off what the clock alone has changed by `now`: permissions that ran out, requests that nobody answered. True
+    /// in the second place when more is due.
+    pub async fn expire_permissions(&self, now: Timestamp) -> Result<(Vec<Logged>, bool)> {
+        let due = sqlx::query(
+            "SELECT number_id, contact_id FROM permissions WHERE changes_at <= $1 AND NOT EXISTS \
+             (SELECT 1 FROM contacts WHERE id = contact_id AND merged_into IS NOT NULL) ORDER BY changes_at LIMIT $2",
+        )
+        .bind(now.as_millis())
+        .bind(i64::from(DUE_MAX))
+        .fetch_all(&self.reader)
+        .await?;
+        let (mut logged, mut stuck) = (Vec::new(), 0);
+        for row in &due {
+            let (n, c): (NumberId, ContactId) = (row.word("number_id")?, row.word("contact_id")?);
+            // One that cannot be read must not keep all others from being told.
+            match self.record_permission(&n, &c, &[], now).await {
+                Ok(told) => logged.extend(told),
+                Err(error) => {
+                    stuck += 1;
+                    tracing::error!(number = %n, contact = %c, %error, "a permission that ran out could not be told");
+                }
+            }
+        }
+        Ok((logged, stuck == 0 && due.len() >= DUE_MAX as usize))
+    }
+
+    /// Pairs whose permission is to be compared with WhatsApp's books by `now`, longest due first.
+    pub async fn permission_checks_due(&self, now: Timestamp) -> Result<Vec<(NumberId, ContactId)>> {
+        let due = sqlx::query(
+            "SELECT number_id, contact_id FROM permissions WHERE check_at <= $1 AND NOT EXISTS \
+             (SELECT 1 FROM contacts WHERE id = contact_id AND merged_into IS NOT NULL) ORDER BY check_at LIMIT $2",
+        )
+        .bind(now.as_millis())
+        .bind(i64::from(DUE_MAX))
+        .fetch_all(&self.reader)
+        .await?;
+        due.iter().map(|row| Ok((row.word("number_id")?, row.word("contact_id")?))).collect()
+    }
+
+    /// Has WhatsApp's books asked at `at` at the latest; `only_if_unplanned` keeps a date that is set, which may be
+    /// the pause after a question that failed.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when number or contact is unknown.
+    pub async fn check_permission_at(
+        &self,
+        n: &NumberId,
+        c: &ContactId,
+        at: Timestamp,
+        only_if_unplanned: bool,
+    ) -> Result<()> {
+        let mut tx = self.writer.begin().await?;
+        lock(&mut tx, n, c).await?;
+        sqlx::query(
+            "UPDATE permissions SET check_at = $3 WHERE number_id = $1 \
+             AND contact_id = (SELECT COALESCE(merged_into, id) FROM contacts WHERE id = $2) \
+             AND ($4 = 0 OR check_at IS NULL)",
+        )
+        .bind(n.as_str())
+        .bind(c.as_str())
+        .bind(at.as_millis())
+        .bind(i64::from(only_if_unplanned))
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
     }
 }
 
-pub(super) async fn put(tx: &mut Transaction<'static, Any>, p: &Permission) -> Result<bool> {
-    let done = sqlx::query(
-        "INSERT INTO permissions (number_id, contact_id, status, expires_at, decided_at, weight) \
-         VALUES ($1, (SELECT COALESCE(merged_into, id) FROM contacts WHERE id = $2), $3, $4, $5, $6) \
-         ON CONFLICT (number_id, contact_id) DO UPDATE SET status = excluded.status, \
-         expires_at = excluded.expires_at, decided_at = excluded.decided_at, weight = excluded.weight \
-         WHERE excluded.decided_at > permissions.decided_at \
-         OR (excluded.decided_at = permissions.decided_at AND excluded.weight > permissions.weight)",
+/// The state of a pair, read inside a transaction.
+pub(super) async fn read(
+    tx: &mut Transaction<'static, Any>,
+    n: &NumberId,
+    c: &ContactId,
+    terms: &Terms,
+) -> Result<Ledger> {
+    let row = sqlx::query(
+        "SELECT contact_id, state FROM permissions WHERE number_id = $1 \
+         AND contact_id = (SELECT COALESCE(merged_into, id) FROM contacts WHERE id = $2)",
     )
-    .bind(p.number_id.as_str())
-    .bind(p.contact_id.as_str())
-    .bind(p.status.as_str())
-    .bind(millis(p.expires_at))
-    .bind(p.decided_at.as_millis())
-    .bind(weight(p.status))
-    .execute(&mut **tx)
-    .await
-    .map_err(StoreError::on_write(|| format!("number {} or contact {}", p.number_id, p.contact_id)))?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// Which decision stands when two carry the same time.
-fn weight(status: PermissionStatus) -> i64 {
-    match status {
-        PermissionStatus::None => 0,
-        PermissionStatus::Requested => 1,
-        PermissionStatus::Expired => 2,
-        PermissionStatus::Permanent => 3,
-        PermissionStatus::Temporary => 4,
-        PermissionStatus::Rejected => 5,
-        PermissionStatus::Revoked => 6,
+    .bind(n.as_str())
+    .bind(c.as_str())
+    .fetch_optional(&mut **tx)
+    .await?;
+    match row {
+        Some(row) => folded(tx, n, &row.word("contact_id")?, &row, terms).await,
+        None => Ok(Ledger::default()),
     }
 }
 
-pub(super) fn read_permission(row: &AnyRow) -> Result<Permission> {
-    Ok(Permission {
-        number_id: row.word("number_id")?,
-        contact_id: row.word("contact_id")?,
-        status: row.word("status")?,
-        expires_at: row.time_opt("expires_at")?,
-        decided_at: row.time("decided_at")?,
-    })
+/// Takes events in and gives back what is to be logged. Begins by locking the pair.
+pub(super) async fn take(
+    tx: &mut Transaction<'static, Any>,
+    n: &NumberId,
+    c: &ContactId,
+    said: &[Event],
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<Vec<NewEvent>> {
+    let row = lock(tx, n, c).await?;
+    let contact: ContactId = row.word("contact_id")?;
+    let before = folded(tx, n, &contact, &row, terms).await?;
+    let mut after = before.clone();
+    let mut anew = row.text("state")?.is_empty();
+    let mut checked = false;
+    for event in said {
+        match enter(tx, n, &contact, event).await? {
+            Entered::Known => continue,
+            Entered::New if !anew && after.precedes(event) => after.apply(event, terms.rules(event.at)),
+            Entered::New | Entered::Corrected => anew = true,
+        }
+        checked |= matches!(event.what, What::Checked { .. });
+    }
+    if anew {
+        after = fold(tx, n, &contact, terms).await?;
+    }
+    tell(tx, (n, &contact), (&before, &after), &row, checked, terms, now).await
+}
+
+/// Takes an event out again, because it turned out not to have happened; gives back what is to be logged.
+pub(super) async fn withdraw(
+    tx: &mut Transaction<'static, Any>,
+    n: &NumberId,
+    c: &ContactId,
+    key: &str,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<Vec<NewEvent>> {
+    let gone = sqlx::query(
+        "DELETE FROM permission_events WHERE number_id = $1 AND key = $3 \
+         AND contact_id = (SELECT COALESCE(merged_into, id) FROM contacts WHERE id = $2)",
+    )
+    .bind(n.as_str())
+    .bind(c.as_str())
+    .bind(key)
+    .execute(&mut **tx)
+    .await?;
+    if gone.rows_affected() == 0 {
+        return Ok(Vec::new());
+    }
+    let row = lock(tx, n, c).await?;
+    let contact: ContactId = row.word("contact_id")?;
+    let before = folded(tx, n, &contact, &row, terms).await?;
+    let after = fold(tx, n, &contact, terms).await?;
+    tell(tx, (n, &contact), (&before, &after), &row, false, terms, now).await
+}
+
+/// Writes the new state, and tells what it and the clock have changed.
+async fn tell(
+    tx: &mut Transaction<'static, Any>,
+    (n, contact): (&NumberId, &ContactId),
+    (before, after): (&Ledger, &Ledger),
+    row: &AnyRow,
+    checked: bool,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<Vec<NewEvent>> {
+    // What the clock did since the row was last looked at is told as well.
+    let was =
+        row.time_opt("changes_at")?.map_or(now, |at| Timestamp::from_millis(at.as_millis().min(now.as_millis()) - 1));
+    let kinds = news(before, was, after, now);
+    write(tx, n, contact, after, Written { now, touched: !kinds.is_empty(), checked }, terms).await?;
+    if kinds.is_empty() {
+        return Ok(Vec::new());
+    }
+    let person =
+        sqlx::query("SELECT * FROM contacts WHERE id = $1").bind(contact.as_str()).fetch_one(&mut **tx).await?;
+    let data = serde_json::json!({"permission": after.view(n, contact, now), "contact": read_contact(&person)?});
+    Ok(kinds.into_iter().map(|kind| NewEvent { kind, call_id: None, agent_id: None, data: data.clone() }).collect())
+}
+
+/// Two contacts are one person: what both said is one history.
+pub(super) async fn join(tx: &mut Transaction<'static, Any>, kept: &str, joined: &str) -> Result<()> {
+    // In the order in which saving a call takes its locks; both histories are locked before either is copied.
+    for sql in [
+        "UPDATE dials SET contact_id = $1 WHERE contact_id = $2",
+        "INSERT INTO service_windows (number_id, contact_id, opened_at) \
+         SELECT number_id, $1, opened_at FROM service_windows WHERE contact_id = $2 \
+         ON CONFLICT (number_id, contact_id) DO UPDATE SET opened_at = excluded.opened_at \
+         WHERE excluded.opened_at > service_windows.opened_at",
+        "UPDATE permissions SET revision = revision + 1 WHERE contact_id = $1 OR contact_id = $2",
+        "INSERT INTO permissions (number_id, contact_id, revision, state, touched_at, changes_at, check_at) \
+         SELECT number_id, $1, 0, '', touched_at, touched_at, check_at FROM permissions WHERE contact_id = $2 \
+         ON CONFLICT (number_id, contact_id) DO UPDATE SET state = '', revision = permissions.revision + 1, \
+         changes_at = CASE WHEN permissions.touched_at > excluded.changes_at THEN permissions.touched_at \
+         ELSE excluded.changes_at END",
+        "INSERT INTO permission_events (number_id, contact_id, key, at, body) \
+         SELECT number_id, $1, key, at, body FROM permission_events WHERE contact_id = $2 \
+         ON CONFLICT (number_id, contact_id, key) DO NOTHING",
+    ] {
+        sqlx::query(sql).bind(kept).bind(joined).execute(&mut **tx).await?;
+    }
+    for sql in [
+        "DELETE FROM permission_events WHERE contact_id = $1",
+        "DELETE FROM permissions WHERE contact_id = $1",
+        "DELETE FROM service_windows WHERE contact_id = $1",
+    ] {
+        sqlx::query(sql).bind(joined).execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+/// Makes the row if there is none, and locks it either way.
+async fn lock(tx: &mut Transaction<'static, Any>, n: &NumberId, c: &ContactId) -> Result<AnyRow> {
+    let row = sqlx::query(
+        "INSERT INTO permissions (number_id, contact_id, revision, state, touched_at) \
+         VALUES ($1, (SELECT COALESCE(merged_into, id) FROM contacts WHERE id = $2), 0, $3, 0) \
+         ON CONFLICT (number_id, contact_id) DO UPDATE SET revision = permissions.revision + 1 RETURNING *",
+    )
+    .bind(n.as_str())
+    .bind(c.as_str())
+    .bind(json_text(&Ledger::default()))
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(StoreError::on_write(|| format!("number {n} or contact {c}")))?;
+    Ok(row)
+}
+
+enum Entered {
+    /// Reported before, word for word.
+    Known,
+    New,
+    Corrected,
+}
+
+async fn enter(tx: &mut Transaction<'static, Any>, n: &NumberId, c: &ContactId, event: &Event) -> Result<Entered> {
+    let key = clean(&event.key);
+    let known =
+        sqlx::query("SELECT at, body FROM permission_events WHERE number_id = $1 AND contact_id = $2 AND key = $3")
+            .bind(n.as_str())
+            .bind(c.as_str())
+            .bind(&key)
+            .fetch_optional(&mut **tx)
+            .await?;
+    let body = json_text(&event.what);
+    let entered = match known {
+        Some(row) if row.time("at")? == event.at && row.text("body")? == body => return Ok(Entered::Known),
+        Some(_) => Entered::Corrected,
+        None => Entered::New,
+    };
+    sqlx::query(
+        "INSERT INTO permission_events (number_id, contact_id, key, at, body) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (number_id, contact_id, key) DO UPDATE SET at = excluded.at, body = excluded.body",
+    )
+    .bind(n.as_str())
+    .bind(c.as_str())
+    .bind(&key)
+    .bind(event.at.as_millis())
+    .bind(body)
+    .execute(&mut **tx)
+    .await?;
+    Ok(entered)
+}
+
+/// The fold in a row, made anew where it is missing.
+async fn folded(
+    tx: &mut Transaction<'static, Any>,
+    n: &NumberId,
+    c: &ContactId,
+    row: &AnyRow,
+    terms: &Terms,
+) -> Result<Ledger> {
+    if row.text("state")?.is_empty() { fold(tx, n, c, terms).await } else { row.json("state") }
+}
+
+async fn fold(tx: &mut Transaction<'static, Any>, n: &NumberId, c: &ContactId, terms: &Terms) -> Result<Ledger> {
+    let rows = sqlx::query("SELECT key, at, body FROM permission_events WHERE number_id = $1 AND contact_id = $2")
+        .bind(n.as_str())
+        .bind(c.as_str())
+        .fetch_all(&mut **tx)
+        .await?;
+    let said = rows.iter().map(|row| Ok(Event { key: row.text("key")?, at: row.time("at")?, what: row.json("body")? }));
+    Ok(Ledger::fold(&said.collect::<Result<Vec<_>>>()?, &terms.pack))
+}
+
+struct Written {
+    now: Timestamp,
+    /// Something people see has changed.
+    touched: bool,
+    /// WhatsApp's books were asked.
+    checked: bool,
+}
+
+async fn write(
+    tx: &mut Transaction<'static, Any>,
+    n: &NumberId,
+    c: &ContactId,
+    ledger: &Ledger,
+    written: Written,
+    terms: &Terms,
+) -> Result<()> {
+    let Written { now, touched, checked } = written;
+    let in_force = matches!(ledger.read(now).status, PermissionStatus::Temporary | PermissionStatus::Permanent);
+    let hours = u64::from(terms.rules(now).reconcile.every_h);
+    let next_check = in_force.then(|| now.plus(std::time::Duration::from_secs(hours * 3600)));
+    // Who was just asked waits a whole turn; who has none in force is asked only by request.
+    sqlx::query(
+        "UPDATE permissions SET state = $3, changes_at = $4, \
+         check_at = CASE WHEN $6 = 1 THEN $5 ELSE COALESCE(check_at, $5) END, \
+         touched_at = CASE WHEN $7 = 1 THEN $8 ELSE touched_at END WHERE number_id = $1 AND contact_id = $2",
+    )
+    .bind(n.as_str())
+    .bind(c.as_str())
+    .bind(json_text(ledger))
+    .bind(millis(ledger.changes_at(now)))
+    .bind(millis(next_check))
+    .bind(i64::from(checked))
+    .bind(i64::from(touched))
+    .bind(now.as_millis())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::CustomerIdentity;
-    use crate::store::fixture::{self, T0, at};
+    use crate::model::reason::RequestKind;
+    use crate::store::fixture::{self, Fixture, T0, at, declined, granted, number_id, on_both};
 
-    #[tokio::test]
-    async fn the_latest_decision_stands_in_every_order_of_arrival() {
-        use PermissionStatus::{Permanent, Rejected, Requested, Temporary};
-        let t = fixture::open().await;
-        t.seed().await;
-        // The same four words, in three orders, for three customers.
-        let replies = [(Requested, 1), (Temporary, 1), (Rejected, 5), (Permanent, 9)];
-        for (i, order) in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2]].into_iter().enumerate() {
-            let phone = format!("99555500000{i}").parse_phone();
-            let who = CustomerIdentity { phone, ..CustomerIdentity::default() };
-            let contact = t.store.identify(&who, T0).await.unwrap();
-            for step in order {
-                let (status, decided) = replies[step];
-                let p = Permission {
-                    number_id: fixture::number_id(),
-                    contact_id: contact.id.clone(),
-                    status,
-                    expires_at: (status == Temporary).then(|| at(100)),
-                    decided_at: at(decided),
-                };
-                t.store.put_permission(&p).await.unwrap();
-                assert!(!t.store.put_permission(&p).await.unwrap(), "the same again changes nothing");
-            }
-            let p = t.store.permission(&fixture::number_id(), &contact.id).await.unwrap().unwrap();
-            assert_eq!((p.status, p.decided_at, p.expires_at), (Permanent, at(9), None), "{order:?}");
-        }
-        assert_eq!(t.store.permissions(&fixture::number_id()).await.unwrap().len(), 3);
+    async fn status(t: &Fixture, c: &ContactId, secs: i64) -> PermissionStatus {
+        t.store.permission(&number_id(), c).await.unwrap().read(at(secs)).status
     }
 
-    #[tokio::test]
-    async fn of_two_answers_of_one_second_the_refusal_stands() {
-        use PermissionStatus::{Requested, Revoked, Temporary};
-        let t = fixture::open().await;
-        t.seed().await;
-        for (i, order) in [[Requested, Temporary, Revoked], [Revoked, Temporary, Requested]].into_iter().enumerate() {
-            let phone = format!("99555500000{i}").parse_phone();
-            let who = CustomerIdentity { phone, ..CustomerIdentity::default() };
-            let contact = t.store.identify(&who, T0).await.unwrap();
-            for status in order {
-                let (number_id, contact_id) = (fixture::number_id(), contact.id.clone());
-                let p = Permission { number_id, contact_id, status, expires_at: None, decided_at: T0 };
-                t.store.put_permission(&p).await.unwrap();
-            }
-            let p = t.store.permission(&fixture::number_id(), &contact.id).await.unwrap().unwrap();
-            assert_eq!(p.status, Revoked, "{order:?}");
-        }
+    async fn say(t: &Fixture, c: &ContactId, said: &[Event], secs: i64) -> Vec<String> {
+        let logged = t.store.record_permission(&number_id(), c, said, at(secs)).await.unwrap();
+        logged.into_iter().map(|event| event.kind).collect()
     }
 
-    #[tokio::test]
-    async fn a_permission_of_nobody_is_refused() {
-        let t = fixture::open().await;
-        t.seed().await;
-        let p = Permission {
-            number_id: fixture::number_id(),
-            contact_id: ContactId::parse("con_nobody").unwrap(),
-            status: PermissionStatus::Permanent,
-            expires_at: None,
-            decided_at: T0,
+    fn temporary(key: &str, secs: i64, lasts: i64) -> Event {
+        let what = What::Granted {
+            permanent: false,
+            expires_at: Some(at(secs + lasts)),
+            source: crate::model::reason::GrantSource::Profile,
+            context: None,
         };
-        assert!(matches!(t.store.put_permission(&p).await, Err(StoreError::Missing(_))));
+        Event { key: key.to_owned(), at: at(secs), what }
     }
 
-    trait ParsePhone {
-        fn parse_phone(&self) -> Option<crate::model::phone::Phone>;
-    }
-
-    impl ParsePhone for String {
-        fn parse_phone(&self) -> Option<crate::model::phone::Phone> {
-            Some(crate::model::phone::Phone::parse(self).unwrap())
+    on_both!(what_was_said_stands_in_every_order_of_arrival_and_is_told_once);
+    async fn what_was_said_stands_in_every_order_of_arrival_and_is_told_once(t: Fixture) {
+        t.seed().await;
+        let said = [granted("a", at(1)), declined("b", at(5)), temporary("c", 9, 1000)];
+        for (i, order) in [[0, 1, 2], [2, 1, 0], [1, 2, 0]].into_iter().enumerate() {
+            let contact = t.customer(&format!("99555500000{i}")).await;
+            for step in order {
+                say(&t, &contact.id, &[said[step].clone()], 20).await;
+                assert_eq!(say(&t, &contact.id, &[said[step].clone()], 20).await, Vec::<String>::new(), "told twice");
+            }
+            assert_eq!(status(&t, &contact.id, 20).await, PermissionStatus::Temporary, "{order:?}");
         }
+        let t = t.restart().await;
+        let page = t.store.permissions(&number_id(), 2, None, at(20)).await.unwrap();
+        assert_eq!(page.items.len(), 2);
+        let rest = t.store.permissions(&number_id(), 2, page.next_cursor.as_deref(), at(20)).await.unwrap();
+        assert_eq!((rest.items.len(), rest.next_cursor), (1, None));
+    }
+
+    on_both!(a_permission_that_ran_out_is_told_once_by_our_own_clock);
+    async fn a_permission_that_ran_out_is_told_once_by_our_own_clock(t: Fixture) {
+        let contact = t.seed().await;
+        assert_eq!(say(&t, &contact.id, &[temporary("a", 0, 100)], 0).await, ["permission.granted"]);
+        for (secs, want) in [(99, vec![]), (100, vec!["permission.expired"]), (101, vec![])] {
+            let (logged, more) = t.store.expire_permissions(at(secs)).await.unwrap();
+            assert_eq!(logged.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>(), want, "{secs}");
+            assert!(!more);
+        }
+        assert_eq!(status(&t, &contact.id, 100).await, PermissionStatus::Expired);
+    }
+
+    on_both!(a_correction_replaces_what_was_reported_first);
+    async fn a_correction_replaces_what_was_reported_first(t: Fixture) {
+        let contact = t.seed().await;
+        say(&t, &contact.id, &[granted("a", at(0))], 0).await;
+        let call = crate::model::id::CallId::generate();
+        say(&t, &contact.id, &[Event::call_outcome(&call, false, at(5))], 5).await;
+        let view = |ledger: Ledger| ledger.view(&number_id(), &contact.id, at(9));
+        assert_eq!(view(t.store.permission(&number_id(), &contact.id).await.unwrap()).unanswered_in_a_row, 1);
+        say(&t, &contact.id, &[Event::call_outcome(&call, true, at(4))], 6).await;
+        let corrected = view(t.store.permission(&number_id(), &contact.id).await.unwrap());
+        assert_eq!((corrected.unanswered_in_a_row, corrected.connected_at), (0, Some(at(4))));
+    }
+
+    on_both!(two_hundred_parallel_requests_are_one);
+    async fn two_hundred_parallel_requests_are_one(t: Fixture) {
+        let contact = t.seed().await;
+        let number =
+            crate::model::directory::Number { plan: crate::model::directory::Plan::Advanced, ..fixture::number() };
+        t.store.put_number(&number, None).await.unwrap();
+        let who = crate::model::directory::ContactRef::Id(contact.id.clone());
+        let tasks = (0..200).map(|i| {
+            let (store, who) = (t.store.clone(), who.clone());
+            tokio::spawn(async move {
+                let asked = Event::requested(&format!("req_{i}"), RequestKind::Template, None, T0);
+                let decide = |facts: crate::policy::request::RequestFacts| {
+                    crate::policy::request::may_ask(&facts, store.terms().rules(T0))
+                };
+                let (number, terms) = (number_id(), store.terms());
+                let kind = RequestKind::Template;
+                let wish = crate::store::RequestWish { terms: &terms, number: &number, to: &who, kind, asked: &asked };
+                let decided = store.decide_request(wish, T0, decide);
+                decided.await.unwrap().unwrap().is_ok()
+            })
+        });
+        let allowed = futures_util::future::join_all(tasks).await.into_iter().filter(|r| *r.as_ref().unwrap()).count();
+        assert_eq!(allowed, 1);
     }
 }

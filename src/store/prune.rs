@@ -45,11 +45,10 @@ impl Store {
 mod tests {
     use super::*;
     use crate::model::id::Wacid;
-    use crate::store::fixture::{self, T0, at};
+    use crate::store::fixture::{self, Fixture, T0, at, on_both};
 
-    #[tokio::test]
-    async fn only_what_is_done_and_old_goes() {
-        let t = fixture::open().await;
+    on_both!(only_what_is_done_and_old_goes);
+    async fn only_what_is_done_and_old_goes(t: Fixture) {
         t.seed().await;
         let (done, _pending) =
             (t.store.keep_webhook(b"1", T0).await.unwrap(), t.store.keep_webhook(b"2", T0).await.unwrap());

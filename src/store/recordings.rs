@@ -77,11 +77,10 @@ fn read_recording(row: &AnyRow) -> Result<RecordingFile> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::fixture;
+    use crate::store::fixture::{Fixture, on_both};
 
-    #[tokio::test]
-    async fn a_recording_is_kept_with_its_call_and_found_open_after_a_crash() {
-        let t = fixture::open().await;
+    on_both!(a_recording_is_kept_with_its_call_and_found_open_after_a_crash);
+    async fn a_recording_is_kept_with_its_call_and_found_open_after_a_crash(t: Fixture) {
         let contact = t.seed().await;
         let call = t.call(&contact, 0).await;
         let mut file = RecordingFile {

@@ -172,11 +172,10 @@ mod tests {
 
     use super::*;
     use crate::store::Idempotent;
-    use crate::store::fixture::{self, T0, at};
+    use crate::store::fixture::{self, Fixture, T0, at, on_both};
 
-    #[tokio::test]
-    async fn a_secret_is_known_until_it_expires_and_a_near_miss_never() {
-        let t = fixture::open().await;
+    on_both!(a_secret_is_known_until_it_expires_and_a_near_miss_never);
+    async fn a_secret_is_known_until_it_expires_and_a_near_miss_never(t: Fixture) {
         t.seed().await;
         let scopes = [Scope::CallsRead, Scope::EventsRead];
         let key = t.store.create_key("crm '; --", &scopes, T0).await.unwrap();
@@ -200,9 +199,8 @@ mod tests {
         assert!(matches!(t.store.create_agent_token(&nobody, at(60)).await, Err(StoreError::Missing(_))));
     }
 
-    #[tokio::test]
-    async fn the_admin_key_is_made_once_private_and_anew_when_its_file_is_lost() {
-        let t = fixture::open().await;
+    on_both!(the_admin_key_is_made_once_private_and_anew_when_its_file_is_lost);
+    async fn the_admin_key_is_made_once_private_and_anew_when_its_file_is_lost(t: Fixture) {
         let first = t.store.admin_key(t.dir(), T0).await.unwrap();
         assert!(first.created);
         assert_eq!(std::fs::metadata(&first.path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -268,9 +266,8 @@ mod tests {
         assert_eq!(reread.expose_secret(), graph);
     }
 
-    #[tokio::test]
-    async fn a_lost_or_foreign_key_file_is_refused_at_the_start_once_a_token_is_sealed() {
-        let t = fixture::open().await;
+    on_both!(a_lost_or_foreign_key_file_is_refused_at_the_start_once_a_token_is_sealed);
+    async fn a_lost_or_foreign_key_file_is_refused_at_the_start_once_a_token_is_sealed(t: Fixture) {
         let path = t.dir().join("secret.key");
         let dir = t.dir().to_owned();
         t.store.put_number(&fixture::number(), None).await.unwrap();

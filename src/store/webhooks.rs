@@ -93,11 +93,10 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::fixture::{self, T0, at};
+    use crate::store::fixture::{Fixture, T0, at, on_both};
 
-    #[tokio::test]
-    async fn deliveries_wait_in_order_until_they_are_worked_off_also_over_a_restart() {
-        let t = fixture::open().await;
+    on_both!(deliveries_wait_in_order_until_they_are_worked_off_also_over_a_restart);
+    async fn deliveries_wait_in_order_until_they_are_worked_off_also_over_a_restart(t: Fixture) {
         let bodies: [&[u8]; 3] = [b"{}", b"\x00\xff not json '; DROP TABLE webhooks; --", b""];
         let mut ids = Vec::new();
         for (i, body) in bodies.iter().enumerate() {
@@ -109,9 +108,8 @@ mod tests {
         assert_eq!(pending, [(ids[1], bodies[1].to_vec(), at(1)), (ids[2], bodies[2].to_vec(), at(2))]);
     }
 
-    #[tokio::test]
-    async fn of_sixty_four_who_see_a_key_at_once_exactly_one_is_first() {
-        let t = fixture::open().await;
+    on_both!(of_sixty_four_who_see_a_key_at_once_exactly_one_is_first);
+    async fn of_sixty_four_who_see_a_key_at_once_exactly_one_is_first(t: Fixture) {
         let tasks = (0..64).map(|_| {
             let store = t.store.clone();
             tokio::spawn(async move { store.first_sight("wacid.x/connect", T0).await.unwrap() })
@@ -123,9 +121,8 @@ mod tests {
         assert!(t.store.first_sight("wacid.x/terminate", T0).await.unwrap());
     }
 
-    #[tokio::test]
-    async fn a_crash_in_the_middle_of_a_delivery_does_not_swallow_its_event() {
-        let t = fixture::open().await;
+    on_both!(a_crash_in_the_middle_of_a_delivery_does_not_swallow_its_event);
+    async fn a_crash_in_the_middle_of_a_delivery_does_not_swallow_its_event(t: Fixture) {
         let (one, twin) =
             (t.store.keep_webhook(b"1", T0).await.unwrap(), t.store.keep_webhook(b"2", T0).await.unwrap());
         assert!(t.store.first_sight_in(one, "k", T0).await.unwrap());
@@ -138,9 +135,8 @@ mod tests {
         assert!(!t.store.first_sight("k", T0).await.unwrap());
     }
 
-    #[tokio::test]
-    async fn an_end_before_its_call_is_remembered_and_the_first_one_stands() {
-        let t = fixture::open().await;
+    on_both!(an_end_before_its_call_is_remembered_and_the_first_one_stands);
+    async fn an_end_before_its_call_is_remembered_and_the_first_one_stands(t: Fixture) {
         let w = Wacid::parse("wacid.HBgM'\"--").unwrap();
         assert_eq!(t.store.tombstone(&w).await.unwrap(), None);
         let first = serde_json::json!({"event": "terminate", "status": "a\u{0}b"});

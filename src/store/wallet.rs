@@ -1,0 +1,568 @@
+//! The wallet: a double-entry ledger of whole micros. Every transfer names the account it leaves and the one it enters,
+//! so the sum over all accounts is 0 after every commit.
+//!
+//! Whoever touches money begins with [`lock`]: it writes the accounts, so the row locks (PostgreSQL) or the write lock
+//! (SQLite) make one transaction after another, and what is read after it is the truth. On top of that each posting has a
+//! unique key, so that the same thing can never be posted twice, whatever a caller does.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sqlx::any::AnyRow;
+use sqlx::{Any, AnyConnection, Transaction};
+use utoipa::ToSchema;
+
+use super::error::{Result, StoreError};
+use super::paging::{Cursor, Page, page, page_limit};
+use super::sql::{Columns, Select, clean_opt, damaged, json_text};
+use super::{Store, events};
+use crate::billing::ledger::{Account, Transfer, settle};
+use crate::billing::{Customer, Quote, RateCard, pulses};
+use crate::model::event::{Event, NewEvent};
+use crate::model::id::{CallId, EntryId};
+use crate::model::money::{Charge, Currency, Micros};
+use crate::model::reason::EntryKind;
+use crate::model::time::Timestamp;
+
+/// The most that is paid in at once: a thousand million units. More is a typing error.
+const TOP_UP_MICROS_MAX: Micros = 1_000_000_000_000_000;
+/// The most a wallet holds; far enough from the end of an i64 that no sum of balances and reserves reaches it.
+const BALANCE_MICROS_MAX: Micros = 1_000_000_000_000_000_000;
+
+/// A call of a year. More is a fault of whoever measured it, and must not get into the books.
+const PULSES_MAX: i64 = 366 * 24 * 3600 / 6;
+
+/// Names this list in its cursors.
+const LIST: &str = "wallet entries";
+
+/// What the business has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Wallet {
+    /// Millionths of a unit of the currency. Below 0 when a running call cost more than there was: calls are never cut.
+    #[schema(example = 50_000_000)]
+    pub balance_micros: Micros,
+    /// Of it, held back for running calls.
+    pub reserved_micros: Micros,
+    /// What new calls may use: they need more than 0.
+    pub available_micros: Micros,
+    pub currency: Currency,
+}
+
+/// One line of the wallet's statement.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Entry {
+    pub id: EntryId,
+    pub kind: EntryKind,
+    /// Negative when money left the wallet.
+    pub micros: Micros,
+    pub currency: Currency,
+    /// The call it was for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<CallId>,
+    /// Six-second pulses of the whole call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pulses: Option<i64>,
+    /// As whoever paid in called it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// How the price came about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
+    pub created_at: Timestamp,
+}
+
+/// How the price of a call came about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Explanation {
+    #[serde(flatten)]
+    pub quote: Quote,
+    pub talked_ms: i64,
+    /// What the call costs in all; an adjustment books the difference to what was posted before.
+    pub price_micros: Micros,
+    /// The month whose volume decided the tier, and how many pulses its market had before this call.
+    pub month: String,
+    pub pulses_before: i64,
+    /// SHA-256 of the rate card.
+    pub rate_card: String,
+}
+
+/// Money paid in.
+#[derive(Clone, Debug)]
+pub struct TopUp {
+    pub micros: Micros,
+    pub currency: Currency,
+    pub reference: Option<String>,
+    /// The same key pays in once, for ever.
+    pub key: Option<String>,
+}
+
+/// A call as it was settled.
+#[derive(Clone, Debug)]
+pub struct Charged {
+    /// What the call costs in all.
+    pub charge: Charge,
+    /// What was posted now; `None` when the call stood so already, or costs nothing.
+    pub entry: Option<Entry>,
+    /// Of the wallet, afterwards.
+    pub balance_micros: Micros,
+    balance_before: Micros,
+}
+
+impl Charged {
+    /// For the event log: `wallet.debited` if anything was posted, and `wallet.negative` when it was this that left
+    /// nothing for new calls (0 or less, as the blocker of that name says). They name no call in their envelope: streams
+    /// show those to everybody who was on it, and balances are not for everybody.
+    pub fn events(&self) -> Vec<NewEvent> {
+        let Some(entry) = &self.entry else { return Vec::new() };
+        let mut events = vec![about_entry("wallet.debited", entry, self.balance_micros)];
+        if self.balance_before > 0 && self.balance_micros <= 0 {
+            let data = serde_json::json!({"balance_micros": self.balance_micros, "currency": entry.currency});
+            events.push(NewEvent { kind: "wallet.negative", call_id: None, agent_id: None, data });
+        }
+        events
+    }
+}
+
+impl Store {
+    /// The wallet; before anything happened, an empty one in this currency.
+    pub async fn wallet(&self, currency: Currency) -> Result<Wallet> {
+        let row = sqlx::query(
+            "SELECT currency, balance_micros, reserved_micros, (SELECT COUNT(*) FROM \
+             (SELECT 1 FROM transfers LIMIT 1) AS first_one) AS moved FROM accounts WHERE id = 'wallet'",
+        )
+        .fetch_optional(&self.reader)
+        .await?;
+        let accounts = match row {
+            Some(row) => Accounts {
+                // One that nothing was ever booked in or held back from follows the rate card.
+                currency: match row.flag("moved")? || row.flag("reserved_micros")? {
+                    true => row.word("currency")?,
+                    false => currency,
+                },
+                balance: row.int("balance_micros")?,
+                reserved: row.int("reserved_micros")?,
+            },
+            None => Accounts { currency, balance: 0, reserved: 0 },
+        };
+        Ok(Wallet {
+            balance_micros: accounts.balance,
+            reserved_micros: accounts.reserved,
+            available_micros: accounts.available(),
+            currency: accounts.currency,
+        })
+    }
+
+    /// The price of the next minute to this customer, at the volume settled so far.
+    pub async fn quote(&self, card: &RateCard, to: Customer<'_>, at: Timestamp) -> Result<Quote> {
+        let mut reader = self.reader.acquire().await?;
+        let used = usage(&mut reader, &card.month(at), &card.market(to, at)).await?;
+        Ok(card.quote(to, at, used))
+    }
+
+    /// Pays into the wallet and logs `wallet.topped_up`. A key that has paid in already gives its entry back, without events.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] naming the field; [`StoreError::Taken`] when the key paid in something else.
+    pub async fn top_up(&self, top_up: &TopUp, now: Timestamp) -> Result<(Entry, Vec<Event>)> {
+        let refused = |field, reason: String| Err(StoreError::Refused { field, reason });
+        if !(1..=TOP_UP_MICROS_MAX).contains(&top_up.micros) {
+            return refused("micros", format!("1 to {TOP_UP_MICROS_MAX}, not {}", top_up.micros));
+        }
+        let mut tx = self.writer.begin().await?;
+        let accounts = lock(&mut tx, top_up.currency).await?;
+        if accounts.currency != top_up.currency {
+            return refused("currency", format!("the wallet is in {}", accounts.currency));
+        }
+        let id = EntryId::generate();
+        let key = format!("top_up:{}", top_up.key.as_deref().unwrap_or(id.as_str()));
+        let reference = clean_opt(top_up.reference.as_deref());
+        if let Some(row) = entry_with_key(&mut tx, &key).await? {
+            let entry = read_entry(&row)?;
+            if entry.micros == top_up.micros && entry.reference == reference {
+                return Ok((entry, Vec::new()));
+            }
+            return Err(StoreError::Taken(
+                "the key of this top-up, by one with another amount or reference,".to_owned(),
+            ));
+        }
+        if accounts.balance > BALANCE_MICROS_MAX - top_up.micros {
+            return refused("micros", format!("the wallet would hold more than {BALANCE_MICROS_MAX}"));
+        }
+        let entry = Entry {
+            id,
+            kind: EntryKind::TopUp,
+            micros: top_up.micros,
+            currency: accounts.currency,
+            call_id: None,
+            pulses: None,
+            reference,
+            explanation: None,
+            created_at: now,
+        };
+        let balance = post(&mut tx, &accounts, &key, &Transfer::top_up(top_up.micros), &entry).await?;
+        let logged = events::append(&mut tx, vec![about_entry("wallet.topped_up", &entry, balance)], now).await?;
+        tx.commit().await?;
+        Ok((entry, logged))
+    }
+
+    /// The wallet's statement, newest first, in pages.
+    ///
+    /// # Errors
+    /// [`StoreError::BadCursor`].
+    pub async fn entries(&self, limit: u32, cursor: Option<&str>) -> Result<Page<Entry>> {
+        let limit = page_limit(limit);
+        let mut select = Select::new(ENTRIES);
+        if let Some(cursor) = cursor {
+            let after = Cursor::decode(cursor, &self.key, LIST)?;
+            select.and("(transfers.created_at, transfers.id) < (").int(after.at.as_millis()).push(", ");
+            select.text(after.id).push(")");
+        }
+        select.push(" ORDER BY transfers.created_at DESC, transfers.id DESC LIMIT ").int(i64::from(limit) + 1);
+        let rows = select.query().fetch_all(&self.reader).await?;
+        let entries = rows.iter().map(read_entry).collect::<Result<_>>()?;
+        Ok(page(entries, limit, |last: &Entry| {
+            Cursor { at: last.created_at, id: last.id.as_str().to_owned() }.encode(&self.key, LIST)
+        }))
+    }
+
+    /// What was booked for a call, oldest first.
+    pub async fn entries_of(&self, call: &CallId) -> Result<Vec<Entry>> {
+        let mut select = Select::new(ENTRIES);
+        select.and("transfers.call_id = ").text(call.as_str()).push(" ORDER BY transfers.created_at, transfers.id");
+        select.query().fetch_all(&self.reader).await?.iter().map(read_entry).collect()
+    }
+}
+
+/// What new calls may use; locks the wallet until the transaction ends, so that two calls never spend the same money.
+///
+/// # Errors
+/// [`StoreError::Refused`] when the wallet is in another currency than the rate card.
+pub(super) async fn available(tx: &mut Transaction<'static, Any>, currency: Currency) -> Result<Micros> {
+    let accounts = lock(tx, currency).await?;
+    accounts.must_be_in(currency)?;
+    Ok(accounts.available())
+}
+
+/// What new calls may use, without locking anything: a look, or after [`available`] in the same transaction.
+pub(super) async fn look(connection: &mut AnyConnection) -> Result<Micros> {
+    let row = sqlx::query("SELECT balance_micros - reserved_micros AS available FROM accounts WHERE id = 'wallet'")
+        .fetch_optional(connection)
+        .await?;
+    row.map_or(Ok(0), |row| row.int("available"))
+}
+
+/// Holds this much back for a running call; it needs not be there. After [`available`], in the same transaction.
+pub(super) async fn reserve(tx: &mut Transaction<'static, Any>, micros: Micros) -> Result<()> {
+    let done = sqlx::query(
+        "UPDATE accounts SET reserved_micros = reserved_micros + $1 WHERE id = 'wallet' AND reserved_micros <= $2",
+    )
+    .bind(micros)
+    .bind(BALANCE_MICROS_MAX - micros)
+    .execute(&mut **tx)
+    .await?;
+    if done.rows_affected() == 1 { Ok(()) } else { Err(too_large("reserve")) }
+}
+
+/// Gives back what was held for a call.
+pub(super) async fn release(tx: &mut Transaction<'static, Any>, micros: Micros) -> Result<()> {
+    let taken =
+        "UPDATE accounts SET reserved_micros = reserved_micros - $1 WHERE id = 'wallet' AND reserved_micros >= $1";
+    if sqlx::query(taken).bind(micros).execute(&mut **tx).await?.rows_affected() == 1 || micros == 0 {
+        return Ok(());
+    }
+    // Somebody gave back twice. Ending a call matters more than this sum, but it must not pass unseen.
+    tracing::error!(micros, "more was released from the wallet than was held back");
+    sqlx::query("UPDATE accounts SET reserved_micros = 0 WHERE id = 'wallet'").execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Books what a call that was answered costs; `talked` 0 for one that was not. The same end reported again, at any time and
+/// by anybody, changes nothing; another talk time books the difference and corrects the month's volume. `at`: the moment
+/// whose price and month count; the same in every report of a call.
+///
+/// The tier is decided by the volume before the call as it was when the call was first charged, so that a correction does
+/// not depend on what was settled in between.
+///
+/// # Errors
+/// [`StoreError::Refused`] when the wallet is in another currency than the card, or a sum leaves the room of the ledger.
+pub(super) async fn charge(
+    tx: &mut Transaction<'static, Any>,
+    call: &CallId,
+    to: Customer<'_>,
+    at: Timestamp,
+    talked: Duration,
+    card: &RateCard,
+    now: Timestamp,
+) -> Result<Charged> {
+    let accounts = lock(tx, card.currency()).await?;
+    accounts.must_be_in(card.currency())?;
+    let booked = Booked::of(tx, call).await?;
+    let pulses = pulses(talked);
+    if pulses > PULSES_MAX {
+        return Err(StoreError::Refused { field: "talked", reason: format!("{pulses} pulses are more than a year") });
+    }
+    let stands = |micros| Charged {
+        charge: Charge { micros, currency: accounts.currency, pulses },
+        entry: None,
+        balance_micros: accounts.balance,
+        balance_before: accounts.balance,
+    };
+    match &booked {
+        Some(booked) if booked.pulses == pulses => return Ok(stands(booked.micros)),
+        None if pulses == 0 => return Ok(stands(0)),
+        _ => {}
+    }
+    let (month, market) = (card.month(at), card.market(to, at));
+    let pulses_before = match booked.as_ref().filter(|booked| booked.month == month && booked.market == market) {
+        Some(booked) => booked.pulses_before,
+        None => usage(tx, &month, &market).await?,
+    };
+    let price = card.price(to, at, pulses_before, pulses);
+    let transfers = booked.as_ref().map_or(0, |booked| booked.transfers);
+    let transfer = settle(booked.as_ref().filter(|_| transfers > 0).map(|booked| booked.micros), price.micros);
+
+    if let Some(booked) = &booked {
+        count(tx, &booked.month, &booked.market, -booked.pulses).await?;
+    }
+    count(tx, &month, &market, pulses).await?;
+    let posting = transfer.map(|transfer| {
+        let key = match transfer.kind {
+            EntryKind::CallCharge => format!("charge:{call}"),
+            EntryKind::Adjustment | EntryKind::TopUp => format!("adjust:{call}:{transfers}"),
+        };
+        let entry = Entry {
+            id: EntryId::generate(),
+            kind: transfer.kind,
+            micros: transfer.wallet_micros(),
+            currency: accounts.currency,
+            call_id: Some(call.clone()),
+            pulses: Some(pulses),
+            reference: None,
+            explanation: Some(Explanation {
+                quote: price.quote,
+                talked_ms: i64::try_from(talked.as_millis()).unwrap_or(i64::MAX),
+                price_micros: price.micros,
+                month: month.clone(),
+                pulses_before,
+                rate_card: card.sha256().to_owned(),
+            }),
+            created_at: now,
+        };
+        (key, transfer, entry)
+    });
+    let booked = Booked {
+        month,
+        market,
+        pulses_before,
+        pulses,
+        micros: price.micros,
+        transfers: transfers + i64::from(posting.is_some()),
+    };
+    booked.keep(tx, call).await?;
+    let balance_micros = match &posting {
+        Some((key, transfer, entry)) => post(tx, &accounts, key, transfer, entry).await?,
+        None => accounts.balance,
+    };
+    Ok(Charged { entry: posting.map(|(_, _, entry)| entry), balance_micros, ..stands(price.micros) })
+}
+
+/// The wallet's account under lock.
+pub(super) struct Accounts {
+    pub(super) currency: Currency,
+    balance: Micros,
+    reserved: Micros,
+}
+
+impl Accounts {
+    const fn available(&self) -> Micros {
+        self.balance.saturating_sub(self.reserved)
+    }
+
+    /// Prices in one currency cannot be taken from a wallet in another.
+    pub(super) fn must_be_in(&self, card: Currency) -> Result<()> {
+        if self.currency == card {
+            return Ok(());
+        }
+        let reason = format!("the wallet is in {} and the rate card in {card}: use a card in {0}", self.currency);
+        Err(StoreError::Refused { field: "currency", reason })
+    }
+}
+
+/// Makes the accounts if there are none yet, and locks them until the transaction ends. A wallet that nothing was ever
+/// booked in or held back from takes the currency it is asked for.
+pub(super) async fn lock(tx: &mut Transaction<'static, Any>, currency: Currency) -> Result<Accounts> {
+    let rows = sqlx::query(
+        "INSERT INTO accounts (id, currency, balance_micros, reserved_micros) \
+         VALUES ('wallet', $1, 0, 0), ('funding', $1, 0, 0), ('calls', $1, 0, 0) \
+         ON CONFLICT (id) DO UPDATE SET reserved_micros = accounts.reserved_micros RETURNING *",
+    )
+    .bind(currency.as_str())
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut accounts = None;
+    for row in &rows {
+        if row.word::<Account>("id")? == Account::Wallet {
+            let (balance, reserved) = (row.int("balance_micros")?, row.int("reserved_micros")?);
+            accounts = Some(Accounts { currency: row.word("currency")?, balance, reserved });
+        }
+    }
+    let mut accounts = accounts.ok_or_else(|| damaged("id", "the ledger has no wallet"))?;
+    if accounts.currency != currency && accounts.reserved == 0 && !anything_booked(tx).await? {
+        sqlx::query("UPDATE accounts SET currency = $1").bind(currency.as_str()).execute(&mut **tx).await?;
+        accounts.currency = currency;
+    }
+    Ok(accounts)
+}
+
+async fn anything_booked(tx: &mut Transaction<'static, Any>) -> Result<bool> {
+    Ok(sqlx::query("SELECT id FROM transfers LIMIT 1").fetch_optional(&mut **tx).await?.is_some())
+}
+
+/// Writes a transfer and both balances; gives the wallet's.
+async fn post(
+    tx: &mut Transaction<'static, Any>,
+    accounts: &Accounts,
+    key: &str,
+    transfer: &Transfer,
+    entry: &Entry,
+) -> Result<Micros> {
+    let balance = accounts.balance.checked_add(transfer.wallet_micros()).filter(|b| b.abs() <= BALANCE_MICROS_MAX);
+    let balance = balance.ok_or_else(|| too_large("balance"))?;
+    sqlx::query(
+        "INSERT INTO transfers (id, key, kind, debit_account, credit_account, micros, call_id, pulses, explanation, \
+         reference, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    )
+    .bind(entry.id.as_str())
+    .bind(key)
+    .bind(transfer.kind.as_str())
+    .bind(transfer.debit.as_str())
+    .bind(transfer.credit.as_str())
+    .bind(transfer.micros)
+    .bind(entry.call_id.as_ref().map(CallId::as_str))
+    .bind(entry.pulses)
+    .bind(json_text(&entry.explanation))
+    .bind(entry.reference.as_deref())
+    .bind(entry.created_at.as_millis())
+    .execute(&mut **tx)
+    .await
+    .map_err(StoreError::on_write(|| format!("the posting {key}")))?;
+    for (account, micros) in [(transfer.debit, -transfer.micros), (transfer.credit, transfer.micros)] {
+        sqlx::query("UPDATE accounts SET balance_micros = balance_micros + $1 WHERE id = $2")
+            .bind(micros)
+            .bind(account.as_str())
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(balance)
+}
+
+/// What stands in the books for a call.
+struct Booked {
+    month: String,
+    market: String,
+    pulses_before: i64,
+    pulses: i64,
+    micros: Micros,
+    /// Postings so far; a call that is free has none.
+    transfers: i64,
+}
+
+impl Booked {
+    async fn of(tx: &mut Transaction<'static, Any>, call: &CallId) -> Result<Option<Self>> {
+        let row = sqlx::query("SELECT * FROM call_charges WHERE call_id = $1")
+            .bind(call.as_str())
+            .fetch_optional(&mut **tx)
+            .await?;
+        row.map(|row| {
+            Ok(Self {
+                month: row.text("month")?,
+                market: row.text("market")?,
+                pulses_before: row.int("pulses_before")?,
+                pulses: row.int("pulses")?,
+                micros: row.int("micros")?,
+                transfers: row.int("transfers")?,
+            })
+        })
+        .transpose()
+    }
+
+    async fn keep(&self, tx: &mut Transaction<'static, Any>, call: &CallId) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO call_charges (call_id, month, market, pulses_before, pulses, micros, transfers) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (call_id) DO UPDATE SET month = excluded.month, \
+             market = excluded.market, pulses_before = excluded.pulses_before, pulses = excluded.pulses, \
+             micros = excluded.micros, transfers = excluded.transfers",
+        )
+        .bind(call.as_str())
+        .bind(&self.month)
+        .bind(&self.market)
+        .bind(self.pulses_before)
+        .bind(self.pulses)
+        .bind(self.micros)
+        .bind(self.transfers)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Pulses settled in a market in a month.
+pub(super) async fn usage(connection: &mut AnyConnection, month: &str, market: &str) -> Result<i64> {
+    let row = sqlx::query("SELECT pulses FROM usage WHERE month = $1 AND market = $2")
+        .bind(month)
+        .bind(market)
+        .fetch_optional(connection)
+        .await?;
+    row.map_or(Ok(0), |row| row.int("pulses"))
+}
+
+async fn count(tx: &mut Transaction<'static, Any>, month: &str, market: &str, pulses: i64) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO usage (month, market, pulses) VALUES ($1, $2, $3) \
+         ON CONFLICT (month, market) DO UPDATE SET pulses = usage.pulses + excluded.pulses",
+    )
+    .bind(month)
+    .bind(market)
+    .bind(pulses)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Every list of entries starts so. A ledger has one currency, that of its wallet.
+const ENTRIES: &str = "SELECT transfers.*, accounts.currency FROM transfers JOIN accounts ON accounts.id = 'wallet'";
+
+async fn entry_with_key(tx: &mut Transaction<'static, Any>, key: &str) -> Result<Option<AnyRow>> {
+    let mut select = Select::new(ENTRIES);
+    select.and("transfers.key = ").text(key);
+    Ok(select.query().fetch_optional(&mut **tx).await?)
+}
+
+fn read_entry(row: &AnyRow) -> Result<Entry> {
+    let transfer = Transfer {
+        kind: row.word("kind")?,
+        debit: row.word("debit_account")?,
+        credit: row.word("credit_account")?,
+        micros: row.int("micros")?,
+    };
+    Ok(Entry {
+        id: row.word("id")?,
+        kind: transfer.kind,
+        micros: transfer.wallet_micros(),
+        currency: row.word("currency")?,
+        call_id: row.word_opt("call_id")?,
+        pulses: row.int_opt("pulses")?,
+        reference: row.text_opt("reference")?,
+        explanation: row.json("explanation")?,
+        created_at: row.time("created_at")?,
+    })
+}
+
+fn about_entry(kind: &'static str, entry: &Entry, balance_micros: Micros) -> NewEvent {
+    let data = serde_json::json!({"entry": entry, "balance_micros": balance_micros, "currency": entry.currency});
+    NewEvent { kind, call_id: None, agent_id: None, data }
+}
+
+fn too_large(field: &'static str) -> StoreError {
+    StoreError::Refused { field, reason: format!("it would pass {BALANCE_MICROS_MAX} micros") }
+}
