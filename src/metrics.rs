@@ -72,6 +72,8 @@ families! {
     ring_seconds histogram [] "How long an offer rang." in WAITS;
     talk_seconds histogram [] "Answer to end of answered calls." in TALKS;
     dial_blocked_total counter ["reason"] "Reasons why outbound calls were not placed; one refusal may have several.";
+    permission_requests_total counter ["result"] "Requests for permission to call: sent, refused by our rules, failed at WhatsApp.";
+    permission_drift_total counter [] "Permissions that WhatsApp's own books said otherwise about; repaired.";
     rtp_packets_total counter ["dir", "leg"] "RTP packets of ended legs, as the gateway sees it: in or out.";
     rtp_lost_packets_total counter ["leg"] "RTP packets of ended legs that never came.";
     rtp_jitter_seconds histogram ["leg"] "Interarrival jitter of ended legs." in JITTERS;
@@ -215,6 +217,15 @@ impl Metrics {
 
     pub fn dial_blocked(&self, reason: BlockerCode) {
         self.families.dial_blocked_total.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// `result`: `sent`, `refused` or `failed`.
+    pub fn permission_request(&self, result: &'static str) {
+        self.families.permission_requests_total.with_label_values(&[result]).inc();
+    }
+
+    pub fn permission_drift(&self) {
+        one_counter(&self.families.permission_drift_total).inc();
     }
 
     /// The final figures of a leg.

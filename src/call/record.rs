@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use crate::model::directory::Contact;
 use crate::model::id::{AgentId, CallId, LegId, NumberId, OfferId, Wacid};
+use crate::model::money::Charge;
 use crate::model::quality::Quality;
 use crate::model::reason::{
     CallState, Direction, EndReason, EndedBy, LegKind, OfferCause, OfferOutcome, RecordingState,
@@ -35,9 +36,8 @@ pub struct CallRecord {
     pub recording: RecordingRecord,
     pub transcript: Absent,
     pub summary: Absent,
-    /// What the call cost; `null` where nothing is charged.
-    #[schema(value_type = Option<Object>)]
-    pub charge: Option<()>,
+    /// What the call cost, once it is settled; `null` where nothing is charged.
+    pub charge: Option<Charge>,
     pub wacid: Option<Wacid>,
     pub callback_data: Option<String>,
     /// Meta's error code of a failed call.
@@ -46,6 +46,11 @@ pub struct CallRecord {
     /// Why the candidates were rung in this order; shown by `/v1/calls/{id}/trace`.
     #[serde(skip)]
     pub trace: serde_json::Value,
+    /// The policy pack that the call was decided by.
+    pub policy_pack: Option<String>,
+    /// WhatsApp has said its last word, or is no longer waited for: the call is charged by what is known.
+    #[serde(skip)]
+    pub settled: bool,
 }
 
 /// One offer of the call to one agent.
@@ -96,6 +101,8 @@ crate::model::words! {
         MissedByCustomer = "Missed by Customer",
         RejectedByCustomer = "Rejected by Customer",
         Failed = "Failed",
+        /// A customer's call that the switches or the hours turned away; it is nobody's missed call.
+        BusinessUnavailable = "Business unavailable",
     }
 }
 
@@ -108,13 +115,12 @@ impl Status {
             (Some(_), _) if answered => Self::Completed,
             (Some(EndReason::MissedByCustomer), _) => Self::MissedByCustomer,
             (Some(EndReason::RejectedByCustomer), _) => Self::RejectedByCustomer,
+            (Some(EndReason::OutsideHours | EndReason::BusinessUnavailable), _) => Self::BusinessUnavailable,
             (
                 Some(
                     EndReason::MissedByAgent
                     | EndReason::NoAgentAvailable
                     | EndReason::CallerCancelled
-                    | EndReason::OutsideHours
-                    | EndReason::BusinessUnavailable
                     | EndReason::Drained,
                 ),
                 _,

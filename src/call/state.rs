@@ -382,6 +382,7 @@ impl Call {
         }
         self.upstream_over = true;
         self.facts.terminated = Some(terminated);
+        self.record.settled = true;
         self.end(now);
     }
 

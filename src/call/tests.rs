@@ -411,6 +411,8 @@ fn record(direction: Direction) -> CallRecord {
         callback_data: None,
         upstream_code: None,
         trace: serde_json::Value::Null,
+        policy_pack: None,
+        settled: false,
     }
 }
 

@@ -4,16 +4,22 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use crate::billing::Quote;
 use crate::call::record::{OFF, RecordingRecord, Status};
 use crate::call::{Call, CallRecord, Signal};
-use crate::model::directory::{Agent, Contact, ContactRef, Number, Permission};
+use crate::model::directory::{Contact, ContactRef, Permission};
+use crate::model::event::NewEvent;
 use crate::model::id::{AgentId, CallId, ContactId, NumberId, Wacid};
+use crate::model::money::Micros;
 use crate::model::phone::Phone;
-use crate::model::reason::{CallState, Direction, PermissionStatus, RecordingState};
+use crate::model::reason::{CallState, Direction, EndReason, RecordingState, RequestKind};
 use crate::model::time::Timestamp;
+use crate::policy::inbound::refuse;
+use crate::policy::permission::Risk;
+use crate::policy::request::may_ask;
 use crate::policy::routing::AgentFacts;
-use crate::policy::{Blocker, OutboundFacts, Permit, Routing, RoutingFacts, admit, read_permission, route};
-use crate::store::{CustomerIdentity, StoreError};
+use crate::policy::{Blocker, Denial, OutboundFacts, Permit, Routing, RoutingFacts, admit, route};
+use crate::store::{CustomerIdentity, DialWish, StoreError, Terms};
 
 use super::execute::with_activity;
 use super::line::{Customer, Line};
@@ -31,9 +37,15 @@ pub struct PlaceCall {
 /// May this agent call this customer now, and if not, why.
 pub struct Callability {
     pub blockers: Vec<Blocker>,
-    pub permission: Option<Permission>,
-    /// The permission by our own clock.
-    pub status: PermissionStatus,
+    pub permission: Permission,
+    /// What speaks against asking for permission by template.
+    pub request_blockers: Vec<Blocker>,
+    /// When the request limits have room again; `None` when they have now.
+    pub next_request_at: Option<Timestamp>,
+    pub risk: Risk,
+    pub quote: Quote,
+    /// The wallet's balance less what is held back for running calls.
+    pub available: Micros,
 }
 
 impl Switchboard {
@@ -43,11 +55,19 @@ impl Switchboard {
     /// [`Refusal::Denied`] with every blocker, [`Refusal::NotFound`], [`Refusal::Full`], [`Refusal::Upstream`].
     pub async fn place_call(&self, wish: PlaceCall) -> Result<CallRecord, Refusal> {
         let desk = &self.0;
-        let (number, contact, agent) = desk.outbound_parties(&wish.number_id, &wish.to, &wish.agent_id).await?;
-        let port = desk.parts.shards.bind_customer().map_err(|error| Refusal::Full(error.to_string()))?;
-        let call = CallId::generate();
-        let permit = desk.admit_and_reserve(&call, &number, &contact, &agent).await?;
-        let record = desk.new_record(call, Direction::BusinessInitiated, &number.id, contact, Some(&permit));
+        let (call, terms) = (CallId::generate(), desk.terms());
+        let (permit, contact) = desk.admit_and_reserve(&call, &wish, &terms).await?;
+        // Only now: a call that may not be placed costs no media.
+        let port = match desk.parts.shards.bind_customer() {
+            Ok(port) => port,
+            Err(error) => {
+                desk.parts.store.forget_dial(&call).await?;
+                desk.registry.release(permit.agent_id(), &call);
+                return Err(Refusal::Full(error.to_string()));
+            }
+        };
+        let record = desk.new_record(call, Direction::BusinessInitiated, &wish.number_id, contact, Some(&permit));
+        let record = CallRecord { policy_pack: Some(terms.pack_id.clone()), ..record };
         let record = CallRecord { callback_data: wish.callback_data, ..record };
         let (answer, dialled) = oneshot::channel();
         let call = Call::new(record, desk.parts.patience);
@@ -66,87 +86,108 @@ impl Switchboard {
         agent: &AgentId,
     ) -> Result<Callability, Refusal> {
         let desk = &self.0;
-        let (number, contact, agent) = desk.outbound_parties(number, who, agent).await?;
-        let permission = desk.parts.store.permission(&number.id, &contact.id).await?;
-        let now = desk.parts.clock.now().wall;
-        let status = read_permission(permission.as_ref(), now);
-        let pair = (number.id.clone(), contact.id.clone());
-        let facts = |active: &dyn Fn(&AgentId) -> u32, pair_busy| OutboundFacts {
-            now,
-            number,
-            contact,
-            permission: permission.clone(),
-            pair_busy,
-            agent_busy: active(&agent.id) > 0,
-            agent,
-            draining: desk.draining_blockers(),
-        };
+        let (store, now) = (&desk.parts.store, desk.parts.clock.now().wall);
+        let look = store.look_at_dial(number, who, agent, now).await?.ok_or(Refusal::NotFound)?;
+        let asked = store.look_at_request(number, who, RequestKind::Template, now).await?.ok_or(Refusal::NotFound)?;
+        let terms = store.terms();
+        let rules = terms.rules(now);
+        let ledger = look.facts.permission.clone();
+        let (permission, available) = (ledger.view(number, &look.facts.contact.id, now), look.facts.available);
+        desk.have_checked(&permission, now);
         // A look, not a decision: nobody is reserved.
+        let pair = (number.clone(), look.facts.contact.id.clone());
         let blockers = desk.registry.decide_and_reserve(&CallId::generate(), &pair, |active, pair_busy| {
-            (admit(&facts(active, pair_busy)).err().map(|denial| denial.blockers).unwrap_or_default(), None)
+            let facts = desk.with_activity(look.facts, active, pair_busy);
+            (admit(&facts, rules).err().map(|denial| denial.blockers).unwrap_or_default(), None)
         });
-        Ok(Callability { blockers, permission, status })
+        Ok(Callability {
+            blockers,
+            permission,
+            request_blockers: may_ask(&asked, rules).err().map(|denial| denial.blockers).unwrap_or_default(),
+            next_request_at: ledger.next_request_allowed_at(rules, now),
+            risk: ledger.risk(rules, now),
+            quote: look.quote,
+            available,
+        })
     }
 
-    /// Who would be rung for a call from this customer now, and why.
+    /// Who would be rung for a call from this customer at a moment, and why; by who is online and free now.
     ///
     /// # Errors
     /// [`Refusal::NotFound`] for an unknown contact or number.
-    pub async fn simulate_routing(&self, number: &NumberId, who: &ContactRef) -> Result<Routing, Refusal> {
+    pub async fn simulate_routing(
+        &self,
+        number: &NumberId,
+        who: &ContactRef,
+        at: Timestamp,
+    ) -> Result<(Option<EndReason>, Routing), Refusal> {
         let desk = &self.0;
+        let refused = refuse(&desk.parts.store.settings_in_force(number).await?, at);
         let contact = desk.parts.store.contact(who).await?.ok_or(Refusal::NotFound)?;
         let facts = desk.routing_facts(number, &contact.id).await?.ok_or(Refusal::NotFound)?;
+        let facts = RoutingFacts { now: at, ..facts };
         let active = |agent: &AgentId| desk.registry.active_calls_of(agent);
-        Ok(route(&with_activity(facts, &active)))
+        Ok((refused, route(&with_activity(facts, &active))))
     }
 }
 
 impl Desk {
-    async fn outbound_parties(
-        &self,
-        number: &NumberId,
-        who: &ContactRef,
-        agent: &AgentId,
-    ) -> Result<(Number, Contact, Agent), Refusal> {
-        let store = &self.parts.store;
-        let number = store.number(number).await?.ok_or(Refusal::NotFound)?;
-        let contact = store.contact(who).await?.ok_or(Refusal::NotFound)?;
-        let agent = store.agent(agent).await?.ok_or(Refusal::NotFound)?;
-        Ok((number, contact, agent))
-    }
-
-    /// Decides and reserves the agent in one step, so that parallel wishes cannot both pass.
+    /// Decides inside the store's transaction and under the registry's lock, so that parallel wishes are decided one after
+    /// the other whatever they compete for: a limit, the wallet, the customer or the agent.
     async fn admit_and_reserve(
         &self,
         call: &CallId,
-        number: &Number,
-        contact: &Contact,
-        agent: &Agent,
-    ) -> Result<Permit, Refusal> {
-        let permission = self.parts.store.permission(&number.id, &contact.id).await?;
-        let now = self.parts.clock.now().wall;
-        let pair = (number.id.clone(), contact.id.clone());
-        let decision = self.registry.decide_and_reserve(call, &pair, |active, pair_busy| {
-            let decision = admit(&OutboundFacts {
-                now,
-                number: number.clone(),
-                contact: contact.clone(),
-                permission,
-                pair_busy,
-                agent_busy: active(&agent.id) > 0,
-                agent: agent.clone(),
-                draining: self.draining_blockers(),
-            });
-            let reserve = decision.as_ref().ok().map(|permit| permit.agent_id().clone());
-            (decision, reserve)
+        wish: &PlaceCall,
+        terms: &Terms,
+    ) -> Result<(Permit, Contact), Refusal> {
+        let (store, now) = (&self.parts.store, self.parts.clock.now().wall);
+        let dial = DialWish { terms, call, number: &wish.number_id, to: &wish.to, agent: &wish.agent_id };
+        let decided = store.decide_dial(dial, now, |facts| {
+            let (pair, contact) = ((facts.number.id.clone(), facts.contact.id.clone()), facts.contact.clone());
+            self.registry.decide_and_reserve(call, &pair, |active, pair_busy| {
+                let decision = admit(&self.with_activity(facts, active, pair_busy), terms.rules(now));
+                let reserve = decision.as_ref().ok().map(|permit| permit.agent_id().clone());
+                (decision.map(|permit| (permit, contact)), reserve)
+            })
         });
-        if let Err(denial) = &decision {
-            for blocker in &denial.blockers {
-                self.parts.metrics.dial_blocked(blocker.code);
+        match decided.await {
+            Ok(Some(Ok(permitted))) => Ok(permitted),
+            Ok(Some(Err(denial))) => {
+                self.note_refusal(wish, &denial).await?;
+                Err(denial.into())
             }
-            tracing::info!(agent = %agent.id, contact = %contact.id, blockers = ?denial.blockers.iter().map(|b| b.code).collect::<Vec<_>>(), "call refused");
+            Ok(None) => Err(Refusal::NotFound),
+            Err(error) => {
+                // What was not entered is not reserved either.
+                self.registry.release(&wish.agent_id, call);
+                Err(error.into())
+            }
         }
-        Ok(decision?)
+    }
+
+    /// Fills in what only the running process knows.
+    fn with_activity(&self, facts: OutboundFacts, active: &dyn Fn(&AgentId) -> u32, pair_busy: bool) -> OutboundFacts {
+        OutboundFacts {
+            pair_busy: facts.pair_busy || pair_busy,
+            agent_busy: active(&facts.agent.id) > 0,
+            draining: self.draining_blockers(),
+            ..facts
+        }
+    }
+
+    /// Refused attempts are part of the log: who wished to call whom, and why it was not done.
+    async fn note_refusal(&self, wish: &PlaceCall, denial: &Denial) -> Result<(), StoreError> {
+        for blocker in &denial.blockers {
+            self.parts.metrics.dial_blocked(blocker.code);
+        }
+        let contact = self.parts.store.contact(&wish.to).await?.map(|contact| contact.id);
+        let codes: Vec<_> = denial.blockers.iter().map(|blocker| blocker.code).collect();
+        tracing::info!(agent = %wish.agent_id, ?contact, blockers = ?codes, "call refused");
+        let data = serde_json::json!({
+            "number_id": wish.number_id, "contact_id": contact, "agent_id": wish.agent_id, "blockers": denial.blockers,
+        });
+        let agent_id = Some(wish.agent_id.clone());
+        self.announce(vec![NewEvent { kind: "call.blocked", call_id: None, agent_id, data }]).await
     }
 
     /// A call that has just begun. Outbound ones need the permit to show for it.
@@ -187,6 +228,8 @@ impl Desk {
             callback_data: None,
             upstream_code: None,
             trace: serde_json::Value::Null,
+            policy_pack: Some(self.parts.store.terms().pack_id.clone()),
+            settled: false,
         }
     }
 

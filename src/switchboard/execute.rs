@@ -11,7 +11,8 @@ use crate::model::id::{AgentId, LegId, NumberId, OfferId, RecordingId, Wacid};
 use crate::model::quality::Quality;
 use crate::model::reason::{CallState, EndReason, LegKind, RecordingState};
 use crate::model::rtp::TapKey;
-use crate::policy::{RoutingFacts, routing::AgentFacts};
+use crate::policy::routing::{self, AgentFacts, TraceStep};
+use crate::policy::{RoutingFacts, route};
 use crate::record::{Open, path_of};
 use crate::shard::Command;
 use crate::signalling::whatsapp::{Account, Customer as Callee, Graph, GraphError, GraphErrorKind};
@@ -68,7 +69,7 @@ impl Line {
             Ok(Some(facts)) => {
                 let facts = RoutingFacts { tried, ..facts };
                 let routing = self.desk.registry.decide_and_reserve(&record.id, &pair, |active, _| {
-                    let routing = crate::policy::route(&with_activity(facts, active));
+                    let routing = route(&with_activity(facts, active));
                     let reserve = routing.candidates.first().map(|chosen| chosen.agent_id.clone());
                     (routing, reserve)
                 });
@@ -88,10 +89,15 @@ impl Line {
         })));
     }
 
-    fn keep_trace(&mut self, steps: &[crate::policy::TraceStep]) {
+    /// Appends an attempt to the call's trace.
+    fn keep_trace(&mut self, steps: &[TraceStep]) {
         let record = self.call.record_mut();
-        let mut trace = record.trace.as_array().cloned().unwrap_or_default();
-        trace.extend(steps.iter().map(|step| serde_json::to_value(step).expect("a trace step is plain data")));
+        let mut trace = match record.trace.take() {
+            serde_json::Value::Array(trace) => trace,
+            _ => Vec::new(),
+        };
+        let steps = routing::worth_keeping(trace.len(), steps);
+        trace.extend(steps.map(|step| serde_json::to_value(step).expect("a trace step is plain data")));
         record.trace = trace.into();
     }
 

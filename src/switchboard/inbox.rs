@@ -15,9 +15,10 @@ use crate::call::{Call, CallRecord, Signal, Terminated};
 use crate::metrics::WebhookResult;
 use crate::model::event::NewEvent;
 use crate::model::id::{CallId, NumberId, Wacid};
-use crate::model::reason::{Direction, EndReason};
+use crate::model::reason::{Direction, EndReason, GrantSource};
 use crate::model::time::Timestamp;
-use crate::policy::{Reply, fold_reply};
+use crate::policy::inbound::refuse;
+use crate::policy::permission::{Event, Reply, What};
 use crate::signalling::whatsapp::{
     CallStatus, Connect, Customer, Delivery, PermissionReply, ReplySource, SdpType, Status, Terminate, TerminateStatus,
     parse,
@@ -125,6 +126,9 @@ async fn take(desk: &Arc<Desk>, delivery: Delivery, kept: &Kept) -> Result<Webho
         Delivery::Status(status) => desk.status(status, kept).await,
         Delivery::Terminate(terminate) => desk.terminate(terminate, kept).await,
         Delivery::PermissionReply(reply) => desk.permission_reply(reply, kept).await,
+        Delivery::Message { number_id, customer, at } => desk.message(&number_id, customer, at, kept).await,
+        Delivery::AccountUpdate(update) => desk.account_update(update, kept.received_at).await,
+        Delivery::SettingsUpdate(update) => desk.settings_update(update, kept.received_at).await,
         Delivery::Errors { number_id, errors } => {
             tracing::warn!(?number_id, ?errors, "WhatsApp reports errors");
             Ok(WebhookResult::Done)
@@ -167,6 +171,8 @@ impl Desk {
             Signal::Stale
         } else if self.draining_blockers() {
             Signal::Abandon(EndReason::Drained)
+        } else if let Some(reason) = refuse(&self.parts.store.settings_in_force(&connect.number_id).await?, now) {
+            Signal::Abandon(reason)
         } else {
             Signal::Begin
         };
@@ -190,7 +196,11 @@ impl Desk {
         let signal = Signal::Terminated(terminated.clone());
         let outbound = terminate.direction == Some(Direction::BusinessInitiated);
         if self.is_known(&wacid, terminate.callback_data.as_deref()).await? || outbound {
-            return self.outbound_signal(&wacid, terminate.callback_data.as_deref(), signal).await;
+            let result = self.outbound_signal(&wacid, terminate.callback_data.as_deref(), signal).await?;
+            if !outbound && let Err(error) = self.check_after_call(&wacid, kept.received_at).await {
+                tracing::warn!(?wacid, %error, "a look into WhatsApp's books after a call could not be planned");
+            }
+            return Ok(result);
         }
         // Its call is not here yet: the two crossed, or the caller hung up at once.
         let terminated = serde_json::to_value(&terminated).expect("an end is plain data");
@@ -219,8 +229,9 @@ impl Desk {
         if let Some(line) = ours(callback_data).and_then(|call| self.registry.line(&call)) {
             // The webhook overtook the answer to `connect`, or that answer was lost.
             line.signal(Signal::Dialled(Ok(wacid.clone()))).await;
-            line.signal(signal).await;
-            return Ok(WebhookResult::Done);
+            if line.signal(signal.clone()).await {
+                return Ok(WebhookResult::Done);
+            }
         }
         if let Some(record) = self.parts.store.call_by_wacid(wacid).await? {
             return self.correct(record, signal).await;
@@ -234,10 +245,11 @@ impl Desk {
         if record.ended_at.is_none() {
             return Ok(WebhookResult::Done);
         }
+        let was_settled = record.settled;
         let mut call = Call::restore(record, self.parts.patience);
         let _ = call.handle(signal, self.parts.clock.now());
         let events: Vec<NewEvent> = call.take_news().into_iter().map(|kind| call_event(kind, call.record())).collect();
-        if events.is_empty() {
+        if events.is_empty() && call.record().settled == was_settled {
             return Ok(WebhookResult::Duplicate);
         }
         self.save(call.record(), events).await?;
@@ -248,29 +260,46 @@ impl Desk {
         if self.parts.store.number(&reply.number_id).await?.is_none() {
             return Ok(WebhookResult::Ignored);
         }
-        let number: NumberId = reply.number_id.clone();
-        let contact = self.contact_of(reply.customer, kept.received_at).await?;
-        let current = self.parts.store.permission(&number, &contact.id).await?;
-        let reply = Reply {
-            number_id: number,
-            contact_id: contact.id.clone(),
+        let contact = self.contact_of(reply.customer.clone(), kept.received_at).await?;
+        let at = reply.at.unwrap_or(kept.received_at);
+        // A reply is a message: it opens the service window like any other.
+        if reply.source == ReplySource::UserAction {
+            self.parts.store.customer_wrote(&reply.number_id, &contact.id, at).await?;
+        }
+        let said = Event::reply(Reply {
+            id: reply.id,
             granted: reply.granted,
             permanent: reply.permanent,
             expires_at: reply.expires_at,
-            decided_at: reply.at.unwrap_or(kept.received_at),
             automatic: reply.source == ReplySource::Automatic,
-        };
-        let Some(permission) = fold_reply(current.as_ref(), &reply) else { return Ok(WebhookResult::Duplicate) };
-        if !self.parts.store.put_permission(&permission).await? {
-            return Ok(WebhookResult::Duplicate);
+            context: reply.context_id,
+            at,
+        });
+        if matches!(&said.what, What::Granted { source: GrantSource::Callback, .. })
+            && !self.parts.store.settings_in_force(&reply.number_id).await?.callback_permission
+        {
+            tracing::info!(contact = %contact.id, "a callback permission is not taken: the number has them switched off");
+            return Ok(WebhookResult::Ignored);
         }
-        let kind = match (reply.granted, reply.automatic) {
-            (true, _) => "permission.granted",
-            (false, true) => "permission.revoked",
-            (false, false) => "permission.declined",
-        };
-        let data = serde_json::json!({"permission": permission, "contact": contact});
-        self.announce(vec![NewEvent { kind, call_id: None, agent_id: None, data }]).await?;
+        let now = self.parts.clock.now().wall;
+        let logged = self.parts.store.record_permission(&reply.number_id, &contact.id, &[said], now).await?;
+        self.publish(logged);
+        Ok(WebhookResult::Done)
+    }
+
+    /// The customer wrote: for a day we may write back in our own words.
+    async fn message(
+        &self,
+        number: &NumberId,
+        customer: Customer,
+        at: Option<Timestamp>,
+        kept: &Kept,
+    ) -> Result<WebhookResult, StoreError> {
+        if self.parts.store.number(number).await?.is_none() {
+            return Ok(WebhookResult::Ignored);
+        }
+        let contact = self.contact_of(customer, kept.received_at).await?;
+        self.parts.store.customer_wrote(number, &contact.id, at.unwrap_or(kept.received_at)).await?;
         Ok(WebhookResult::Done)
     }
 

@@ -12,10 +12,14 @@ use tokio::time::Instant;
 use crate::call::record::LegRecord;
 use crate::call::{Action, Call, CallRecord, Signal};
 use crate::media::{Leg, MediaEvent, OutgoingLeg};
+use crate::model::event::NewEvent;
 use crate::model::id::{AgentId, LegId};
-use crate::model::reason::{CallState, EndReason, EndedBy, LegKind, MediaAlarm, OfferOutcome, RecordingState};
+use crate::model::reason::{
+    BlockerCode, CallState, EndReason, EndedBy, LegKind, MediaAlarm, OfferOutcome, RecordingState,
+};
 use crate::record::RecordEvent;
 use crate::shard::{CustomerPort, ShardId};
+use crate::signalling::whatsapp::codes;
 
 use super::registry::LineHandle;
 use super::{Desk, Refusal, about_call, call_event};
@@ -24,6 +28,8 @@ use super::{Desk, Refusal, about_call, call_event};
 const MAILBOX: usize = 64;
 /// An ended call's task stays this long for its media to close, its recording to finish and WhatsApp's last word.
 const LINGER: Duration = Duration::from_secs(30);
+/// The last pause before the end of a call is left to the next start to settle; the pauses double up to it.
+const STORE_WITHIN: Duration = Duration::from_secs(600);
 
 /// What a call's task can be woken by.
 pub(super) enum Message {
@@ -69,6 +75,8 @@ pub(super) struct Line {
     pub(super) media_open: bool,
     /// Written to the record, not yet to the store.
     dirty: bool,
+    /// Events that go with the next write.
+    untold: Vec<NewEvent>,
     linger_until: Option<Instant>,
     started: std::time::Instant,
 }
@@ -117,6 +125,7 @@ impl Line {
             dialler,
             media_open: false,
             dirty: false,
+            untold: Vec::new(),
             linger_until: None,
             started: desk.parts.clock.instant(),
         };
@@ -153,13 +162,22 @@ impl Line {
                 }
             }
         }
+        if self.call.is_ended() && !self.call.record().settled {
+            // WhatsApp is not waited for any longer: the call is charged by our own clock, and corrected should it still speak.
+            self.call.record_mut().settled = true;
+            self.store(Vec::new()).await;
+        }
         // What arrived meanwhile still counts.
         self.mailbox.close();
         while let Some(message) = self.mailbox.recv().await {
             self.take(message).await;
         }
         self.follow().await;
+        self.store_for_good().await;
         self.desk.registry.leave(&id);
+        if let Err(error) = self.desk.review_pickup(&self.call.record().number_id).await {
+            tracing::warn!(call = %id, %error, "the pickup guard could not look at the number");
+        }
         tracing::debug!(call = %id, "call's task ends");
     }
 
@@ -246,6 +264,11 @@ impl Line {
         if let Signal::Dialled(Ok(wacid)) = &signal {
             let said = self.desk.registry.claim(wacid, &self.call.record().id);
             self.next.extend(said);
+        }
+        if let Signal::Dialled(Err(failure)) = &signal
+            && failure.code.and_then(codes::blocker) == Some(BlockerCode::NoPermission)
+        {
+            self.desk.check_soon(self.call.record());
         }
         let answer = match &signal {
             Signal::Dialled(Err(failure)) if !failure.outcome_unknown => Err(Refusal::Upstream {
@@ -338,10 +361,26 @@ impl Line {
         }
     }
 
-    /// A failing store does not stop the call: people are talking. It is loud, and the next change tries again.
-    pub(super) async fn store(&mut self, events: Vec<crate::model::event::NewEvent>) {
-        match self.desk.save(self.call.record(), events).await {
-            Ok(()) => self.dirty = false,
+    /// The end of a call is not given up at the first failure: a database comes back.
+    async fn store_for_good(&mut self) {
+        let mut pause = Duration::from_secs(1);
+        while self.dirty && pause < STORE_WITHIN {
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+            self.store(Vec::new()).await;
+        }
+    }
+
+    /// A failing store does not stop the call: people are talking. It is loud, and the next change tries again, with the
+    /// events that are still to be told.
+    pub(super) async fn store(&mut self, events: Vec<NewEvent>) {
+        self.untold.extend(events);
+        match self.desk.save(self.call.record(), self.untold.clone()).await {
+            Ok(charge) => {
+                self.call.record_mut().charge = charge;
+                self.untold.clear();
+                self.dirty = false;
+            }
             Err(error) => {
                 tracing::error!(call = %self.call.record().id, %error, "the call's record could not be stored");
                 self.dirty = true;
@@ -417,7 +456,7 @@ impl Line {
     }
 
     /// The event that tells the agent of a ring or of its end.
-    fn offer_event(&self, action: &Action) -> Option<crate::model::event::NewEvent> {
+    fn offer_event(&self, action: &Action) -> Option<NewEvent> {
         let record = self.call.record();
         let (kind, agent, data) = match action {
             Action::Ring(candidate) => {
@@ -435,12 +474,7 @@ impl Line {
             }
             _ => return None,
         };
-        Some(crate::model::event::NewEvent {
-            kind,
-            call_id: Some(record.id.clone()),
-            agent_id: Some(agent.clone()),
-            data,
-        })
+        Some(NewEvent { kind, call_id: Some(record.id.clone()), agent_id: Some(agent.clone()), data })
     }
 }
 

@@ -7,9 +7,16 @@ mod admit;
 mod execute;
 mod inbox;
 mod line;
+mod permissions;
 mod presence;
+mod push;
 mod registry;
+mod requests;
+mod restrictions;
+mod settings;
 mod settle;
+mod terms;
+mod upkeep;
 mod wishes;
 
 use std::path::PathBuf;
@@ -26,6 +33,7 @@ use crate::media::sdp::SdpError;
 use crate::metrics::Metrics;
 use crate::model::event::{Event, NewEvent};
 use crate::model::id::{AgentId, CallId};
+use crate::model::money::Charge;
 use crate::model::reason::EndReason;
 use crate::model::time::Clock;
 use crate::policy::Denial;
@@ -36,6 +44,9 @@ use crate::store::{Store, StoreError};
 
 pub use admit::{Callability, PlaceCall};
 pub use presence::StreamGuard;
+pub use requests::AskPermission;
+pub use restrictions::Health;
+pub use settings::{SettingsChange, SettingsRefusal, SettingsView, SyncState};
 pub use wishes::{ContactChange, Receipt};
 
 use registry::Registry;
@@ -59,6 +70,9 @@ pub enum Refusal {
     Sdp(#[from] SdpError),
     #[error("the call may not be placed")]
     Denied(Denial),
+    /// The customer may not be asked for permission now.
+    #[error("permission may not be asked for")]
+    RequestDenied(Denial),
     /// WhatsApp refused; its code and sentence.
     #[error("WhatsApp refused: {message}")]
     Upstream { code: Option<i64>, message: String, end_reason: EndReason },
@@ -113,6 +127,7 @@ pub(crate) struct Desk {
     parts: Parts,
     registry: Registry,
     streams: presence::Streams,
+    pushes: push::Turns,
     draining: AtomicBool,
     webhooks: mpsc::Sender<inbox::Kept>,
 }
@@ -128,13 +143,16 @@ impl Switchboard {
             parts,
             registry: Registry::default(),
             streams: presence::Streams::default(),
+            pushes: push::Turns::default(),
             draining: AtomicBool::new(false),
             webhooks,
         });
         settle::settle_orphans(&desk).await?;
+        permissions::start_clocks(&desk);
         presence::expect_everybody_back(&desk).await?;
         let pending = desk.parts.store.webhooks_pending().await?;
         tokio::spawn(inbox::run(Arc::clone(&desk), pending, inbox));
+        tokio::spawn(upkeep::run(Arc::downgrade(&desk)));
         Ok(Self(desk))
     }
 
@@ -208,11 +226,11 @@ impl Desk {
         Ok(())
     }
 
-    /// Stores the record with its events, then publishes them.
-    async fn save(&self, record: &CallRecord, events: Vec<NewEvent>) -> Result<(), StoreError> {
-        let logged = self.parts.store.save_call(record, events, self.parts.clock.now().wall).await?;
-        self.publish(logged);
-        Ok(())
+    /// Stores the record with its events, then publishes them. Gives back what the call costs as of now.
+    async fn save(&self, record: &CallRecord, events: Vec<NewEvent>) -> Result<Option<Charge>, StoreError> {
+        let saved = self.parts.store.save_call(record, events, self.parts.clock.now().wall).await?;
+        self.publish(saved.events);
+        Ok(saved.charge)
     }
 
     fn draining_blockers(&self) -> bool {

@@ -21,8 +21,17 @@ pub(super) async fn settle_orphans(desk: &Arc<Desk>) -> Result<(), StoreError> {
         tracing::warn!(calls = orphans.len(), "settling calls that were alive when the process died");
     }
     for record in orphans {
-        settle(desk, record, EndReason::Drained).await?;
+        let call = record.id.clone();
+        if let Err(error) = settle(desk, record, EndReason::Drained).await {
+            tracing::error!(%call, %error, "a call could not be settled; the next start tries again");
+        }
     }
+    for record in desk.parts.store.unsettled_calls().await? {
+        if let Err(error) = desk.save(&CallRecord { settled: true, ..record.clone() }, Vec::new()).await {
+            tracing::error!(call = %record.id, %error, "a call could not be settled; the next start tries again");
+        }
+    }
+    desk.parts.store.forget_lost_dials().await?;
     for (call, file) in desk.parts.store.open_recordings().await? {
         let Some(mut record) = desk.parts.store.call(&call).await? else { continue };
         let event = mend_recording(desk, &mut record, file).await?;
@@ -64,6 +73,7 @@ async fn settle(desk: &Arc<Desk>, mut record: CallRecord, reason: EndReason) -> 
     record.ended_at = Some(ended_at);
     record.duration_ms = record.answered_at.map_or(0, |at| ended_at.since(at).as_millis() as i64);
     record.status = Status::of(record.state, record.answered_at.is_some(), record.end_reason);
+    record.settled = true;
     events.push(call_event("call.ended", &record));
     desk.save(&record, events).await?;
     if let Some(wacid) = record.wacid {
@@ -102,7 +112,11 @@ impl Desk {
                 Some(record) if record.state != CallState::Ended => {
                     settle(self, record, EndReason::UpstreamError).await
                 }
-                _ => Ok(()),
+                Some(record) if !record.settled => {
+                    self.save(&CallRecord { settled: true, ..record }, Vec::new()).await.map(drop)
+                }
+                Some(_) => Ok(()),
+                None => self.parts.store.forget_dial(call).await,
             }
         };
         if let Err(error) = closed.await {
@@ -124,7 +138,7 @@ impl Desk {
         let corrected = async {
             let Some(mut record) = self.parts.store.call(&call).await? else { return Ok(()) };
             let news = self.apply_record_event(&mut record, event).await;
-            self.save(&record, news.into_iter().collect()).await
+            self.save(&record, news.into_iter().collect()).await.map(drop)
         };
         if let Err::<(), StoreError>(error) = corrected.await {
             tracing::error!(%call, %error, "the end of a recording could not be written down");

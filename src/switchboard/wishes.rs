@@ -123,12 +123,10 @@ impl Switchboard {
     }
 
     /// # Errors
-    /// [`Refusal::NotFound`] for an unknown or foreign offer.
+    /// [`Refusal::NotFound`] for an unknown or foreign offer, [`Refusal::OfferNotPending`] when it is gone.
     pub async fn receipt(&self, agent: Option<&AgentId>, offer: &OfferId, kind: Receipt) -> Result<(), Refusal> {
-        let (call, offered, _) = self.0.registry.offer(offer).ok_or(Refusal::NotFound)?;
-        if agent.is_some_and(|agent| *agent != offered) {
-            return Err(Refusal::NotFound);
-        }
+        self.offer(agent, offer).await?;
+        let (call, offered, _) = self.0.registry.offer(offer).ok_or(Refusal::OfferNotPending)?;
         let kind = match kind {
             Receipt::Shown => "offer.shown",
             Receipt::Audible => "offer.audible",

@@ -1,0 +1,391 @@
+//! WhatsApp is told how a number takes calls, and asked what it has.
+//!
+//! Closed dates are entered here and in WhatsApp's own manager, and WhatsApp replaces its whole list with each write. So
+//! every push reads first, takes over what was entered there since the last push, and writes both. One push at a time runs
+//! for a number; whichever runs tells the latest wish.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde_json::json;
+use tokio::sync::OwnedMutexGuard;
+
+use crate::metrics::WebhookResult;
+use crate::model::id::NumberId;
+use crate::model::settings::{NumberSettings, Restriction, Unavailable};
+use crate::model::time::Timestamp;
+use crate::policy::hours::merge_unavailable;
+use crate::signalling::whatsapp::settings::{as_meta_keeps, drift, to_meta, unavailable_of};
+use crate::signalling::whatsapp::{Account, GraphError, GraphErrorKind, MetaCalling, Restricted, SettingsUpdate};
+use crate::store::{StoreError, StoredSettings};
+
+use super::Desk;
+use super::settings::SyncState;
+
+/// A push that nobody reported on within this time died with its process, and is due again. Two questions and a write
+/// take 45 s at most.
+pub(super) const LEASE: Duration = Duration::from_secs(90);
+/// Wishes that may get in between while one push merges.
+const RACES_MAX: usize = 5;
+/// After a first failure that may pass; doubles with each further one.
+const PAUSE: Duration = Duration::from_secs(5);
+const PAUSE_MAX: Duration = Duration::from_secs(15 * 60);
+/// WhatsApp said no, and will until somebody changes something there; a changed wish is told at once.
+const REFUSED_PAUSE: Duration = Duration::from_secs(3600);
+/// Asks nobody but the store.
+const NO_TOKEN_PAUSE: Duration = Duration::from_secs(60);
+/// Meta stamps whole seconds, and two clocks never quite agree.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
+
+/// Whose turn it is to push, per number.
+#[derive(Default)]
+pub(super) struct Turns(Mutex<HashMap<NumberId, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Turns {
+    async fn take(&self, number: &NumberId) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(turns.entry(number.clone()).or_default())
+        };
+        turn.lock_owned().await
+    }
+}
+
+/// Why a push came to nothing, and when to try again.
+struct Failed {
+    /// The wish that was tried.
+    revision: i64,
+    why: String,
+    pause: Duration,
+}
+
+impl Desk {
+    /// Tells WhatsApp the latest wish if it was not told yet, then looks what came of it.
+    pub(super) async fn push_settings(self: &Arc<Self>, number: &NumberId) -> Result<(), StoreError> {
+        let _turn = self.pushes.take(number).await;
+        let store = &self.parts.store;
+        for _ in 0..RACES_MAX {
+            let stored = store.settings(number).await?.filter(|stored| stored.push_at.is_some());
+            let Some(stored) = stored else { return Ok(()) };
+            match self.tell(number, stored).await? {
+                Ok(true) => return self.look(number).await,
+                Ok(false) => {}
+                Err(Failed { revision, why, pause }) => {
+                    tracing::warn!(%number, why, "WhatsApp could not be told the call settings");
+                    let again_at = self.parts.clock.now().wall.plus(pause);
+                    return store.note_push_failed(number, revision, &why, again_at).await;
+                }
+            }
+        }
+        // Somebody changes the settings faster than WhatsApp answers: the push is still due.
+        Ok(())
+    }
+
+    /// `false`: the wish was changed meanwhile.
+    async fn tell(
+        self: &Arc<Self>,
+        number: &NumberId,
+        stored: StoredSettings,
+    ) -> Result<Result<bool, Failed>, StoreError> {
+        let (store, graph) = (&self.parts.store, &self.parts.graph);
+        let StoredSettings { mut wished, mut revision, push_failures, pushed, .. } = stored;
+        let token = match self.token(number).await {
+            Ok(token) => token,
+            Err(why) => return Ok(Err(Failed { revision, why, pause: NO_TOKEN_PAUSE })),
+        };
+        let account = Account { number_id: number, token: &token };
+        let theirs = match graph.settings(account).await {
+            Ok(theirs) => theirs,
+            Err(error) => return Ok(Err(Failed::of(&error, revision, push_failures))),
+        };
+        let now = self.parts.clock.now().wall;
+        let dates = Dates::merge(pushed.as_ref(), &wished, &theirs, now);
+        let room = self.rules(now).hours.unavailable_max;
+        if dates.told.len() > room {
+            let why = format!(
+                "there are {} closed dates with those entered at WhatsApp, which takes {room}; remove some",
+                dates.told.len()
+            );
+            return Ok(Err(Failed { revision, why, pause: REFUSED_PAUSE }));
+        }
+        if dates.wished != wished.unavailable {
+            wished.unavailable = dates.wished;
+            match store.put_settings(number, revision, &wished, now.plus(LEASE), now).await? {
+                Some((changed, event)) => {
+                    tracing::info!(%number, "closed dates entered at WhatsApp are taken over");
+                    self.publish(vec![event]);
+                    revision = changed.revision;
+                }
+                None => return Ok(Ok(false)),
+            }
+        }
+        if let Err(error) = graph.put_settings(account, &to_meta(&wished, &dates.told)).await {
+            return Ok(Err(Failed::of(&error, revision, push_failures)));
+        }
+        let told = NumberSettings { unavailable: dates.told, ..wished };
+        store.note_pushed(number, revision, &told, self.parts.clock.now().wall).await?;
+        tracing::info!(%number, revision, "WhatsApp was told the call settings");
+        Ok(Ok(true))
+    }
+
+    /// Asks WhatsApp what it has. A failure is only logged: the next look comes.
+    pub(super) async fn look(self: &Arc<Self>, number: &NumberId) -> Result<(), StoreError> {
+        let Ok(token) = self.token(number).await else { return Ok(()) };
+        let asked_at = self.parts.clock.now().wall;
+        match self.parts.graph.settings(Account { number_id: number, token: &token }).await {
+            Ok(seen) => self.note_seen(number, Seen::Whole(seen), asked_at).await,
+            Err(error) => {
+                tracing::warn!(%number, %error, "WhatsApp does not tell the call settings");
+                Ok(())
+            }
+        }
+    }
+
+    /// WhatsApp reports changed settings: ours, somebody else's, or old news.
+    pub(super) async fn settings_update(
+        self: &Arc<Self>,
+        update: SettingsUpdate,
+        received_at: Timestamp,
+    ) -> Result<WebhookResult, StoreError> {
+        let SettingsUpdate { number_id, calling, at } = update;
+        let Some(stored) = self.parts.store.settings(&number_id).await? else { return Ok(WebhookResult::Ignored) };
+        // The report names only some of the keys, and may be the echo of a push before the last one; so WhatsApp is asked for
+        // its present state where that is possible.
+        if self.token(&number_id).await.is_ok() {
+            let (desk, number) = (Arc::clone(self), number_id);
+            tokio::spawn(async move {
+                if let Err(error) = desk.look(&number).await {
+                    tracing::error!(%number, %error, "what WhatsApp has could not be kept");
+                }
+            });
+            return Ok(WebhookResult::Done);
+        }
+        let agrees = drift(&stored.wished, &calling, &today(&stored.wished, received_at)).is_empty();
+        if !agrees && stored.pushed_at.is_some_and(|pushed_at| at.is_some_and(|at| at.plus(CLOCKS_DIFFER) < pushed_at))
+        {
+            return Ok(WebhookResult::Stale);
+        }
+        self.note_seen(&number_id, Seen::Part(calling), received_at).await?;
+        Ok(WebhookResult::Done)
+    }
+
+    /// Keeps what WhatsApp said; a difference that was not there before is announced, unless a push is under way that may
+    /// be about to end it.
+    async fn note_seen(&self, number: &NumberId, seen: Seen, asked_at: Timestamp) -> Result<(), StoreError> {
+        let now = self.parts.clock.now().wall;
+        let restrictions = match &seen {
+            Seen::Whole(seen) => seen.restrictions.clone(),
+            Seen::Part(_) => None,
+        };
+        let event = self.parts.store.note_seen(number, now, |old| {
+            let before = old.seen_calling();
+            let seen = match seen {
+                Seen::Whole(seen) => seen,
+                Seen::Part(part) => before.clone().unwrap_or_default().updated_by(part),
+            };
+            let today = today(&old.wished, now);
+            let found = drift(&old.wished, &seen, &today);
+            let known = before.is_some_and(|before| drift(&old.wished, &before, &today) == found);
+            let news = old.sync() == SyncState::Synced && !found.is_empty() && !known;
+            let data = news.then(|| json!({"number_id": number, "drift": found}));
+            (serde_json::to_value(seen).expect("settings are plain data"), data)
+        });
+        if let Some(event) = event.await? {
+            tracing::warn!(%number, drift = %event.data["drift"], "WhatsApp has other call settings than it was told");
+            self.publish(vec![event]);
+        }
+        match restrictions {
+            Some(listed) => self.agree_on_restrictions(number, listed, asked_at).await,
+            None => Ok(()),
+        }
+    }
+
+    /// WhatsApp listed every restriction of the number.
+    async fn agree_on_restrictions(
+        &self,
+        number: &NumberId,
+        listed: Vec<Restricted>,
+        asked_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let store = &self.parts.store;
+        let still: Vec<_> = listed.iter().map(|one| one.kind).collect();
+        let now = self.parts.clock.now().wall;
+        self.publish(store.lift_restrictions_but(number, &still, asked_at, now).await?);
+        let known = store.restrictions(number).await?;
+        for Restricted { kind, expires_at, remediation } in listed {
+            let before = known.iter().find(|known| known.kind == kind);
+            if expires_at.is_some_and(|at| at <= now) || before.is_some_and(|before| before.expires_at == expires_at) {
+                continue;
+            }
+            let remediation = remediation.or_else(|| before.and_then(|before| before.remediation.clone()));
+            let restriction = Restriction { kind, since: asked_at, expires_at, remediation };
+            self.publish(store.put_restriction(number, &restriction, now).await?.into_iter().collect());
+        }
+        Ok(())
+    }
+
+    async fn token(&self, number: &NumberId) -> Result<SecretString, String> {
+        match self.parts.store.graph_token(number).await {
+            Ok(Some(token)) => Ok(token),
+            Ok(None) => Err(format!("number {number} has no Graph token: PUT /v1/numbers/{number} with `graph_token`")),
+            Err(error) => Err(format!("the Graph token of {number} cannot be read: {error}")),
+        }
+    }
+}
+
+/// What WhatsApp said it has.
+enum Seen {
+    /// Asked: everything it tells.
+    Whole(MetaCalling),
+    /// Reported: what changed, perhaps more.
+    Part(MetaCalling),
+}
+
+impl Failed {
+    /// `failures` came before it in a row.
+    fn of(error: &GraphError, revision: i64, failures: u32) -> Self {
+        let pause = match error.kind {
+            GraphErrorKind::Unreachable
+            | GraphErrorKind::UnknownOutcome
+            | GraphErrorKind::RateLimited
+            | GraphErrorKind::Upstream => {
+                let doubled = PAUSE.saturating_mul(2_u32.saturating_pow(failures)).min(PAUSE_MAX);
+                doubled.max(error.retry_after.unwrap_or_default())
+            }
+            GraphErrorKind::Token | GraphErrorKind::InProgress | GraphErrorKind::CallGone | GraphErrorKind::Refused => {
+                REFUSED_PAUSE
+            }
+        };
+        Self { revision, why: error.to_string(), pause }
+    }
+}
+
+/// Closed dates after those entered at WhatsApp were taken over.
+struct Dates {
+    /// To be stored.
+    wished: Vec<Unavailable>,
+    /// To be written: without those that have passed.
+    told: Vec<Unavailable>,
+}
+
+impl Dates {
+    fn merge(pushed: Option<&NumberSettings>, wished: &NumberSettings, theirs: &MetaCalling, now: Timestamp) -> Self {
+        let base = pushed.map(|pushed| as_meta_keeps(&pushed.unavailable)).unwrap_or_default();
+        let ours = as_meta_keeps(&wished.unavailable);
+        let theirs = unavailable_of(theirs).unwrap_or_default();
+        let zone = wished.call_hours.as_ref().map(|hours| hours.time_zone.as_str());
+        let told = merge_unavailable(&base, &ours, &theirs, zone, now);
+        let foreign: Vec<_> = told.iter().filter(|date| !ours.contains(date)).cloned().collect();
+        if foreign.is_empty() {
+            return Self { wished: wished.unavailable.clone(), told };
+        }
+        let both = wished.unavailable.iter().cloned().chain(foreign).collect();
+        Self { wished: united(both), told: united(told) }
+    }
+}
+
+/// Sorted; spans of one date that overlap become one, for whoever is closed twice is closed.
+fn united(mut dates: Vec<Unavailable>) -> Vec<Unavailable> {
+    dates.sort();
+    let mut united: Vec<Unavailable> = Vec::with_capacity(dates.len());
+    for date in dates {
+        match united.last_mut() {
+            // `HH:MM` sorts as text.
+            Some(last) if last.date == date.date && date.from < last.to => {
+                if date.to > last.to {
+                    last.to = date.to;
+                }
+            }
+            _ => united.push(date),
+        }
+    }
+    united
+}
+
+/// The date in the number's zone, `YYYY-MM-DD`; UTC for a number without hours.
+pub(super) fn today(settings: &NumberSettings, now: Timestamp) -> String {
+    let zone = settings.call_hours.as_ref().map_or("UTC", |hours| hours.time_zone.as_str());
+    let zone = jiff::tz::TimeZone::get(zone).unwrap_or(jiff::tz::TimeZone::UTC);
+    let now = jiff::Timestamp::from_millisecond(now.as_millis()).unwrap_or_default();
+    now.to_zoned(zone).date().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::settings::CallHours;
+
+    fn dates(list: &[(&str, &str, &str)]) -> Vec<Unavailable> {
+        let own = |(date, from, to): &(&str, &str, &str)| Unavailable {
+            date: (*date).to_owned(),
+            from: (*from).to_owned(),
+            to: (*to).to_owned(),
+        };
+        list.iter().map(own).collect()
+    }
+
+    #[test]
+    fn dates_that_overlap_become_one_and_others_stay_apart() {
+        #[track_caller]
+        fn check(given: &[(&str, &str, &str)], want: &[(&str, &str, &str)]) {
+            assert_eq!(united(dates(given)), dates(want));
+        }
+        check(&[], &[]);
+        check(
+            &[("2027-01-08", "00:00", "24:00"), ("2027-01-07", "00:00", "24:00")],
+            &[("2027-01-07", "00:00", "24:00"), ("2027-01-08", "00:00", "24:00")],
+        );
+        check(
+            &[("2027-01-07", "12:00", "18:00"), ("2027-01-07", "09:00", "13:00")],
+            &[("2027-01-07", "09:00", "18:00")],
+        );
+        check(
+            &[("2027-01-07", "00:00", "24:00"), ("2027-01-07", "09:00", "13:00")],
+            &[("2027-01-07", "00:00", "24:00")],
+        );
+        let apart = [("2027-01-07", "09:00", "12:00"), ("2027-01-07", "12:00", "13:00")];
+        check(&apart, &apart);
+    }
+
+    #[test]
+    fn today_is_the_date_of_the_numbers_zone() {
+        #[track_caller]
+        fn check(zone: Option<&str>, secs: i64, want: &str) {
+            let hours = zone.map(|zone| CallHours { time_zone: zone.to_owned(), weekly: Default::default() });
+            let settings = NumberSettings { call_hours: hours, ..NumberSettings::default() };
+            assert_eq!(today(&settings, Timestamp::from_secs(secs)), want, "{zone:?}");
+        }
+        // 2026-11-18T22:00:00Z.
+        let evening = 1_795_039_200;
+        check(None, evening, "2026-11-18");
+        check(Some("UTC"), evening, "2026-11-18");
+        check(Some("Asia/Tbilisi"), evening, "2026-11-19");
+        check(Some("America/New_York"), evening - 20 * 3600, "2026-11-17");
+        check(Some("Nowhere/Land"), evening, "2026-11-18");
+    }
+
+    #[test]
+    fn pauses_double_to_a_quarter_of_an_hour_and_are_never_shorter_than_whatsapp_asks() {
+        let error = |kind, retry_after| GraphError {
+            op: "settings_write",
+            kind,
+            code: None,
+            http: None,
+            message: "no".to_owned(),
+            details: None,
+            fbtrace_id: None,
+            retry_after,
+        };
+        let pause = |kind, retry_after: Option<u64>, failures| {
+            Failed::of(&error(kind, retry_after.map(Duration::from_secs)), 1, failures).pause.as_secs()
+        };
+        for (failures, secs) in [(0, 5), (1, 10), (2, 20), (7, 640), (8, 900), (40, 900), (u32::MAX, 900)] {
+            assert_eq!(pause(GraphErrorKind::Unreachable, None, failures), secs, "{failures}");
+        }
+        assert_eq!(pause(GraphErrorKind::RateLimited, Some(1200), 0), 1200);
+        assert_eq!(pause(GraphErrorKind::Refused, None, 0), 3600);
+        assert_eq!(pause(GraphErrorKind::Token, None, 9), 3600);
+    }
+}

@@ -1,0 +1,52 @@
+//! The terms in force: read by every decision, replaced as a whole; and what is paid in.
+
+use std::sync::Arc;
+
+use super::{Desk, Refusal, Switchboard};
+use crate::billing::RateCard;
+use crate::store::{Entry, StoreError, Terms, TopUp};
+
+impl Switchboard {
+    /// The terms in force. A decision takes them once and keeps to them to its end.
+    pub fn terms(&self) -> Arc<Terms> {
+        self.0.terms()
+    }
+
+    /// Keeps the card and puts its prices in force at once; it stays in force over restarts.
+    ///
+    /// # Errors
+    /// The wallet holds another currency, or the database failed: then the card before stays in force.
+    pub async fn replace_rate_card(&self, card: RateCard) -> Result<(), Refusal> {
+        let desk = &self.0;
+        let _one_at_a_time = desk.parts.store.terms_change().await;
+        let logged = desk.parts.store.import_rate_card(&card, desk.parts.clock.now().wall).await?;
+        tracing::info!(sha256 = card.sha256(), currency = %card.currency(), "rate card replaced");
+        let terms = Terms { card, ..Terms::clone(&desk.terms()) };
+        desk.parts.store.set_terms(terms);
+        desk.publish(logged);
+        Ok(())
+    }
+
+    /// Pays into the wallet; calls it held up may be placed from now on.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] names the field that cannot be taken.
+    pub async fn top_up(&self, top_up: TopUp) -> Result<Entry, Refusal> {
+        let desk = &self.0;
+        let _one_at_a_time = desk.parts.store.terms_change().await;
+        let wallet = desk.parts.store.wallet(desk.terms().card.currency()).await?;
+        if top_up.currency != wallet.currency {
+            let reason = format!("the wallet is in {}, not {}", wallet.currency, top_up.currency);
+            return Err(StoreError::Refused { field: "currency", reason }.into());
+        }
+        let (entry, logged) = desk.parts.store.top_up(&top_up, desk.parts.clock.now().wall).await?;
+        desk.publish(logged);
+        Ok(entry)
+    }
+}
+
+impl Desk {
+    pub(super) fn terms(&self) -> Arc<Terms> {
+        self.parts.store.terms()
+    }
+}

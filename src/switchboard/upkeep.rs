@@ -1,0 +1,67 @@
+//! What is done for numbers as time passes: settings that are due are pushed, restrictions end, WhatsApp is asked what it
+//! has, calls age out of the pickup window.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+
+use crate::model::time::Timestamp;
+use crate::store::StoreError;
+
+use super::Desk;
+use super::push::LEASE;
+
+/// Two look-ups in an index; the first retry of a push comes after 5 s.
+const EVERY: Duration = Duration::from_secs(5);
+/// Hours, closed dates and switches are changed elsewhere a few times a year.
+const LOOK_EVERY: Duration = Duration::from_secs(3600);
+/// The longest window a pack may set.
+const PICKUP_KEPT: Duration = Duration::from_secs(31 * 24 * 3600);
+
+/// Runs until the desk is gone.
+pub(super) async fn run(desk: Weak<Desk>) {
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks_to_look = 0;
+    loop {
+        ticks.tick().await;
+        let Some(desk) = desk.upgrade() else { return };
+        if let Err(error) = often(&desk).await {
+            tracing::error!(%error, "the store failed the upkeep of numbers");
+        }
+        if ticks_to_look == 0 {
+            ticks_to_look = LOOK_EVERY.as_secs() / EVERY.as_secs();
+            // It waits for WhatsApp, number by number; what is due in seconds does not wait for it.
+            tokio::spawn(async move {
+                if let Err(error) = seldom(&desk).await {
+                    tracing::error!(%error, "the store failed the hourly upkeep of numbers");
+                }
+            });
+        }
+        ticks_to_look -= 1;
+    }
+}
+
+async fn often(desk: &Arc<Desk>) -> Result<(), StoreError> {
+    let now = desk.parts.clock.now().wall;
+    for number in desk.parts.store.due_pushes(now, now.plus(LEASE)).await? {
+        let desk = Arc::clone(desk);
+        tokio::spawn(async move {
+            if let Err(error) = desk.push_settings(&number).await {
+                tracing::error!(%number, %error, "how a push of call settings went could not be kept");
+            }
+        });
+    }
+    desk.lift_expired().await
+}
+
+async fn seldom(desk: &Arc<Desk>) -> Result<(), StoreError> {
+    for number in desk.parts.store.pushed_numbers().await? {
+        desk.look(&number).await?;
+    }
+    let kept = i64::try_from(PICKUP_KEPT.as_millis()).expect("a month fits");
+    let now = desk.parts.clock.now().wall;
+    desk.parts.store.forget_pickup(Timestamp::from_millis(now.as_millis() - kept)).await?;
+    desk.review_all_pickups().await
+}
