@@ -21,16 +21,18 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::billing::RateCard;
 use crate::bus::Bus;
-use crate::config::Config;
+use crate::config::{Config, Policy};
 use crate::control::{self, Control, ServeError, Tls, Unready};
 use crate::media::Identity;
 use crate::metrics::{Metrics, ShardFigures};
 use crate::model::time::Clock;
+use crate::policy::access;
 use crate::record::Recorder;
 use crate::shard::Shards;
 use crate::signalling::whatsapp::{Graph, Webhook, read_secret_file};
-use crate::store::Store;
+use crate::store::{Claim, IMPORTED, Store, StoreError, Terms};
 use crate::switchboard::{Parts, Switchboard};
 use crate::{bus, console, tap};
 
@@ -59,10 +61,12 @@ pub struct App {
     shards: Shards,
     recorder: Recorder,
     tap: tap::Tap,
+    terms: TermsLoader,
     closing: CancellationToken,
     doors: JoinSet<Result<(), ServeError>>,
-    /// Held for life: two gateways on one folder would end each other's calls.
+    /// Held for life: two gateways on one folder or one database would end each other's calls.
     _folder: File,
+    claim: Claim,
 }
 
 /// `tandem serve`: runs until SIGTERM or SIGINT, drains, and ends.
@@ -87,6 +91,29 @@ pub async fn create_key(config: &Config, name: &str, scopes: &[String]) -> anyho
     Ok(Ended::InPeace)
 }
 
+/// `tandem access`: who may what under the policy pack in force, as a Markdown page on stdout.
+///
+/// # Errors
+/// A policy pack that cannot be used.
+pub fn print_access(config: &Config) -> anyhow::Result<Ended> {
+    print!("{}", access::matrix(configured(config)?.rules(Clock.now().wall)));
+    Ok(Ended::InPeace)
+}
+
+/// `tandem policy`: the policy pack's editions and what changes with each, as a Markdown page on stdout.
+///
+/// # Errors
+/// A policy pack that cannot be used.
+pub fn print_policy(config: &Config) -> anyhow::Result<Ended> {
+    print!("{}", configured(config)?.pack.page(Clock.now().wall));
+    Ok(Ended::InPeace)
+}
+
+/// The pack that `[policy]` names.
+fn configured(config: &Config) -> anyhow::Result<Terms> {
+    config.policy.terms(None).map_err(|errors| anyhow::anyhow!("{}", errors.join("\n")))
+}
+
 impl App {
     /// Starts every part, lowest floor first, the doors last: nobody is let in before everything stands.
     ///
@@ -101,8 +128,10 @@ impl App {
 
         let folder = claim(&config.data.dir)?;
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
-        let store = Store::open(&config.data.url, &config.data.dir).await?;
+        let (store, claim) = Store::open_claimed(&config.data.url, &config.data.dir).await?;
         store.admin_key(&config.data.dir, clock.now().wall).await?;
+        let terms = TermsLoader { policy: config.policy.clone(), store: store.clone(), clock };
+        terms.load().await.map_err(|errors| anyhow::anyhow!("{}", errors.join("\n")))?;
         let bus = Bus::new(bus::CAPACITY);
 
         let (record_events, mut recorded) = mpsc::unbounded_channel();
@@ -170,6 +199,13 @@ impl App {
             }),
             recordings_dir: config.data.dir.join("recordings"),
             sandbox,
+            reload: {
+                let terms = terms.clone();
+                Box::new(move || {
+                    let terms = terms.clone();
+                    Box::pin(async move { terms.load().await })
+                })
+            },
             clock,
             closing: closing.clone(),
         });
@@ -196,20 +232,28 @@ impl App {
             shards,
             recorder,
             tap,
+            terms,
             closing,
             doors,
             _folder: folder,
+            claim,
         })
     }
 
-    /// Runs until told to stop: the first SIGTERM or SIGINT drains, a second one ends what still runs.
+    /// Runs until told to stop: the first SIGTERM or SIGINT drains, a second one ends what still runs. SIGHUP reads the
+    /// policy pack and the rate card anew.
     ///
     /// # Errors
     /// A door that failed.
     pub async fn run(mut self) -> anyhow::Result<Ended> {
         let mut signals = Signals::new()?;
+        tokio::spawn(self.terms.clone().reload_on(signal(SignalKind::hangup())?));
         tokio::select! {
             () = signals.recv() => {}
+            lost = self.claim.lost() => {
+                self.stop(END_WITHIN).await;
+                return Err(lost.into());
+            }
             Some(door) = self.doors.join_next() => {
                 self.stop(END_WITHIN).await;
                 match door {
@@ -228,6 +272,7 @@ impl App {
         tokio::select! {
             () = drained => {}
             () = signals.recv() => tracing::warn!(calls = self.switchboard.active_calls(), "told twice: ending what still runs"),
+            lost = self.claim.lost() => tracing::error!(error = %lost, "ending what still runs"),
         }
         Ok(match self.stop(END_WITHIN).await {
             0 => Ended::InPeace,
@@ -250,6 +295,51 @@ impl App {
             tracing::error!("the media threads did not stop cleanly");
         }
         cut
+    }
+}
+
+/// Reads the policy pack and the rate card, and puts them in force.
+#[derive(Clone)]
+struct TermsLoader {
+    policy: Policy,
+    store: Store,
+    clock: Clock,
+}
+
+impl TermsLoader {
+    /// Both or neither: what is in force stays when either is wrong.
+    async fn load(&self) -> Result<(), Vec<String>> {
+        let failed = |error: StoreError| vec![format!("the database: {error}")];
+        let _turn = self.store.terms_change().await;
+        let imported = self.store.imported_rate_card().await.map_err(failed)?.filter(|(sha256, csv)| {
+            // The gateway must come up for a better card to be imported.
+            let errors = RateCard::parse(IMPORTED, csv).err();
+            if let Some(errors) = &errors {
+                tracing::error!(sha256, %errors, "the imported rate card cannot be read; PUT /v1/rate-card a corrected one");
+            }
+            errors.is_none()
+        });
+        let terms = self.policy.terms(imported.as_ref().map(|(_, csv)| csv.as_str()))?;
+        let (card, wallet) = (terms.card.currency(), self.store.wallet(terms.card.currency()).await.map_err(failed)?);
+        if card != wallet.currency {
+            return Err(vec![format!(
+                "policy.rate_card: its currency is {card}, but the wallet is in {}",
+                wallet.currency
+            )]);
+        }
+        tracing::info!(pack = terms.pack_id, "terms in force");
+        self.store.keep_pack(&terms, self.clock.now().wall).await.map_err(failed)?;
+        self.store.set_terms(terms);
+        Ok(())
+    }
+
+    /// What cannot be used is told and changes nothing.
+    async fn reload_on(self, mut hang_up: Signal) {
+        while hang_up.recv().await.is_some() {
+            for error in self.load().await.err().unwrap_or_default() {
+                tracing::error!(error, "not reloaded; what was in force stays");
+            }
+        }
     }
 }
 

@@ -10,22 +10,42 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::{call, control, record, shard, signalling, switchboard};
+use crate::billing::{self, RateCard};
+use crate::policy::pack::{self, Pack};
+use crate::store::{IMPORTED, Terms};
+use crate::{call, control, record, shard, signalling, store, switchboard};
 
 /// `[data]`: what must survive.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+#[derive(Clone, Serialize, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Data {
     /// Database, recordings and keys. Relative to the working directory.
     pub dir: PathBuf,
-    /// Empty: SQLite in `dir`.
+    /// Empty: SQLite in `dir`. Else `sqlite:PATH` or `postgres://USER:PASSWORD@HOST:PORT/DATABASE`: a secret.
     pub url: String,
+}
+
+impl fmt::Debug for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = if self.url.is_empty() { "" } else { "[redacted]" };
+        f.debug_struct("Data").field("dir", &self.dir).field("url", &url).finish()
+    }
 }
 
 impl Default for Data {
     fn default() -> Self {
         Self { dir: PathBuf::from("data"), url: String::new() }
     }
+}
+
+/// `[policy]`: the rules and the prices, as files of their own.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// Limits, windows, countries, roles. Empty: the built-in pack.
+    pub pack: PathBuf,
+    /// Prices, until a card is imported through the API. Empty: the built-in example.
+    pub rate_card: PathBuf,
 }
 
 /// Everything that can be set.
@@ -35,6 +55,7 @@ pub struct Config {
     pub media: shard::Config,
     pub data: Data,
     pub whatsapp: signalling::whatsapp::Config,
+    pub policy: Policy,
     pub recording: record::Config,
     pub calls: call::Patience,
     pub agents: switchboard::Config,
@@ -99,6 +120,7 @@ impl Config {
             media: reader.section(&mut table, "media"),
             data: reader.section(&mut table, "data"),
             whatsapp: reader.section(&mut table, "whatsapp"),
+            policy: reader.section(&mut table, "policy"),
             recording: reader.section(&mut table, "recording"),
             calls: reader.section(&mut table, "calls"),
             agents: reader.section(&mut table, "agents"),
@@ -107,7 +129,7 @@ impl Config {
         for (section, _) in &table {
             let place = reader.place(section, None);
             reader.errors.push(format!(
-                "{place}: unknown section `[{section}]`: there are http, media, data, whatsapp, recording, calls, agents"
+                "{place}: unknown section `[{section}]`: there are http, media, data, whatsapp, policy, recording, calls, agents"
             ));
         }
         reader.errors.extend(config.contradictions());
@@ -135,6 +157,7 @@ impl Config {
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
             errors.push(format!("{error}{cause}"));
         }
+        errors.extend(self.policy.terms(None).err().unwrap_or_default());
         errors
     }
 
@@ -145,10 +168,47 @@ impl Config {
         errors.extend(self.calls.errors());
         errors.extend(self.recording.errors().iter().map(ToString::to_string));
         errors.extend(self.whatsapp.validate().into_iter().map(|(key, why)| format!("{key}: {why}")));
-        if !self.data.url.is_empty() && !self.data.url.starts_with("sqlite:") {
-            errors.push("data.url: only SQLite is built in: leave it empty".to_owned());
-        }
+        errors.extend(store::check_url(&self.data.url).err().map(|error| error.to_string()));
         errors
+    }
+}
+
+impl Policy {
+    /// Reads the pack, and the rate card unless one was imported (its CSV).
+    ///
+    /// # Errors
+    /// Everything that is wrong with the two files, one line each, with file, key and reason.
+    pub fn terms(&self, imported: Option<&str>) -> Result<Terms, Vec<String>> {
+        let mut errors = Vec::new();
+        let mut read = |key: &str, path: &Path, built_in: &str| {
+            if path.as_os_str().is_empty() {
+                return built_in.to_owned();
+            }
+            std::fs::read_to_string(path).unwrap_or_else(|error| {
+                errors.push(format!("{key}: cannot read {}: {error}", path.display()));
+                built_in.to_owned()
+            })
+        };
+        let pack = read("policy.pack", &self.pack, pack::BUILT_IN);
+        let card = read("policy.rate_card", &self.rate_card, billing::BUILT_IN);
+        let name = |path: &Path, built_in: &str| match path.as_os_str().is_empty() {
+            true => built_in.to_owned(),
+            false => path.display().to_string(),
+        };
+        let (card_name, card) = match imported {
+            Some(csv) => (IMPORTED.to_owned(), csv.to_owned()),
+            None => (name(&self.rate_card, "config/policy/rates.csv"), card),
+        };
+        let parsed =
+            (Pack::parse(&name(&self.pack, "config/policy/default.toml"), &pack), RateCard::parse(&card_name, &card));
+        match parsed {
+            (Ok(parsed), Ok(card)) if errors.is_empty() => Ok(Terms::new(parsed, pack, card)),
+            (pack, card) => {
+                errors.extend(pack.err().map(|errors| errors.0).unwrap_or_default());
+                errors.extend(card.err().map(|errors| errors.0).unwrap_or_default());
+                Err(errors)
+            }
+        }
     }
 }
 
@@ -304,6 +364,28 @@ mod tests {
         assert!(config.secrets.app_secret.is_some() && !format!("{config:?}").contains("s3cret"));
         let errors = read("", &[("TANDEM_MEDIA__SHARDS", "many")]).unwrap_err();
         assert!(errors[0].starts_with("environment TANDEM_MEDIA__SHARDS: media.shards: "), "{errors:?}");
+    }
+
+    #[test]
+    fn a_database_url_is_checked_and_its_password_is_shown_nowhere() {
+        for (url, want) in [
+            ("mysql://tandem:hunter2@db/tandem", "data.url: it must be empty"),
+            ("tandem:hunter2@db/tandem", "data.url: it must be empty"),
+            ("postgres://tandem:hunter2#@db/tandem", "data.url: it cannot be read"),
+            ("postgres://tandem:hunter2@db", "data.url: it names no database"),
+        ] {
+            let from_file = read(&format!("[data]\nurl = {url:?}"), &[]).unwrap_err();
+            let from_environment = read("", &[("TANDEM_DATA__URL", url)]).unwrap_err();
+            for errors in [from_file, from_environment] {
+                assert!(errors[0].starts_with(want) && errors.len() == 1, "{errors:?}");
+                assert!(!errors[0].contains("hunter2"), "{errors:?}");
+            }
+        }
+        for scheme in ["postgres", "postgresql"] {
+            let url = format!("{scheme}://tandem:hunter2@db/tandem");
+            let config = read("", &[("TANDEM_DATA__URL", &url)]).unwrap();
+            assert!(config.data.url == url && !format!("{config:?}").contains("hunter2"));
+        }
     }
 
     #[test]

@@ -29,6 +29,10 @@ enum Command {
         #[command(subcommand)]
         command: KeyCommand,
     },
+    /// Print who may what under the policy pack in force, as a Markdown table.
+    Access,
+    /// Print the editions of the policy pack and what changes with each.
+    Policy,
     /// Run the gateway with a fake WhatsApp, agents and customers, to try everything without a Meta account.
     #[cfg(feature = "sandbox")]
     Demo(tandem::sandbox::Options),
@@ -74,6 +78,8 @@ fn main() -> ExitCode {
             Command::Key { command: KeyCommand::Create { name, scope } } => {
                 app::create_key(&config, &name, &scope).await
             }
+            Command::Access => app::print_access(&config),
+            Command::Policy => app::print_policy(&config),
             #[cfg(feature = "sandbox")]
             Command::Demo(options) => tandem::sandbox::run(config, options).await,
         }

@@ -93,6 +93,8 @@ fn point_at(mut config: Config, options: &Options, dir: &Path, whatsapp: &FakeWh
         config.media.listen.set_port(0);
     }
     config.data.dir = dir.to_owned();
+    // Whatever database the configuration names, people who exist nowhere do not belong into it.
+    config.data.url = String::new();
     config.whatsapp.graph_url = whatsapp.graph_url();
     let secrets = PhoneNetwork::default();
     config.secrets.app_secret = Some(secrets.app_secret.into());
@@ -120,12 +122,13 @@ async fn seed(app: &App, dir: &Path, whatsapp: &FakeWhatsApp) -> anyhow::Result<
         }),
     )
     .await?;
+    api.post("wallet/top-ups", &json!({"micros": 25_000_000, "currency": "USD", "reference": "demo"})).await?;
     api.put("teams/team_care", &json!({"name": "Customer care"})).await?;
     let mut links = Vec::new();
     for person in &AGENTS {
         let agent = json!({"name": person.name, "role": person.role, "team_id": "team_care"});
         api.put(&format!("agents/{}", person.id), &agent).await?;
-        let token = api.post(&format!("agents/{}/tokens", person.id)).await?;
+        let token = api.post(&format!("agents/{}/tokens", person.id), &json!({})).await?;
         let token = token["token"].as_str().context("a token was made")?;
         links.push((person, format!("{}/#token={token}", app.base_url)));
     }
@@ -215,8 +218,8 @@ impl Api {
         self.send(self.http.put(format!("{}/{path}", self.base)).json(body)).await
     }
 
-    async fn post(&self, path: &str) -> anyhow::Result<Value> {
-        self.send(self.http.post(format!("{}/{path}", self.base))).await
+    async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.send(self.http.post(format!("{}/{path}", self.base)).json(body)).await
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {

@@ -20,12 +20,12 @@ use crate::model::directory::{Agent, Switches};
 use crate::model::id::{AgentId, TeamId};
 use crate::model::reason::{Presence, Role};
 use crate::model::time::Timestamp;
-use crate::policy::access::{self, Action, Resource};
+use crate::policy::access::{Action, Resource};
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(list))
-        .routes(routes!(put))
+        .routes(routes!(read, put))
         .routes(routes!(put_status_of))
         .routes(routes!(create_token))
 }
@@ -56,8 +56,21 @@ async fn list(State(control): State<Shared>, caller: Caller) -> Result<Answer<Wh
         caller.may(Action::Read, Resource::Agent(&nobody()))?;
     }
     let agents = control.store.agents().await?.into_iter();
-    let visible = agents.filter(|agent| access::may(&caller.actor, Action::Read, Resource::Agent(&agent.id)));
+    let visible = agents.filter(|agent| caller.can(Action::Read, Resource::Agent(&agent.id)));
     Ok(Answer(Whole::of(visible.map(|agent| AgentView::of(&control, agent)).collect())))
+}
+
+/// Reads an agent
+#[utoipa::path(get, path = "/v1/agents/{id}", tag = "agents", params(("id" = String, Path, example = "agt_a")),
+    responses((status = 200, description = "The agent", body = AgentView), Problems))]
+async fn read(
+    State(control): State<Shared>,
+    caller: Caller,
+    Id(id): Id<AgentId>,
+) -> Result<Answer<AgentView>, Problem> {
+    caller.may_for(Action::Read, &id)?;
+    let agent = control.store.agent(&id).await?.ok_or_else(Problem::not_found)?;
+    Ok(Answer(AgentView::of(&control, agent)))
 }
 
 /// Who an agent is. Fields left out keep their value.

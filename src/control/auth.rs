@@ -1,6 +1,9 @@
 //! Who asks, and whether they may. Every route under `/v1` passes [`layer`]; every handler asks one of
 //! [`Caller`]'s questions before it does anything.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
@@ -13,9 +16,11 @@ use super::Shared;
 use super::problem::{Code, Problem};
 use crate::call::record::CallRecord;
 use crate::model::directory::Agent;
-use crate::model::id::{AgentId, CallId, OfferId};
+use crate::model::id::{AgentId, CallId, OfferId, TeamId};
+use crate::model::time::Timestamp;
 use crate::policy::access::{self, Action, Actor, CallParties, Resource, Scope};
-use crate::store::SecretActor;
+use crate::policy::pack::Rules;
+use crate::store::{SecretActor, Terms};
 
 /// Longer than any key or token of ours.
 const SECRET_LEN_MAX: usize = 256;
@@ -27,6 +32,9 @@ pub(crate) struct Caller {
     /// Whose idempotency keys these are: `key:<id>` or `agent:<id>`.
     pub(crate) name: String,
     secret: SecretString,
+    /// The rules of the moment the caller came: one request is judged by one pack from beginning to end.
+    terms: Arc<Terms>,
+    came_at: Timestamp,
 }
 
 /// What of a call is asked for.
@@ -50,19 +58,40 @@ pub(crate) async fn layer(State(control): State<Shared>, mut request: Request, n
 impl Caller {
     pub(crate) async fn of(control: &Shared, headers: &HeaderMap) -> Result<Self, Problem> {
         let secret = SecretString::from(bearer(headers)?);
-        let Some((actor, name)) = identify(control, &secret).await? else {
-            return Err(Problem::new(
+        Self::known(control, secret).await?.ok_or_else(|| {
+            Problem::new(
                 Code::InvalidCredentials,
                 "The key or token is unknown, revoked or expired; ask for a new one.",
-            ));
-        };
-        Ok(Self { actor, name, secret })
+            )
+        })
     }
 
     /// Whether the secret is still good; `None` once it is revoked or expired. For what stays open long.
     pub(crate) async fn renewed(&self, control: &Shared) -> Result<Option<Self>, Problem> {
-        let found = identify(control, &self.secret).await?;
-        Ok(found.map(|(actor, name)| Self { actor, name, secret: self.secret.clone() }))
+        Self::known(control, self.secret.clone()).await
+    }
+
+    async fn known(control: &Shared, secret: SecretString) -> Result<Option<Self>, Problem> {
+        let came_at = control.clock.now().wall;
+        let (actor, name) = match control.store.authenticate(secret.expose_secret(), came_at).await? {
+            Some(SecretActor::Key { id, name, scopes }) => (Actor::Key { name, scopes }, format!("key:{id}")),
+            Some(SecretActor::Agent(id)) => match control.store.agent(&id).await? {
+                Some(agent) => (Actor::Agent(agent), format!("agent:{id}")),
+                None => return Ok(None),
+            },
+            None => return Ok(None),
+        };
+        Ok(Some(Self { actor, name, secret, terms: control.switchboard.terms(), came_at }))
+    }
+
+    /// The rules this caller is judged by.
+    pub(crate) fn rules(&self) -> &Rules {
+        self.terms.rules(self.came_at)
+    }
+
+    /// The one question behind all others, for what needs an answer instead of a refusal.
+    pub(crate) fn can(&self, action: Action, resource: Resource<'_>) -> bool {
+        access::may(self.rules(), &self.actor, action, resource)
     }
 
     /// The signed-in agent; `None` for an API key.
@@ -86,13 +115,13 @@ impl Caller {
 
     /// For what belongs to no single agent: 403 when denied.
     pub(crate) fn may(&self, action: Action, resource: Resource<'_>) -> Result<(), Problem> {
-        if access::may(&self.actor, action, resource) { Ok(()) } else { Err(self.denied()) }
+        if self.can(action, resource) { Ok(()) } else { Err(self.denied()) }
     }
 
     /// For one agent's own things. A key is refused by its scopes whatever the id; an agent that names
     /// somebody else gets the answer of an id that does not exist.
     pub(crate) fn may_for(&self, action: Action, agent: &AgentId) -> Result<(), Problem> {
-        if access::may(&self.actor, action, Resource::Agent(agent)) {
+        if self.can(action, Resource::Agent(agent)) {
             return Ok(());
         }
         match self.agent_id() {
@@ -111,22 +140,23 @@ impl Caller {
     ) -> Result<CallRecord, Problem> {
         // Before any look-up: what a key lacks must not tell which ids exist.
         if self.agent().is_none() {
-            self.may(action, part.of(CallParties { agent_id: None, offered: &[], directory: &[] }))?;
+            self.may(action, part.of(CallParties { agent_id: None, offered: &[], teams: &[] }))?;
         }
         let call = control.store.call(id).await?.ok_or_else(Problem::not_found)?;
-        if self.agent().is_some() {
-            let directory = control.store.agents().await?;
-            if !self.may_touch(&call, &directory, action, part) {
+        if let Some(agent) = self.agent() {
+            // Whoever is in no team has no mates to look for.
+            let teams = if agent.team_id.is_some() { teams_of(control, &call).await? } else { Vec::new() };
+            if !self.may_touch(&call, &teams, action, part) {
                 return Err(Problem::not_found());
             }
         }
         Ok(call)
     }
 
-    fn may_touch(&self, call: &CallRecord, directory: &[Agent], action: Action, part: Part) -> bool {
+    fn may_touch(&self, call: &CallRecord, teams: &[TeamId], action: Action, part: Part) -> bool {
         let offered: Vec<AgentId> = call.offers.iter().map(|offer| offer.agent_id.clone()).collect();
-        let parties = CallParties { agent_id: call.agent_id.as_ref(), offered: &offered, directory };
-        access::may(&self.actor, action, part.of(parties))
+        let parties = CallParties { agent_id: call.agent_id.as_ref(), offered: &offered, teams };
+        self.can(action, part.of(parties))
     }
 
     /// Passes if the offer is this caller's to answer; else the one 404.
@@ -137,11 +167,7 @@ impl Caller {
         let call = control.store.offer_call(id).await?.ok_or_else(Problem::not_found)?;
         let call = control.store.call(&call).await?.ok_or_else(Problem::not_found)?;
         let offer = call.offers.iter().find(|offer| offer.id == *id).ok_or_else(Problem::not_found)?;
-        if access::may(&self.actor, Action::Answer, Resource::Agent(&offer.agent_id)) {
-            Ok(())
-        } else {
-            Err(Problem::not_found())
-        }
+        if self.can(Action::Answer, Resource::Agent(&offer.agent_id)) { Ok(()) } else { Err(Problem::not_found()) }
     }
 
     fn denied(&self) -> Problem {
@@ -153,7 +179,10 @@ impl Caller {
                     if has.is_empty() { "none" } else { &has }
                 ))
             }
-            Actor::Agent(_) => Problem::forbidden("An agent's token may not do this; use an API key."),
+            Actor::Agent(agent) => Problem::forbidden(format!(
+                "An agent with the role `{}` and these switches may not do this; `tandem access` prints who may.",
+                agent.role
+            )),
         }
     }
 }
@@ -181,15 +210,15 @@ impl FromRequestParts<Shared> for Caller {
     }
 }
 
-async fn identify(control: &Shared, secret: &SecretString) -> Result<Option<(Actor, String)>, Problem> {
-    let now = control.clock.now().wall;
-    Ok(match control.store.authenticate(secret.expose_secret(), now).await? {
-        Some(SecretActor::Key { id, name, scopes }) => Some((Actor::Key { name, scopes }, format!("key:{id}"))),
-        Some(SecretActor::Agent(id)) => {
-            control.store.agent(&id).await?.map(|agent| (Actor::Agent(agent), format!("agent:{id}")))
-        }
-        None => None,
-    })
+/// The teams of the agents a call involves, each once.
+async fn teams_of(control: &Shared, call: &CallRecord) -> Result<Vec<TeamId>, Problem> {
+    let involved = call.agent_id.iter().chain(call.offers.iter().map(|offer| &offer.agent_id));
+    let involved: HashSet<&AgentId> = involved.collect();
+    let mut teams = Vec::new();
+    for agent in involved {
+        teams.extend(control.store.agent(agent).await?.and_then(|agent| agent.team_id));
+    }
+    Ok(teams)
 }
 
 /// The secret of `Authorization: Bearer …` (RFC 6750 section 2.1). Never from the query: it would be logged.

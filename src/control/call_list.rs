@@ -18,6 +18,7 @@ use crate::model::id::{AgentId, NumberId, TeamId};
 use crate::model::reason::Direction;
 use crate::model::time::Timestamp;
 use crate::policy::access::{self, Action, Resource};
+use crate::policy::pack::Sight;
 use crate::store::{CallFilter, Section};
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -122,8 +123,13 @@ async fn whose(control: &Control, caller: &Caller, team: Option<&TeamId>) -> Res
     if caller.agent().is_none() && team.is_none() {
         return Ok(None);
     }
-    let directory = control.store.agents().await?;
-    let visible = access::visible_agents(&caller.actor, &directory);
+    // Whoever sees all or only the own calls needs no look at who is in which team.
+    let sees_team = |agent| access::grants(caller.rules(), agent).calls == Sight::Team;
+    let directory = match team.is_some() || caller.agent().is_some_and(sees_team) {
+        true => control.store.agents().await?,
+        false => Vec::new(),
+    };
+    let visible = access::visible_agents(caller.rules(), &caller.actor, &directory);
     let Some(team) = team else { return Ok(visible) };
     let members = directory.into_iter().filter(|agent| agent.team_id.as_ref() == Some(team)).map(|agent| agent.id);
     Ok(Some(match visible {

@@ -8,17 +8,18 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::Caller;
-use super::directory::Whole;
 use super::extract::{Json, NAME_CHARS_MAX, Params, Who, limit, nullable, plain_text};
 use super::openapi::Problems;
 use super::problem::Problem;
 use super::{Control, Shared};
+use crate::billing::Quote;
 use crate::model::directory::{Contact, Permission};
 use crate::model::id::{AgentId, NumberId};
-use crate::model::reason::PermissionStatus;
+use crate::model::money::Micros;
 use crate::model::time::Timestamp;
+use crate::policy::Blocker;
 use crate::policy::access::{Action, Resource};
-use crate::policy::{Blocker, read_permission};
+use crate::policy::permission::Risk;
 use crate::switchboard::ContactChange;
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
@@ -136,15 +137,31 @@ struct CallabilityQuery {
 #[derive(Serialize, ToSchema)]
 struct CallabilityView {
     callable: bool,
-    /// Every reason against it, not only the first.
+    /// Every reason against it, not only the first; each says what clears it, and when if time alone does.
     blockers: Vec<Blocker>,
-    permission: PermissionView,
+    permission: Permission,
+    request: RequestView,
+    risk: Risk,
+    rate: RateView,
 }
 
+/// Whether the customer may be asked for permission.
 #[derive(Serialize, ToSchema)]
-struct PermissionView {
-    status: PermissionStatus,
-    expires_at: Option<Timestamp>,
+struct RequestView {
+    allowed: bool,
+    /// When the request limits have room again; `null` when they have now.
+    next_allowed_at: Option<Timestamp>,
+    /// Every reason against asking by template; free form needs an open service window besides.
+    blockers: Vec<Blocker>,
+}
+
+/// What the call would cost, and what there is to pay it with.
+#[derive(Serialize, ToSchema)]
+struct RateView {
+    #[serde(flatten)]
+    quote: Quote,
+    /// The wallet's balance less what is held back for running calls.
+    available_micros: Micros,
 }
 
 /// Tells whether a contact may be called
@@ -169,10 +186,14 @@ async fn callability(
     Ok(Answer(CallabilityView {
         callable: found.blockers.is_empty(),
         blockers: found.blockers,
-        permission: PermissionView {
-            status: found.status,
-            expires_at: found.permission.and_then(|permission| permission.expires_at),
+        permission: found.permission,
+        request: RequestView {
+            allowed: found.request_blockers.is_empty(),
+            next_allowed_at: found.next_request_at,
+            blockers: found.request_blockers,
         },
+        risk: found.risk,
+        rate: RateView { quote: found.quote, available_micros: found.available },
     }))
 }
 
@@ -182,22 +203,41 @@ async fn callability(
 struct PermissionsQuery {
     #[param(value_type = String)]
     number_id: NumberId,
+    /// 1 to 200, else 50.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// What one customer permits, and who that is.
+#[derive(Serialize, ToSchema)]
+struct PermissionItem {
+    #[serde(flatten)]
+    permission: Permission,
+    contact: Contact,
+}
+
+/// A page of permissions.
+#[derive(Serialize, ToSchema)]
+struct Permissions {
+    items: Vec<PermissionItem>,
+    next_cursor: Option<String>,
 }
 
 /// Lists who permits calls from a number
-#[utoipa::path(get, path = "/v1/permissions", tag = "contacts", params(PermissionsQuery),
-    responses((status = 200, description = "What customers decided", body = Whole<Permission>), Problems))]
+///
+/// Everybody who was asked or decided, the latest change first.
+#[utoipa::path(get, path = "/v1/permissions", tag = "permissions", params(PermissionsQuery),
+    responses((status = 200, description = "A page of permissions, as they are worth now", body = Permissions), Problems))]
 async fn permissions(
     State(control): State<Shared>,
     caller: Caller,
     Params(query): Params<PermissionsQuery>,
-) -> Result<Answer<Whole<Permission>>, Problem> {
+) -> Result<Answer<Permissions>, Problem> {
     caller.may(Action::Read, Resource::Permission)?;
     control.store.number(&query.number_id).await?.ok_or_else(Problem::not_found)?;
-    let now = control.clock.now().wall;
-    let mut items = control.store.permissions(&query.number_id).await?;
-    for permission in &mut items {
-        permission.status = read_permission(Some(permission), now);
-    }
-    Ok(Answer(Whole::of(items)))
+    let (limit, now) = (limit(query.limit)?, control.clock.now().wall);
+    let page = control.store.permissions(&query.number_id, limit, query.cursor.as_deref(), now).await?;
+    let items = page.items.into_iter().map(|(permission, contact)| PermissionItem { permission, contact });
+    Ok(Answer(Permissions { items: items.collect(), next_cursor: page.next_cursor }))
 }

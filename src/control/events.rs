@@ -109,7 +109,7 @@ async fn follow_agent(
     let agent = control.store.agent(&id).await?.ok_or_else(Problem::not_found)?;
     let after = resume(&headers, query.after)?;
     let live = control.switchboard.subscribe();
-    let view = View::of(&control.store, agent).await?;
+    let view = View::of(&control, agent).await?;
     let _guard = Some(control.switchboard.stream_opened(&id));
     stream::open(Follow { control, caller, live, after, view, beat: BEAT, _guard }).await
 }

@@ -110,6 +110,25 @@ impl<S: Send + Sync> FromRequest<S> for Sdp {
     }
 }
 
+/// The largest table anybody sends: a rate card for every country, tier and year is a tenth of it.
+const CSV_BYTES_MAX: usize = 1024 * 1024;
+
+/// A table (`text/csv`, RFC 4180).
+pub(crate) struct Csv(pub(crate) String);
+
+impl<S: Send + Sync> FromRequest<S> for Csv {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if !has_type(request.headers(), "text/csv") {
+            return Err(Problem::new(Code::UnsupportedMediaType, "Send the table with `Content-Type: text/csv`."));
+        }
+        let bytes = read_body(request.into_body(), CSV_BYTES_MAX).await?;
+        let text = String::from_utf8(bytes.into());
+        text.map(Self).map_err(|_| Problem::new(Code::InvalidRequest, "The table is not UTF-8; save it as such."))
+    }
+}
+
 fn has_type(headers: &HeaderMap, want: &str) -> bool {
     let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     given.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(want)

@@ -70,7 +70,8 @@ async fn ready(State(control): State<Shared>) -> Response {
         Ok(Err(error)) => reasons.push(Unready { check: "database", detail: error.to_string() }),
         Err(_) => reasons.push(Unready {
             check: "database",
-            detail: "no answer within 2 s; look at the disk of data.dir".to_owned(),
+            detail: "no answer within 2 s; look at the disk of data.dir, or at the server that data.url names"
+                .to_owned(),
         }),
     }
     if control.switchboard.is_draining() {

@@ -19,12 +19,17 @@ mod health;
 mod idempotency;
 mod offers;
 mod openapi;
+mod permission_requests;
+mod policy;
 mod problem;
+mod rate_card;
 mod recordings;
 mod request_id;
 mod serve;
 mod session;
+mod settings;
 mod stream;
+mod wallet;
 mod webhooks;
 
 #[cfg(test)]
@@ -70,6 +75,8 @@ pub struct Control {
     pub recordings_dir: PathBuf,
     /// Whether the WhatsApp behind the gateway is the built-in fake one.
     pub sandbox: bool,
+    /// Reads the policy pack and the rate card anew; everything that is wrong, one line each.
+    pub reload: Box<dyn Fn() -> BoxFuture<'static, Result<(), Vec<String>>> + Send + Sync>,
     pub clock: Clock,
     /// Cancelled when the doors close: event streams end, so that the server can.
     pub closing: CancellationToken,
@@ -114,12 +121,17 @@ fn api() -> OpenApiRouter<Shared> {
     OpenApiRouter::default()
         .merge(session::routes())
         .merge(directory::routes())
+        .merge(settings::routes())
         .merge(agents::routes())
         .merge(contacts::routes())
+        .merge(permission_requests::routes())
+        .merge(policy::routes())
         .merge(calls::routes())
         .merge(recordings::routes())
         .merge(offers::routes())
         .merge(events::routes())
+        .merge(wallet::routes())
+        .merge(rate_card::routes())
 }
 
 fn layered(routes: Router) -> Router {

@@ -9,11 +9,14 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::billing::RateCardErrors;
+use crate::model::reason::BlockerCode;
 use crate::model::time::Timestamp;
 use crate::model::words;
+use crate::policy::admit::Prerequisite;
 use crate::policy::{Blocker, Denial};
 use crate::store::StoreError;
-use crate::switchboard::Refusal;
+use crate::switchboard::{Refusal, SettingsRefusal};
 
 words! {
     /// What went wrong, for programs. A closed list: the sentence beside it may change, the code may not.
@@ -34,6 +37,7 @@ words! {
         BodyTimeOut = "body_timeout",
         RangeNotSatisfiable = "range_not_satisfiable",
         InvalidSdp = "invalid_sdp",
+        InvalidRateCard = "invalid_rate_card",
         InvalidSignature = "invalid_signature",
         InvalidVerifyToken = "invalid_verify_token",
         InvalidIdempotencyKey = "invalid_idempotency_key",
@@ -43,7 +47,13 @@ words! {
         CallEnded = "call_ended",
         WrongState = "wrong_state",
         CallBlocked = "call_blocked",
+        RequestBlocked = "request_blocked",
+        CallHoursLocked = "call_hours_locked",
+        PrerequisitesMissing = "prerequisites_missing",
+        PlanRequired = "plan_required",
+        PreconditionFailed = "precondition_failed",
         Taken = "taken",
+        InvalidPolicy = "invalid_policy",
         RecordingInProgress = "recording_in_progress",
         RecordingFailed = "recording_failed",
         Upstream = "upstream_refused",
@@ -66,7 +76,13 @@ impl Code {
             | Self::InvalidRequest
             | Self::UnexpectedBody
             | Self::InvalidIdempotencyKey => StatusCode::BAD_REQUEST,
-            Self::InvalidField | Self::InvalidSdp | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::InvalidField
+            | Self::InvalidPolicy
+            | Self::InvalidSdp
+            | Self::InvalidRateCard
+            | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::PlanRequired => StatusCode::PAYMENT_REQUIRED,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeOut => StatusCode::REQUEST_TIMEOUT,
@@ -76,6 +92,9 @@ impl Code {
             | Self::CallEnded
             | Self::WrongState
             | Self::CallBlocked
+            | Self::RequestBlocked
+            | Self::CallHoursLocked
+            | Self::PrerequisitesMissing
             | Self::Taken
             | Self::RecordingInProgress
             | Self::RecordingFailed => StatusCode::CONFLICT,
@@ -103,6 +122,7 @@ impl Code {
             Self::BodyTimeOut => "The body did not arrive",
             Self::RangeNotSatisfiable => "No such range",
             Self::InvalidSdp => "The session description cannot be used",
+            Self::InvalidRateCard => "The rate card cannot be used",
             Self::InvalidSignature => "The signature does not fit",
             Self::InvalidVerifyToken => "The verify token does not fit",
             Self::InvalidIdempotencyKey => "The idempotency key cannot be used",
@@ -112,7 +132,13 @@ impl Code {
             Self::CallEnded => "The call has ended",
             Self::WrongState => "The call's state does not allow it",
             Self::CallBlocked => "The call may not be placed",
+            Self::RequestBlocked => "Permission may not be asked for",
+            Self::CallHoursLocked => "Hours are locked while call buttons are hidden",
+            Self::PrerequisitesMissing => "The number does not meet what calling needs",
+            Self::PlanRequired => "The plan does not include calling",
+            Self::PreconditionFailed => "Changed meanwhile",
             Self::Taken => "Already in use",
+            Self::InvalidPolicy => "The policy pack or the rate card cannot be used",
             Self::RecordingInProgress => "Still recording",
             Self::RecordingFailed => "The recording failed",
             Self::Upstream => "WhatsApp refused",
@@ -150,6 +176,7 @@ pub(crate) struct Problem {
     blockers: Vec<Blocker>,
     clears_at: Option<Timestamp>,
     upstream_code: Option<i64>,
+    errors: Vec<String>,
 }
 
 /// The body of every refusal (RFC 9457).
@@ -179,6 +206,9 @@ pub(crate) struct ProblemBody<'a> {
     /// WhatsApp's own error code.
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream_code: Option<i64>,
+    /// Every mistake of a file, one line each: file, line, column, reason.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    errors: &'a [String],
 }
 
 /// The media type of RFC 9457.
@@ -189,7 +219,14 @@ const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("10");
 
 impl Problem {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), blockers: Vec::new(), clears_at: None, upstream_code: None }
+        Self {
+            code,
+            detail: detail.into(),
+            blockers: Vec::new(),
+            clears_at: None,
+            upstream_code: None,
+            errors: Vec::new(),
+        }
     }
 
     /// Absent and not yours: the same words, so that nobody learns which ids exist.
@@ -264,6 +301,7 @@ pub(crate) fn render(mut response: Response, request_id: &str) -> Response {
         blockers: &problem.blockers,
         clears_at: problem.clears_at,
         upstream_code: problem.upstream_code,
+        errors: &problem.errors,
     };
     let bytes = serde_json::to_vec(&body).expect("strings and numbers always serialise");
     let headers = response.headers_mut();
@@ -295,7 +333,8 @@ impl From<Refusal> for Problem {
             Refusal::WrongState(sentence) => Self::new(Code::WrongState, sentence),
             Refusal::BadRequest(sentence) => Self::new(Code::InvalidRequest, sentence),
             Refusal::Sdp(error) => Self::new(Code::InvalidSdp, error.to_string()),
-            Refusal::Denied(denial) => denial.into(),
+            Refusal::Denied(denial) => Self::denied(Code::CallBlocked, denial),
+            Refusal::RequestDenied(denial) => Self::denied(Code::RequestBlocked, denial),
             Refusal::Upstream { code, .. } => Self { upstream_code: code, ..Self::new(Code::Upstream, sentence) },
             Refusal::Full(_) => Self::new(Code::Full, sentence),
             Refusal::Draining => Self::new(Code::Draining, sentence),
@@ -304,8 +343,40 @@ impl From<Refusal> for Problem {
     }
 }
 
-impl From<Denial> for Problem {
-    fn from(denial: Denial) -> Self {
+impl From<SettingsRefusal> for Problem {
+    fn from(refusal: SettingsRefusal) -> Self {
+        match refusal {
+            SettingsRefusal::NotFound => Self::not_found(),
+            SettingsRefusal::HoursLocked => Self::new(
+                Code::CallHoursLocked,
+                "Call hours and closed dates cannot be changed while call buttons are hidden; set display_call_buttons to \
+                 true first. The stored ones are kept.",
+            ),
+            SettingsRefusal::BadHours(wrong) => {
+                let lines: Vec<_> = wrong.iter().map(|one| format!("{}: {}", one.field, one.why)).collect();
+                Self::new(Code::InvalidField, lines.join("; "))
+            }
+            SettingsRefusal::Prerequisites(missing) => missing_prerequisites(missing),
+            SettingsRefusal::Changed => Self::new(
+                Code::PreconditionFailed,
+                "The settings were changed since they were read; read them again and repeat the change.",
+            ),
+            SettingsRefusal::Store(error) => error.into(),
+        }
+    }
+}
+
+/// 402 when only paying helps.
+fn missing_prerequisites(missing: Vec<Prerequisite>) -> Problem {
+    let only_plan = missing.iter().all(|one| one.code == BlockerCode::PlanRequired);
+    let detail = missing.iter().map(|one| one.message.as_str()).collect::<Vec<_>>().join(" ");
+    let blockers = missing.into_iter().map(|one| Blocker { code: one.code, message: one.message, clears_at: None });
+    let code = if only_plan { Code::PlanRequired } else { Code::PrerequisitesMissing };
+    Problem { blockers: blockers.collect(), ..Problem::new(code, detail) }
+}
+
+impl Problem {
+    pub(crate) fn denied(code: Code, denial: Denial) -> Self {
         // Waiting helps only if it clears every blocker; then the last to clear decides.
         let clears_at = denial
             .blockers
@@ -314,7 +385,24 @@ impl From<Denial> for Problem {
             .collect::<Option<Vec<_>>>()
             .and_then(|all| all.into_iter().max());
         let detail = denial.blockers.iter().map(|blocker| blocker.message.as_str()).collect::<Vec<_>>().join(" ");
-        Self { blockers: denial.blockers, clears_at, ..Self::new(Code::CallBlocked, detail) }
+        Self { blockers: denial.blockers, clears_at, ..Self::new(code, detail) }
+    }
+}
+
+impl Problem {
+    /// A file with mistakes: all of them, one line each.
+    pub(crate) fn mistakes(code: Code, errors: Vec<String>) -> Self {
+        let detail = match &*errors {
+            [one] => format!("{one}. What is in force stays."),
+            all => format!("{} mistakes, listed in `errors`. What is in force stays.", all.len()),
+        };
+        Self { errors, ..Self::new(code, detail) }
+    }
+}
+
+impl From<RateCardErrors> for Problem {
+    fn from(wrong: RateCardErrors) -> Self {
+        Self::mistakes(Code::InvalidRateCard, wrong.0)
     }
 }
 
@@ -322,7 +410,9 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::BadCursor => return Self::new(Code::InvalidParameter, error.to_string()),
-            StoreError::Missing(_) => return Self::new(Code::InvalidField, error.to_string()),
+            StoreError::Missing(_) | StoreError::Refused { .. } => {
+                return Self::new(Code::InvalidField, error.to_string());
+            }
             StoreError::CallEnded(_) => return Self::from(Refusal::CallEnded),
             StoreError::Taken(_) => return Self::new(Code::Taken, error.to_string()),
             _ => {}
@@ -353,7 +443,7 @@ pub(crate) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::reason::BlockerCode;
+    use crate::policy::hours::BadHours;
 
     #[test]
     fn a_denial_clears_when_its_last_blocker_does_and_never_if_one_stays() {
@@ -366,9 +456,34 @@ mod tests {
         for (times, want) in
             [(vec![Some(at(5)), Some(at(9))], Some(at(9))), (vec![Some(at(5)), None], None), (vec![None], None)]
         {
-            let problem = Problem::from(Denial { blockers: times.into_iter().map(blocker).collect() });
+            let problem =
+                Problem::denied(Code::CallBlocked, Denial { blockers: times.into_iter().map(blocker).collect() });
             assert_eq!((problem.code, problem.clears_at), (Code::CallBlocked, want));
         }
+    }
+
+    #[test]
+    fn what_calling_needs_is_a_matter_of_paying_only_if_the_plan_is_all_that_is_missing() {
+        let missing = |code| Prerequisite { code, met: false, message: format!("{code}."), outbound_only: false };
+        for (codes, code, status) in [
+            (vec![BlockerCode::PlanRequired], Code::PlanRequired, 402),
+            (vec![BlockerCode::MessagingLimit], Code::PrerequisitesMissing, 409),
+            (vec![BlockerCode::PlanRequired, BlockerCode::NotCloudApi], Code::PrerequisitesMissing, 409),
+        ] {
+            let refusal = SettingsRefusal::Prerequisites(codes.iter().copied().map(missing).collect());
+            let problem = Problem::from(refusal);
+            assert_eq!((problem.code, problem.code.status().as_u16()), (code, status), "{codes:?}");
+            assert_eq!(problem.blockers.iter().map(|blocker| blocker.code).collect::<Vec<_>>(), codes);
+        }
+    }
+
+    #[test]
+    fn every_mistake_in_the_hours_is_named_with_its_field() {
+        let wrong = |field: &str, why: &str| BadHours { field: field.to_owned(), why: why.to_owned() };
+        let all = vec![wrong("call_hours.time_zone", "unknown"), wrong("unavailable[1].date", "no such date")];
+        let problem = Problem::from(SettingsRefusal::BadHours(all));
+        assert_eq!((problem.code, problem.code.status().as_u16()), (Code::InvalidField, 422));
+        assert_eq!(problem.detail, "call_hours.time_zone: unknown; unavailable[1].date: no such date");
     }
 
     #[test]

@@ -16,8 +16,11 @@ use super::openapi::Problems;
 use super::problem::Problem;
 use crate::model::directory::ContactRef;
 use crate::model::id::{AgentId, NumberId};
+use crate::model::reason::EndReason;
+use crate::model::time::Timestamp;
 use crate::policy::TraceStep;
-use crate::policy::access::{Action, Resource, Scope};
+use crate::policy::access::{self, Action, Resource, Scope};
+use crate::policy::pack::{Grants, Sight};
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(session)).routes(routes!(simulate)).routes(routes!(drain))
@@ -39,8 +42,26 @@ struct Session {
     agent: Option<AgentView>,
     /// Of a key; an agent has none.
     scopes: Vec<Scope>,
+    /// What the agent's role and switches come to; `null` for a key.
+    grants: Option<GrantsView>,
     /// Whether the WhatsApp behind this gateway is the built-in fake one.
     sandbox: bool,
+}
+
+/// What an agent may beyond its own calls, so that a page shows what can be used and no more.
+#[derive(Serialize, ToSchema)]
+struct GrantsView {
+    /// Whose calls it sees.
+    calls: Sight,
+    configure_calls: bool,
+    wallet: bool,
+}
+
+impl From<Grants> for GrantsView {
+    fn from(grants: Grants) -> Self {
+        let Grants { calls, configure_calls, wallet } = grants;
+        Self { calls, configure_calls, wallet }
+    }
 }
 
 /// Tells who the caller is
@@ -48,23 +69,31 @@ struct Session {
     responses((status = 200, description = "The caller", body = Session), Problems))]
 async fn session(State(control): State<Shared>, caller: Caller) -> Answer<Session> {
     let agent = caller.agent().cloned().map(|agent| AgentView::of(&control, agent));
+    let grants = caller.agent().map(|agent| access::grants(caller.rules(), agent).into());
     let actor = if agent.is_some() { ActorKind::Agent } else { ActorKind::Key };
-    Answer(Session { actor, agent, scopes: caller.scopes().to_vec(), sandbox: control.sandbox })
+    Answer(Session { actor, agent, scopes: caller.scopes().to_vec(), grants, sandbox: control.sandbox })
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"number_id": "100000000000001", "contact": "wa:995555010203"}))]
+#[schema(example = json!({"number_id": "100000000000001", "contact": "wa:995555010203", "at": "2026-12-24T18:30:00Z"}))]
 struct SimulateBody {
     #[schema(value_type = String)]
     number_id: NumberId,
     /// `con_…`, `wa:<digits>` or `user:<id>`.
     contact: String,
+    /// When the customer would call (RFC 3339); nothing: now. Who is online and free is taken as it is now.
+    at: Option<Timestamp>,
 }
 
 /// Who would ring, in this order.
 #[derive(Serialize, ToSchema)]
 struct Simulation {
+    /// The moment the answer is for.
+    at: Timestamp,
+    /// What would turn the call away then, before anybody rings: closed hours, or calls switched off.
+    refused: Option<EndReason>,
+    /// Who would ring, in order, if it were not.
     candidates: Vec<CandidateView>,
     trace: Vec<TraceStep>,
 }
@@ -76,7 +105,9 @@ struct CandidateView {
     reason: String,
 }
 
-/// Shows who would ring if this customer called now
+/// Shows who would ring if this customer called
+///
+/// Nobody rings and nothing is reserved. Of a big team the candidates are the first few.
 #[utoipa::path(post, path = "/v1/routing/simulate", tag = "routing", request_body = SimulateBody,
     responses((status = 200, description = "Candidates in order, with the reasons", body = Simulation), Problems))]
 async fn simulate(
@@ -86,13 +117,14 @@ async fn simulate(
 ) -> Result<Answer<Simulation>, Problem> {
     caller.may(Action::Read, Resource::Settings)?;
     let who: ContactRef = body.contact.parse().map_err(|error| Problem::field("contact", error))?;
-    let routing = control.switchboard.simulate_routing(&body.number_id, &who).await?;
+    let at = body.at.unwrap_or_else(|| control.clock.now().wall);
+    let (refused, routing) = control.switchboard.simulate_routing(&body.number_id, &who, at).await?;
     let candidates = routing
         .candidates
         .into_iter()
         .map(|candidate| CandidateView { agent_id: candidate.agent_id, reason: candidate.reason })
         .collect();
-    Ok(Answer(Simulation { candidates, trace: routing.trace }))
+    Ok(Answer(Simulation { at, refused, candidates, trace: routing.trace }))
 }
 
 /// How far the drain is.

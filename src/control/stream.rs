@@ -13,9 +13,9 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use super::Shared;
 use super::auth::Caller;
 use super::problem::Problem;
+use super::{Control, Shared};
 use crate::model::directory::Agent;
 use crate::model::event::Event;
 use crate::model::id::{AgentId, CallId};
@@ -41,6 +41,8 @@ pub(crate) enum View {
 /// An agent's own offers and presence, contacts, and the calls its role may see.
 pub(crate) struct AgentView {
     agent: Agent,
+    /// Whether it may see customers.
+    contacts: bool,
     /// Whose calls it may see; `None` is everybody's.
     visible: Option<HashSet<AgentId>>,
     /// Calls it was seen to have a part in: their later events need no look-up.
@@ -170,9 +172,7 @@ impl Cursor {
         *caller = renewed;
         match view {
             View::Everything => caller.may(Action::Read, Resource::Events).is_ok(),
-            View::Agent(view) => {
-                caller.may_for(Action::Listen, &view.agent.id).is_ok() && view.refresh(&control.store).await
-            }
+            View::Agent(view) => caller.may_for(Action::Listen, &view.agent.id).is_ok() && view.refresh(control).await,
         }
     }
 }
@@ -183,9 +183,8 @@ fn frame(event: &Event) -> Frame {
 }
 
 impl View {
-    pub(crate) async fn of(store: &Store, agent: Agent) -> Result<Self, StoreError> {
-        let visible = visible(store, &agent).await?;
-        Ok(Self::Agent(Box::new(AgentView { agent, visible, known: HashSet::new() })))
+    pub(crate) async fn of(control: &Control, agent: Agent) -> Result<Self, StoreError> {
+        Ok(Self::Agent(Box::new(AgentView::of(control, agent).await?)))
     }
 
     async fn shows(&mut self, store: &Store, event: &Event) -> Result<bool, StoreError> {
@@ -196,20 +195,25 @@ impl View {
     }
 }
 
-async fn visible(store: &Store, agent: &Agent) -> Result<Option<HashSet<AgentId>>, StoreError> {
-    let directory = store.agents().await?;
-    let agents = access::visible_agents(&Actor::Agent(agent.clone()), &directory);
-    Ok(agents.map(|agents| agents.into_iter().collect()))
-}
-
 impl AgentView {
+    /// What this agent may see by the rules of now, whoever it is that listens.
+    async fn of(control: &Control, agent: Agent) -> Result<Self, StoreError> {
+        let directory = control.store.agents().await?;
+        let terms = control.switchboard.terms();
+        let rules = terms.rules(control.clock.now().wall);
+        let actor = Actor::Agent(agent.clone());
+        let visible = access::visible_agents(rules, &actor, &directory).map(|agents| agents.into_iter().collect());
+        let contacts = access::may(rules, &actor, Action::Read, Resource::Contact);
+        Ok(Self { agent, contacts, visible, known: HashSet::new() })
+    }
+
     async fn shows(&mut self, store: &Store, event: &Event) -> Result<bool, StoreError> {
         // Addressed to one agent: that one and nobody else.
         if let Some(to) = &event.agent_id {
             return Ok(*to == self.agent.id);
         }
         if event.kind == "contact.updated" {
-            return Ok(access::may(&Actor::Agent(self.agent.clone()), Action::Read, Resource::Contact));
+            return Ok(self.contacts);
         }
         let Some(call) = &event.call_id else { return Ok(false) };
         let shown = self.sees(store, call, event).await?;
@@ -237,14 +241,14 @@ impl AgentView {
         Ok(part)
     }
 
-    /// Role, team and switches may have changed. False once the agent is gone.
-    async fn refresh(&mut self, store: &Store) -> bool {
-        let Ok(Some(agent)) = store.agent(&self.agent.id).await else { return false };
-        let Ok(visible) = visible(store, &agent).await else { return false };
-        if visible != self.visible {
-            self.known.clear();
+    /// Role, team, switches and the policy pack may have changed. False once the agent is gone.
+    async fn refresh(&mut self, control: &Control) -> bool {
+        let Ok(Some(agent)) = control.store.agent(&self.agent.id).await else { return false };
+        let Ok(mut renewed) = Self::of(control, agent).await else { return false };
+        if renewed.visible == self.visible {
+            renewed.known = std::mem::take(&mut self.known);
         }
-        (self.agent, self.visible) = (agent, visible);
+        *self = renewed;
         true
     }
 }

@@ -5,6 +5,8 @@ use serde_json::Value;
 
 use super::fixture::{House, answer};
 use crate::control::Control;
+use crate::policy::pack::{BUILT_IN, Pack};
+use crate::store::Terms;
 
 /// Every operation behind the bearer secret, as method and path template.
 fn closed_operations() -> Vec<(Method, String)> {
@@ -28,6 +30,11 @@ fn body_of(path: &str) -> (&'static str, &'static str) {
         "receipts" => ("application/json", r#"{"kind":"shown"}"#),
         "dtmf" => ("application/json", r#"{"digits":"1"}"#),
         "status" => ("application/json", r#"{"status":"offline"}"#),
+        "permission-requests" => {
+            ("application/json", r#"{"number_id":"1","contact":"wa:995555010203","kind":"template"}"#)
+        }
+        "top-ups" => ("application/json", r#"{"micros":1,"currency":"USD"}"#),
+        "rate-card" => ("text/csv", "market\n"),
         "simulate" => ("application/json", r#"{"number_id":"1","contact":"wa:995555010203"}"#),
         "calls" => ("application/json", r#"{"number_id":"1","to":"wa:995555010203","agent_id":"agt_b"}"#),
         _ => ("application/json", "{}"),
@@ -72,7 +79,7 @@ async fn what_is_foreign_looks_exactly_like_what_does_not_exist() {
             (house.call.as_str(), "call_00000000000000000000000000000000")
         } else if template.starts_with("/v1/offers/{id}") {
             (house.offer.as_str(), "off_00000000000000000000000000000000")
-        } else if template.starts_with("/v1/agents/{id}") && method != Method::PUT {
+        } else if template.starts_with("/v1/agents/{id}/") {
             ("agt_a", "agt_unknown")
         } else {
             continue;
@@ -129,4 +136,41 @@ async fn the_session_tells_who_one_is() {
         (Some("key"), &Value::Null, &Value::Bool(true))
     );
     assert!(key["scopes"].as_array().unwrap().contains(&"admin".into()));
+}
+
+#[tokio::test]
+async fn another_policy_pack_widens_and_narrows_what_the_doors_show_at_once() {
+    let house = House::open().await;
+    let path = format!("/v1/calls/{}", house.call);
+    let seen = async || {
+        let (one, _) = answer(house.get(&path, &house.beka).await).await;
+        let (_, list) = answer(house.get("/v1/calls", &house.beka).await).await;
+        let (_, session) = answer(house.get("/v1/session", &house.beka).await).await;
+        (one, list["items"].as_array().unwrap().len(), session["grants"]["calls"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(seen().await, (404, 0, "own".to_owned()));
+    let own = r#"teammate = { calls = "own""#;
+    let wide = Pack::parse("wide.toml", &BUILT_IN.replace(own, r#"teammate = { calls = "all""#)).unwrap();
+    house.store.set_terms(Terms { pack: wide, ..Terms::built_in() });
+    assert_eq!(seen().await, (200, 1, "all".to_owned()));
+    house.store.set_terms(Terms::built_in());
+    assert_eq!(seen().await, (404, 0, "own".to_owned()));
+}
+
+#[tokio::test]
+async fn a_simulation_tells_for_which_moment_it_answers() {
+    let house = House::open().await;
+    let simulate = async |at: Value| {
+        let mut body = serde_json::json!({"number_id": "100000000000001", "contact": "wa:995555010203"});
+        body["at"] = at;
+        answer(house.ask(Method::POST, "/v1/routing/simulate", &house.admin).json(&body).send().await.unwrap()).await
+    };
+    let (status, routing) = simulate("2026-12-24T18:30:00+04:00".into()).await;
+    assert_eq!((status, routing["at"].as_str()), (200, Some("2026-12-24T14:30:00.000Z")), "{routing}");
+    assert_eq!(routing["trace"][0]["at"], routing["at"]);
+    assert_eq!(routing["trace"][1]["reason"], "is offline", "by who is there now: {routing}");
+    assert_eq!(simulate(Value::Null).await.0, 200);
+    let (status, problem) = simulate("at noon".into()).await;
+    assert_eq!((status, problem["code"].as_str()), (422, Some("invalid_field")));
+    assert!(problem["detail"].as_str().unwrap().starts_with("at: "), "{problem}");
 }

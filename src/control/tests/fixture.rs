@@ -55,6 +55,11 @@ pub(super) struct House {
 
 impl House {
     pub(super) async fn open() -> Self {
+        Self::open_to(whatsapp::Config::default()).await
+    }
+
+    /// With a WhatsApp of its own at the other end.
+    pub(super) async fn open_to(meta: whatsapp::Config) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open("", dir.path()).await.unwrap();
         let now = now();
@@ -76,7 +81,7 @@ impl House {
         let call = missed_call(contact, &id("agt_a"), now);
         store.save_call(&call, vec![ended(&call)], now).await.unwrap();
 
-        let switchboard = desk(&store, dir.path()).await;
+        let switchboard = desk(&store, dir.path(), &meta).await;
         let control = Arc::new(Control {
             store: store.clone(),
             switchboard,
@@ -85,6 +90,7 @@ impl House {
             readiness: Box::new(|| Box::pin(async { Vec::new() })),
             recordings_dir: dir.path().join("recordings"),
             sandbox: true,
+            reload: Box::new(|| Box::pin(async { Ok(()) })),
             clock: Clock,
             closing: CancellationToken::new(),
         });
@@ -152,8 +158,8 @@ pub(super) fn id(text: &str) -> AgentId {
     AgentId::parse(text).unwrap()
 }
 
-/// A desk with every part it needs, and nobody at the other ends.
-async fn desk(store: &Store, dir: &Path) -> Switchboard {
+/// A desk with every part it needs, and nobody at the other ends but perhaps WhatsApp.
+pub(super) async fn desk(store: &Store, dir: &Path, meta: &whatsapp::Config) -> Switchboard {
     let media = shard::Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), shards: 1, ..shard::Config::default() };
     let (events, _) = mpsc::channel(1);
     let recorder = Recorder::spawn(dir, |_| ()).unwrap();
@@ -162,7 +168,7 @@ async fn desk(store: &Store, dir: &Path) -> Switchboard {
         store: store.clone(),
         bus: Bus::default(),
         metrics: Arc::new(Metrics::new("test")),
-        graph: Graph::new(&whatsapp::Config::default(), Arc::new(|_, _, _| ())).unwrap(),
+        graph: Graph::new(meta, Arc::new(|_, _, _| ())).unwrap(),
         shards: Shards::spawn(&media, |_| rtrb::RingBuffer::new(16).0, events).unwrap(),
         recorder: recorder.inlet(),
         data_dir: dir.to_owned(),
@@ -209,7 +215,7 @@ pub(super) fn agent(agent: &str, name: &str) -> Agent {
     }
 }
 
-fn missed_call(contact: Contact, agent: &AgentId, now: Timestamp) -> CallRecord {
+pub(super) fn missed_call(contact: Contact, agent: &AgentId, now: Timestamp) -> CallRecord {
     CallRecord {
         id: CallId::generate(),
         number_id: number().id,
@@ -242,6 +248,8 @@ fn missed_call(contact: Contact, agent: &AgentId, now: Timestamp) -> CallRecord 
         callback_data: None,
         upstream_code: None,
         trace: json!([{"step": "chat_assignee", "agent_id": "agt_a", "verdict": "chosen", "reason": "assigned"}]),
+        policy_pack: None,
+        settled: false,
     }
 }
 

@@ -1,9 +1,13 @@
 //! The doors, tried over a real listener with a real store.
 
 mod access;
+mod access_cells;
+mod access_table;
 mod contract;
 mod files;
 mod fixture;
 mod once;
 mod refusals;
+mod settings;
 mod streams;
+mod wallet;

@@ -174,7 +174,10 @@ async fn every_refusal_has_its_status_and_code() {
 async fn a_refusal_names_the_field_it_is_about() {
     let house = House::open().await;
     for (body, want) in [
-        (r#"{"name":"X","role":"boss"}"#, "role: unknown variant `boss`"),
+        (
+            r#"{"name":"X","role":"boss"}"#,
+            "role: unknown variant `boss`, expected one of `owner`, `sales_lead`, `admin`, `teammate`",
+        ),
         (r#"{"name":"X","switches":{"all":true}}"#, "switches.all: unknown field `all`"),
         (r#"{"name":"X","role":"admin","age":3}"#, "unknown field `age`"),
         (r#"{"role":"admin"}"#, "name: needed for a new agent"),

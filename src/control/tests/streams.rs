@@ -149,7 +149,7 @@ async fn an_agent_gets_its_own_offers_and_the_calls_it_may_see() {
         let after = house.store.last_seq().await.unwrap();
         let secret = if agent == "agt_a" { &house.ana } else { &house.beka };
         let about = house.store.agent(&id(agent)).await.unwrap().unwrap();
-        let view = View::of(&house.store, about).await.unwrap();
+        let view = View::of(&house.control, about).await.unwrap();
         let mut frames = log.follow(secret, Some(after), view).await;
         for to in ["agt_a", "agt_b"] {
             log.append("offer.created", Some(id(to)), json!({"to": to})).await;
@@ -192,7 +192,7 @@ async fn a_stream_ends_at_the_next_beat_after_its_token_and_when_the_doors_close
     let soon = now().plus(Duration::from_millis(300));
     let short = house.store.create_agent_token(&id("agt_a"), soon).await.unwrap();
     let about = house.store.agent(&id("agt_a")).await.unwrap().unwrap();
-    let view = View::of(&house.store, about).await.unwrap();
+    let view = View::of(&house.control, about).await.unwrap();
     let mut frames = log.follow(&short, None, view).await;
     assert_eq!(frames.next().await.unwrap().0, "stream.ready");
     assert!(frames.next().await.is_none());

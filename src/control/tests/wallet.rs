@@ -1,0 +1,233 @@
+//! Money and prices over HTTP.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::fixture::{House, agent, answer, desk, id, now};
+use crate::model::directory::Agent;
+use crate::model::reason::Role;
+use crate::policy::access::Scope;
+use crate::signalling::whatsapp;
+
+const TOP_UPS: &str = "/v1/wallet/top-ups";
+const CARD: &str = "effective_from,market,currency,price_per_minute\n2025-01-01,*,USD,0.02\n2025-01-01,GE,USD,0.5\n";
+
+async fn pay_in(house: &House, secret: &str, key: Option<&str>, body: &str) -> (u16, bool, Value) {
+    let mut ask = house.ask(Method::POST, TOP_UPS, secret).header("content-type", "application/json");
+    if let Some(key) = key {
+        ask = ask.header("idempotency-key", key);
+    }
+    let response = ask.body(body.to_owned()).send().await.unwrap();
+    let replayed = response.headers().contains_key("idempotent-replayed");
+    let (status, body) = answer(response).await;
+    (status, replayed, body)
+}
+
+async fn put_card(house: &House, secret: &str, kind: &str, csv: impl Into<reqwest::Body>) -> (u16, Value) {
+    let ask = house.ask(Method::PUT, "/v1/rate-card", secret).header("content-type", kind);
+    answer(ask.body(csv).send().await.unwrap()).await
+}
+
+async fn balance(house: &House) -> Value {
+    answer(house.get("/v1/wallet", &house.admin).await).await.1
+}
+
+#[tokio::test]
+async fn a_wallet_begins_empty_and_holds_what_was_paid_in() {
+    let house = House::open().await;
+    let empty = json!({"balance_micros": 0, "reserved_micros": 0, "available_micros": 0, "currency": "USD"});
+    assert_eq!(balance(&house).await, empty);
+    let body = r#"{"micros":50000000,"currency":"USD","reference":" invoice 7 "}"#;
+    let (status, _, entry) = pay_in(&house, &house.admin, None, body).await;
+    assert_eq!(status, 201, "{entry}");
+    assert!(entry["id"].as_str().unwrap().starts_with("ent_"), "{entry}");
+    let want = json!({
+        "id": entry["id"], "kind": "top_up", "micros": 50_000_000, "currency": "USD", "reference": "invoice 7",
+        "created_at": entry["created_at"],
+    });
+    assert_eq!(entry, want);
+    pay_in(&house, &house.admin, None, r#"{"micros":1,"currency":"USD"}"#).await;
+    assert_eq!(balance(&house).await["available_micros"], 50_000_001);
+
+    let (status, page) = answer(house.get("/v1/wallet/entries?limit=1", &house.admin).await).await;
+    assert_eq!((status, &page["items"][0]["micros"]), (200, &json!(1)));
+    let next = format!("/v1/wallet/entries?cursor={}", page["next_cursor"].as_str().unwrap());
+    let (_, page) = answer(house.get(&next, &house.admin).await).await;
+    assert_eq!(page, json!({"items": [entry], "next_cursor": null}));
+    let log = house.store.events_after(1, 10).await.unwrap();
+    assert_eq!(log.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>(), ["wallet.topped_up"; 2]);
+}
+
+#[tokio::test]
+async fn an_idempotency_key_pays_in_once_also_when_the_kept_answer_is_gone() {
+    let house = House::open().await;
+    let body = r#"{"micros":5,"currency":"USD"}"#;
+    let (status, replayed, first) = pay_in(&house, &house.admin, Some("k1"), body).await;
+    assert_eq!((status, replayed), (201, false));
+    let (status, replayed, second) = pay_in(&house, &house.admin, Some("k1"), body).await;
+    assert_eq!((status, replayed, &second), (201, true, &first));
+    let (status, _, problem) = pay_in(&house, &house.admin, Some("k1"), r#"{"micros":6,"currency":"USD"}"#).await;
+    assert_eq!((status, &problem["code"]), (422, &json!("idempotency_key_reused")));
+
+    // As after a crash between the booking and the answer, or days later.
+    house.store.prune(now().plus(std::time::Duration::from_secs(3 * 24 * 3600))).await.unwrap();
+    let (status, replayed, third) = pay_in(&house, &house.admin, Some("k1"), body).await;
+    assert_eq!((status, replayed, &third), (201, false, &first));
+    house.store.prune(now().plus(std::time::Duration::from_secs(3 * 24 * 3600))).await.unwrap();
+    let (status, _, problem) = pay_in(&house, &house.admin, Some("k1"), r#"{"micros":6,"currency":"USD"}"#).await;
+    assert_eq!((status, &problem["code"]), (409, &json!("taken")), "{problem}");
+    assert_eq!(balance(&house).await["balance_micros"], 5);
+
+    // Keys belong to whoever sent them.
+    let other = house.store.create_key("other", &[Scope::SettingsWrite], now()).await.unwrap();
+    assert_eq!(pay_in(&house, &other, Some("k1"), body).await.0, 201);
+    assert_eq!(balance(&house).await["balance_micros"], 10);
+}
+
+#[tokio::test]
+async fn a_wrong_top_up_is_refused_by_field() {
+    let house = House::open().await;
+    let long = format!(r#"{{"micros":1,"currency":"USD","reference":"{}"}}"#, "x".repeat(201));
+    for (body, status, code, says) in [
+        (r#"{"micros":0,"currency":"USD"}"#, 422, "invalid_field", "micros: 1 to"),
+        (r#"{"micros":-1,"currency":"USD"}"#, 422, "invalid_field", "micros: 1 to"),
+        (r#"{"micros":1000000000000001,"currency":"USD"}"#, 422, "invalid_field", "micros: 1 to"),
+        (r#"{"micros":9223372036854775807,"currency":"USD"}"#, 422, "invalid_field", "micros: 1 to"),
+        (r#"{"micros":9223372036854775808,"currency":"USD"}"#, 422, "invalid_field", "micros: "),
+        (r#"{"micros":99999999999999999999999,"currency":"USD"}"#, 422, "invalid_field", "micros: "),
+        (r#"{"micros":1.5,"currency":"USD"}"#, 422, "invalid_field", "micros: "),
+        (r#"{"micros":"5","currency":"USD"}"#, 422, "invalid_field", "micros: "),
+        (r#"{"micros":5,"currency":"EUR"}"#, 422, "invalid_field", "currency: the wallet is in USD"),
+        (r#"{"micros":5,"currency":"usd"}"#, 422, "invalid_field", "currency: `usd` is not a currency"),
+        (r#"{"micros":5}"#, 422, "invalid_field", "`currency`"),
+        (r#"{"micros":5,"currency":"USD","note":"x"}"#, 422, "invalid_field", "`note`"),
+        (r#"{"micros":5,"currency":"USD","reference":""}"#, 422, "invalid_field", "reference: 1 to 200"),
+        (r#"{"micros":5,"currency":"USD","reference":"a\u0007b"}"#, 422, "invalid_field", "reference: control"),
+        (&long, 422, "invalid_field", "reference: 1 to 200"),
+        (r#"{"micros":5"#, 400, "invalid_json", ""),
+    ] {
+        let (got, _, problem) = pay_in(&house, &house.admin, None, body).await;
+        assert_eq!((got, problem["code"].as_str()), (status, Some(code)), "{body}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(says), "{body}: {problem}");
+    }
+    assert_eq!(balance(&house).await["balance_micros"], 0);
+    for (path, status) in [
+        ("/v1/wallet/entries?limit=0", 400),
+        ("/v1/wallet/entries?limit=201", 400),
+        ("/v1/wallet/entries?cursor=00", 400),
+        ("/v1/wallet/entries?page=2", 400),
+    ] {
+        let (got, problem) = answer(house.get(path, &house.admin).await).await;
+        assert_eq!((got, problem["code"].as_str()), (status, Some("invalid_parameter")), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn money_is_shown_to_owners_and_moved_by_keys_alone() {
+    let house = House::open().await;
+    let key = async |scope| house.store.create_key("k", &[scope], now()).await.unwrap();
+    let (reader, writer, other) =
+        (key(Scope::CallsRead).await, key(Scope::SettingsWrite).await, key(Scope::EventsRead).await);
+    let owner = Agent { role: Role::Owner, ..agent("agt_o", "Olga") };
+    house.store.put_agent(&owner).await.unwrap();
+    let hour = now().plus(std::time::Duration::from_secs(3600));
+    let owner = house.store.create_agent_token(&id("agt_o"), hour).await.unwrap();
+    for (who, secret, reads, changes) in [
+        ("admin", &house.admin, true, true),
+        ("calls:read", &reader, true, false),
+        ("settings:write", &writer, true, true),
+        ("events:read", &other, false, false),
+        ("no scope", &house.powerless, false, false),
+        ("owner", &owner, true, false),
+        ("teammate", &house.ana, false, false),
+    ] {
+        for path in ["/v1/wallet", "/v1/wallet/entries", "/v1/rate-card"] {
+            let status = house.get(path, secret).await.status().as_u16();
+            assert_eq!(status, if reads { 200 } else { 403 }, "{who} {path}");
+        }
+        let (status, _, _) = pay_in(&house, secret, None, r#"{"micros":1,"currency":"USD"}"#).await;
+        assert_eq!(status, if changes { 201 } else { 403 }, "{who} pays in");
+        let (status, _) = put_card(&house, secret, "text/csv", CARD).await;
+        assert_eq!(status, if changes { 200 } else { 403 }, "{who} changes prices");
+    }
+    assert_eq!(house.get("/v1/wallet", "").await.status(), 401);
+}
+
+#[tokio::test]
+async fn a_rate_card_is_in_force_at_once_and_after_a_restart() {
+    let house = House::open().await;
+    let (status, built_in) = answer(house.get("/v1/rate-card", &house.admin).await).await;
+    assert_eq!((status, &built_in["source"]), (200, &json!("config/policy/rates.csv")));
+    assert!(built_in["rows"].as_array().unwrap().iter().any(|row| row["market"] == "IN"), "{built_in}");
+
+    let later = format!("# time_zone = Asia/Tbilisi\n{CARD}2999-01-01,GE,USD,0.6\n");
+    let (status, put) = put_card(&house, &house.admin, "text/csv; charset=utf-8", later.clone()).await;
+    assert_eq!(status, 200, "{put}");
+    let (_, read) = answer(house.get("/v1/rate-card", &house.admin).await).await;
+    assert_eq!(read, put);
+    let row = |market: &str, from: &str, micros: i64| json!({"market": market, "effective_from": from, "tier_from_minutes": 0, "micros_per_minute": micros});
+    let want = json!({
+        "currency": "USD", "source": "imported.csv", "sha256": read["sha256"], "time_zone": "Asia/Tbilisi",
+        "rows": [row("*", "2024-12-31T20:00:00.000Z", 20_000), row("GE", "2024-12-31T20:00:00.000Z", 500_000)],
+        "upcoming": [row("GE", "2998-12-31T20:00:00.000Z", 600_000)],
+    });
+    assert_eq!(read, want);
+    assert_eq!(house.control.switchboard.terms().card.csv(), later);
+
+    for accept in ["text/csv", "application/xml, Text/CSV;q=0.5"] {
+        let ask = house.ask(Method::GET, "/v1/rate-card", &house.admin).header("accept", accept);
+        let response = ask.send().await.unwrap();
+        assert_eq!(response.headers()["content-type"], "text/csv; charset=utf-8");
+        assert_eq!(response.headers()["vary"], "accept");
+        assert_eq!(response.text().await.unwrap(), later);
+    }
+    let again = desk(&house.store, house.dir.path(), &whatsapp::Config::default()).await;
+    assert_eq!(again.terms().card.csv(), later);
+    let log = house.store.events_after(1, 10).await.unwrap();
+    assert_eq!(log.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>(), ["rate_card.imported"]);
+}
+
+#[tokio::test]
+async fn a_wrong_rate_card_is_refused_with_every_mistake_and_the_one_in_force_stays() {
+    let house = House::open().await;
+    put_card(&house, &house.admin, "text/csv", CARD).await;
+    let wrong = format!("{CARD}2025-01-01,ZZ,USD,-1\n");
+    let (status, problem) = put_card(&house, &house.admin, "text/csv", wrong).await;
+    assert_eq!((status, problem["code"].as_str()), (422, Some("invalid_rate_card")), "{problem}");
+    let errors = [
+        "imported.csv:4: market: `ZZ` is not the code of any country (ISO 3166-1)",
+        "imported.csv:4: price_per_minute: `-1` is negative",
+    ];
+    assert_eq!(problem["errors"], json!(errors));
+
+    let huge = "x".repeat(1024 * 1024 + 1);
+    let at_most = "#".repeat(1024 * 1024);
+    for (kind, csv, status, code) in [
+        ("application/json", CARD.as_bytes(), 415, "unsupported_media_type"),
+        ("text/csv", huge.as_bytes(), 413, "body_too_large"),
+        ("text/csv", at_most.as_bytes(), 422, "invalid_rate_card"),
+        ("text/csv", b"\xff\xfe".as_slice(), 400, "invalid_request"),
+        ("text/csv", b"".as_slice(), 422, "invalid_rate_card"),
+    ] {
+        let (got, problem) = put_card(&house, &house.admin, kind, csv.to_vec()).await;
+        assert_eq!((got, problem["code"].as_str()), (status, Some(code)), "{problem}");
+    }
+    // Dollars were paid in; prices in another currency could not be taken from them.
+    pay_in(&house, &house.admin, None, r#"{"micros":5,"currency":"USD"}"#).await;
+    let (status, problem) = put_card(&house, &house.admin, "text/csv", CARD.replace("USD", "EUR")).await;
+    assert_eq!((status, problem["code"].as_str()), (422, Some("invalid_field")), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().starts_with("currency: the wallet is in USD"), "{problem}");
+    assert_eq!(house.control.switchboard.terms().card.csv(), CARD);
+    let kept = house.store.imported_rate_card().await.unwrap().unwrap();
+    assert_eq!(kept.1, CARD);
+}
+
+#[tokio::test]
+async fn an_empty_wallet_takes_the_currency_of_the_card() {
+    let house = House::open().await;
+    put_card(&house, &house.admin, "text/csv", CARD.replace("USD", "EUR")).await;
+    assert_eq!(balance(&house).await["currency"], "EUR");
+    let (status, _, problem) = pay_in(&house, &house.admin, None, r#"{"micros":5,"currency":"USD"}"#).await;
+    assert_eq!((status, problem["code"].as_str()), (422, Some("invalid_field")), "{problem}");
+    assert_eq!(pay_in(&house, &house.admin, None, r#"{"micros":5,"currency":"EUR"}"#).await.0, 201);
+}
