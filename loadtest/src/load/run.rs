@@ -163,6 +163,7 @@ impl Crowd {
         let api = Api::new(&config.gateway, &config.admin_key)?;
         let number = wa.config().numbers.first().context("the fake has no number")?;
         provision::number(&api, number, &wa.config().graph_token).await?;
+        provision::wallet(&api).await?;
         let waiting: Arc<Mutex<HashMap<String, oneshot::Sender<AgentCall>>>> = Arc::default();
         let mut agents = Vec::with_capacity(config.calls);
         for index in 0..config.calls {

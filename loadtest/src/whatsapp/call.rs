@@ -1,5 +1,6 @@
 //! One call as Meta sees it: its phases, its clocks, its phone, and the webhooks it causes.
 
+mod consequences;
 mod customer;
 mod phone;
 
@@ -10,10 +11,14 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::clock::Clock;
 use super::config::{BusinessNumber, CallOptions, Config, Customer, Hold, Script};
+use super::enforcement::Pauses;
 use super::faults::{Kind, WebhookFaults};
 use super::payload::{self, CallFacts, Direction, Ending};
+use super::permission::Ledger;
 use super::sdp::{self, Expect, Setup, TheirSide};
+use super::settings::Settings;
 use super::webhook::{Courier, Notice};
 use super::wire::{GraphError, wacid};
 use crate::peer::{MediaThreads, Peer, Socket, Violation};
@@ -25,6 +30,10 @@ const ORDER_WAIT: Duration = Duration::from_secs(2);
 /// What all calls of one fake share.
 pub(super) struct Exchange {
     pub(super) config: Config,
+    pub(super) clock: Arc<Clock>,
+    pub(super) permissions: Ledger,
+    pub(super) settings: Settings,
+    pub(super) pauses: Pauses,
     pub(super) courier: Arc<Courier>,
     pub(super) faults: Mutex<WebhookFaults>,
     pub(super) threads: MediaThreads,
@@ -75,6 +84,23 @@ pub enum By {
     RingTimeOut,
     /// No media came from the business.
     Silence,
+    /// WhatsApp turned the caller away; the business never heard of the call.
+    WhatsApp,
+}
+
+/// Why a caller sees "Business unavailable".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// The number's calling is switched off.
+    CallingOff,
+    /// Outside the call hours, or in a holiday.
+    OutsideHours,
+    /// Meta has paused calls to the number.
+    Paused,
+    /// The number takes its calls by SIP, which the fake does not speak.
+    SipMode,
+    /// The business rejected the call.
+    Rejected,
 }
 
 /// How a call ended.
@@ -121,6 +147,7 @@ struct State {
     business_sdp: Option<String>,
     picked_up: Option<(Instant, u64)>,
     ended: Option<Ended>,
+    unavailable: Option<Unavailable>,
     timeline: Vec<Moment>,
     violations: Vec<Violation>,
     held: Vec<Notice>,
@@ -173,6 +200,7 @@ impl Call {
                 text
             }
         };
+        self.exchange.permissions.open_window(&self.number.id, &self.customer.phone, self.exchange.clock.now());
         if self.options.terminate_first {
             self.end(By::Customer, None);
         }
@@ -238,7 +266,7 @@ impl Call {
             if state.ended.is_some() {
                 return Err(GraphError::new(100, "the call has already ended"));
             }
-            state.picked_up = Some((now, payload::unix_now()));
+            state.picked_up = Some((now, self.exchange.clock.now()));
             if let Some(peer) = &state.peer {
                 peer.open_microphone();
             }
@@ -246,13 +274,14 @@ impl Call {
         if let Some(phone) = &self.options.external {
             phone.accepted();
         }
+        self.note_connected();
         self.note(What::Accepted, now);
         Ok(())
     }
 
     pub(super) fn reject(&self) -> Result<(), GraphError> {
         self.may_be_answered()?;
-        self.end(By::Business, None);
+        self.end_with(By::Business, None, Some(Unavailable::Rejected));
         Ok(())
     }
 
@@ -262,6 +291,10 @@ impl Call {
 
     /// Ends the call once; `false` when it was over already. One `terminate` webhook follows.
     pub(super) fn end(&self, by: By, error: Option<u32>) -> bool {
+        self.end_with(by, error, None)
+    }
+
+    fn end_with(&self, by: By, error: Option<u32>, unavailable: Option<Unavailable>) -> bool {
         let now = Instant::now();
         let (ending, peer) = {
             let mut state = self.lock();
@@ -270,8 +303,9 @@ impl Call {
             }
             let duration = state.picked_up.map(|(at, _)| now.duration_since(at));
             state.ended = Some(Ended { by, failed: error.is_some(), duration, error, at: now });
+            state.unavailable = unavailable;
             let started = state.picked_up.map(|(_, unix)| unix);
-            (Ending { failed: error.is_some(), started, ended: payload::unix_now(), error }, state.peer.clone())
+            (Ending { failed: error.is_some(), started, ended: self.exchange.clock.now(), error }, state.peer.clone())
         };
         if let Some(peer) = peer {
             peer.close();
@@ -280,8 +314,20 @@ impl Call {
             phone.ended();
         }
         self.tell(Kind::Terminate, payload::terminate(&self.facts(), &ending, &self.faults()));
+        self.settle_permission(ending.started.is_some(), ending.failed);
         self.note(What::Ended, now);
         true
+    }
+
+    /// WhatsApp turns the caller away. No webhook tells of it.
+    pub(super) fn turn_away(&self, why: Unavailable) {
+        let now = Instant::now();
+        {
+            let mut state = self.lock();
+            state.ended = Some(Ended { by: By::WhatsApp, failed: false, duration: None, error: None, at: now });
+            state.unavailable = Some(why);
+        }
+        self.note(What::Ended, now);
     }
 
     fn may_be_answered(&self) -> Result<(), GraphError> {
@@ -329,7 +375,7 @@ impl Call {
 
     /// Sends a webhook, or holds or loses it. The receiver fires after the first attempt.
     fn tell(&self, kind: Kind, value: Value) -> oneshot::Receiver<()> {
-        let field = "calls";
+        let field = if kind == Kind::PermissionReply { "messages" } else { "calls" };
         let notice = Notice { wacid: Some(self.wacid.clone()), kind, field, value };
         let held = match self.options.hold {
             Hold::None => false,
@@ -392,6 +438,7 @@ impl Call {
             callback_data: self.callback_data(),
             cta_payload: self.options.cta_payload.as_deref(),
             deeplink_payload: self.options.deeplink_payload.as_deref(),
+            now: self.exchange.clock.now(),
         }
     }
 
@@ -411,6 +458,10 @@ impl Call {
 
     pub(super) fn ended(&self) -> Option<Ended> {
         self.lock().ended.clone()
+    }
+
+    pub(super) fn unavailable(&self) -> Option<Unavailable> {
+        self.lock().unavailable
     }
 
     pub(super) fn picked_up_at(&self) -> Option<Instant> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::external::ExternalPhone;
 use super::faults::WebhookFaults;
+use super::rules::Rules;
 use super::sdp::{SdpStyle, Setup};
 use crate::peer::Part;
 use crate::sound::Sound;
@@ -51,6 +52,11 @@ pub struct Config {
     pub webhook_attempts: u32,
     /// Refuse business-initiated calls without a granted permission (138006).
     pub enforce_permission: bool,
+    /// Meta's limits, and whether they are enforced.
+    pub rules: Rules,
+    /// `GET call_permissions` names the end of a permission `expiration`, as Meta's table does, instead of
+    /// `expiration_time`, as its sample does.
+    pub expiration_as_in_table: bool,
     /// Keep what the phones hear. Load runs turn it off.
     pub listen_to_media: bool,
 }
@@ -77,6 +83,8 @@ impl Default for Config {
             webhook_retry_pause: Duration::from_secs(1),
             webhook_attempts: 8,
             enforce_permission: false,
+            rules: Rules::default(),
+            expiration_as_in_table: false,
             listen_to_media: true,
         }
     }

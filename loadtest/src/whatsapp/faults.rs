@@ -20,6 +20,12 @@ pub enum Kind {
     Terminate,
     /// A permission was granted, refused or taken back.
     PermissionReply,
+    /// A customer wrote.
+    Message,
+    /// Settings of a number changed.
+    SettingsUpdate,
+    /// A warning, or a pause of calling.
+    AccountUpdate,
     /// Something a test delivered itself, or an event the business does not know.
     Other,
 }
@@ -57,6 +63,8 @@ pub struct WebhookFaults {
     pub unknown_events: bool,
     /// How the customer's number is hidden.
     pub hide_phone: HidePhone,
+    /// `expiration_timestamp` of a permission is a number instead of a string.
+    pub number_expiration: bool,
     /// `contacts` is missing.
     pub no_contacts: bool,
     /// Webhooks that happen within this time are sent in one POST.
@@ -104,10 +112,14 @@ pub enum Action {
     Reject,
     /// End any call.
     Terminate,
-    /// Send a message (here: ask for permission).
+    /// Send a message: ask for permission, write, send a call button.
     Message,
     /// Read the permission.
     CallPermissions,
+    /// Change a number's settings.
+    Settings,
+    /// Read them.
+    ReadSettings,
 }
 
 impl Action {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::call::{By, Call, Ended, Moment};
+use super::call::{By, Call, Ended, Moment, Unavailable};
 use super::config::Customer;
 use super::faults::{Kind, WebhookFaults};
 use super::payload::Direction;
@@ -128,6 +128,12 @@ impl CallHandle {
     /// How it ended, if it has.
     pub fn ending(&self) -> Option<Ended> {
         self.call.ended()
+    }
+
+    /// Why the customer saw "Business unavailable", if that is how the call ended: the business rejected it, or WhatsApp
+    /// itself turned the customer away, in which case the business was told nothing.
+    pub fn unavailable(&self) -> Option<Unavailable> {
+        self.call.unavailable()
     }
 
     /// Everything that happened, in order.

@@ -17,8 +17,10 @@
 //! ```
 
 mod call;
+mod clock;
 mod config;
 mod connection;
+mod enforcement;
 mod external;
 mod faults;
 mod graph;
@@ -26,14 +28,17 @@ mod handle;
 mod payload;
 mod permission;
 mod remote;
+mod rules;
 mod sdp;
+mod settings;
 mod webhook;
 mod wire;
+mod wishes;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -43,23 +48,28 @@ use tokio_util::sync::CancellationToken;
 
 use crate::peer::MediaThreads;
 
-pub use call::{By, Ended, Moment, What};
+pub use call::{By, Ended, Moment, Unavailable, What};
 pub use config::{Answer, BusinessNumber, CallOptions, Config, Customer, Hold, InboundCall, Script, Step};
+pub use enforcement::{Restriction, Warning};
 pub use external::ExternalPhone;
 pub use faults::{Action, GraphFault, HidePhone, Kind, WebhookFaults};
 pub use graph::GraphRequest;
 pub use handle::CallHandle;
 pub use payload::Direction;
-pub use permission::{Grant, PermissionRequest, TEMPORARY};
+pub use permission::{Grant, Nudge, PermissionRequest, TEMPORARY};
 pub use remote::remote_control;
+pub use rules::Rules;
 pub use sdp::{SdpStyle, Setup};
 pub use webhook::{Delivery, Signature};
 
 use call::{Call, Exchange};
+use clock::Clock;
 use connection::{CuttableListener, Scissors};
+use enforcement::Pauses;
 use faults::GraphFaults;
 use permission::Ledger;
-use webhook::{Courier, Notice};
+use settings::Settings;
+use webhook::Courier;
 
 /// Ended calls beyond this number are forgotten, oldest first; handles on them stay valid.
 const CALLS_KEPT: usize = 1_000;
@@ -82,7 +92,6 @@ impl Drop for StopWhenDropped {
 struct Inner {
     exchange: Arc<Exchange>,
     graph_faults: GraphFaults,
-    permissions: Ledger,
     addr: SocketAddr,
     state: Mutex<State>,
     outbound: mpsc::UnboundedSender<Arc<Call>>,
@@ -97,6 +106,7 @@ struct State {
     plans: HashMap<String, Plan>,
     default_plan: Plan,
     requests: Vec<GraphRequest>,
+    reads: Vec<GraphRequest>,
 }
 
 /// What a customer does when the business calls.
@@ -135,13 +145,23 @@ impl FakeWhatsApp {
         let addr = listener.local_addr().context("the Graph port has no address")?;
         let threads = MediaThreads::start(config.media_threads)?;
         let relays = (0..config.relays).map(|_| threads.bind(config.media_ip)).collect::<Result<Vec<_>>>()?;
-        let courier = Arc::new(Courier::new(&config)?);
-        let exchange = Arc::new(Exchange { config, courier, faults: Mutex::default(), threads, relays });
+        let clock = Arc::new(Clock::default());
+        let courier = Arc::new(Courier::new(&config, Arc::clone(&clock))?);
+        let exchange = Arc::new(Exchange {
+            clock,
+            permissions: Ledger::new(config.rules.clone()),
+            settings: Settings::new(&config.numbers),
+            pauses: Pauses::default(),
+            config,
+            courier,
+            faults: Mutex::default(),
+            threads,
+            relays,
+        });
         let (outbound, next_outbound) = mpsc::unbounded_channel();
         let inner = Arc::new(Inner {
             exchange,
             graph_faults: GraphFaults::default(),
-            permissions: Ledger::default(),
             addr,
             state: Mutex::default(),
             outbound,
@@ -188,6 +208,9 @@ impl FakeWhatsApp {
 
     /// A customer calls the business. Returns as soon as the `connect` webhook is on its way.
     ///
+    /// Where the number's settings or a pause forbid it, WhatsApp itself turns the customer away: the call has then ended
+    /// ([`By::WhatsApp`]) when this returns, [`CallHandle::unavailable`] says why, and no webhook tells the business.
+    ///
     /// # Errors
     /// When the number is unknown, the pair has a running call, or the media cannot be prepared.
     pub async fn call(&self, call: InboundCall) -> Result<CallHandle> {
@@ -209,7 +232,10 @@ impl FakeWhatsApp {
         if self.inner.register(&pair, &new).is_err() {
             bail!("{} already has a running call with this number", pair.1);
         }
-        new.start_user_initiated().await?;
+        match self.inner.turns_away(&pair.0) {
+            Some(why) => new.turn_away(why),
+            None => new.start_user_initiated().await?,
+        }
         Ok(CallHandle::new(new))
     }
 
@@ -255,9 +281,14 @@ impl FakeWhatsApp {
         self.inner.call_by_id(wacid).map(CallHandle::new)
     }
 
-    /// All Graph requests so far.
+    /// All Graph requests so far that ask for something to be done.
     pub fn requests(&self) -> Vec<GraphRequest> {
         self.inner.lock().requests.clone()
+    }
+
+    /// All Graph requests so far that only read: permissions and settings.
+    pub fn reads(&self) -> Vec<GraphRequest> {
+        self.inner.lock().reads.clone()
     }
 
     /// All webhook POSTs so far.
@@ -273,41 +304,6 @@ impl FakeWhatsApp {
     /// The next `times` requests of this kind go wrong.
     pub fn fail_next(&self, action: Action, times: usize, fault: GraphFault) {
         self.inner.graph_faults.add(action, times, fault);
-    }
-
-    /// The customer permits calls; a webhook tells the business.
-    ///
-    /// # Errors
-    /// When the webhook could not be delivered at the first attempt.
-    pub async fn grant_permission(&self, phone: &str, grant: Grant) -> Result<()> {
-        let (number, customer) = self.pair(phone)?;
-        let (reply, context) = self.inner.permissions.grant(&number.id, &customer.phone, &grant);
-        self.tell_permission(&number, &customer, &reply, context).await
-    }
-
-    /// The customer declines a request for permission.
-    ///
-    /// # Errors
-    /// When the webhook could not be delivered at the first attempt.
-    pub async fn decline_permission(&self, phone: &str) -> Result<()> {
-        let (number, customer) = self.pair(phone)?;
-        let (reply, context) = self.inner.permissions.refuse(&number.id, &customer.phone, false);
-        self.tell_permission(&number, &customer, &reply, context).await
-    }
-
-    /// Meta takes the permission back (four unanswered calls in a row).
-    ///
-    /// # Errors
-    /// When the webhook could not be delivered at the first attempt.
-    pub async fn revoke_permission(&self, phone: &str) -> Result<()> {
-        let (number, customer) = self.pair(phone)?;
-        let (reply, context) = self.inner.permissions.refuse(&number.id, &customer.phone, true);
-        self.tell_permission(&number, &customer, &reply, context).await
-    }
-
-    /// Requests for permission that the business has sent.
-    pub fn permission_requests(&self) -> Vec<PermissionRequest> {
-        self.inner.permissions.requests()
     }
 
     /// Delivers any JSON, signed, written the way Meta writes it.
@@ -330,31 +326,6 @@ impl FakeWhatsApp {
     pub fn stop(&self) {
         self._stop.0.cancel();
     }
-
-    fn pair(&self, phone: &str) -> Result<(BusinessNumber, Customer)> {
-        let number = self.inner.exchange.config.numbers.first().cloned().context("the fake has no business number")?;
-        let customer = self.inner.customer_of(Some(phone), None).context("a phone number is needed")?;
-        Ok((number, customer))
-    }
-
-    async fn tell_permission(
-        &self,
-        number: &BusinessNumber,
-        customer: &Customer,
-        reply: &Value,
-        context: Option<String>,
-    ) -> Result<()> {
-        let faults = self.inner.exchange.faults.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let value = payload::permission_reply(number, customer, reply, context.as_deref(), &faults);
-        let notice = Notice { wacid: None, kind: Kind::PermissionReply, field: "messages", value };
-        let before = Instant::now();
-        self.inner.exchange.courier.send(notice, faults).await.context("the webhook could not be sent")?;
-        let sent = self.deliveries().into_iter().rev().find(|d| d.kind == Kind::PermissionReply && d.at >= before);
-        match sent.and_then(|delivery| delivery.status) {
-            Some(status) if (200..300).contains(&status) => Ok(()),
-            status => bail!("the permission webhook was not taken: HTTP status {status:?}"),
-        }
-    }
 }
 
 impl std::fmt::Debug for FakeWhatsApp {
@@ -370,7 +341,16 @@ impl Inner {
 
     fn note_request(&self, request: GraphRequest) {
         tracing::debug!(action = ?request.action, status = request.status, code = ?request.code, "graph_request");
-        self.lock().requests.push(request);
+        let only_reads = matches!(request.action, Some(Action::CallPermissions | Action::ReadSettings));
+        let mut state = self.lock();
+        if only_reads { state.reads.push(request) } else { state.requests.push(request) }
+    }
+
+    /// Why customers cannot call this number now, if so.
+    fn turns_away(&self, number_id: &str) -> Option<Unavailable> {
+        let (exchange, now) = (&self.exchange, self.exchange.clock.now());
+        let paused = exchange.pauses.stop_customers(number_id, now).then_some(Unavailable::Paused);
+        exchange.settings.turns_away(number_id, now).or(paused)
     }
 
     /// The customer behind a number or a user id.

@@ -1,7 +1,9 @@
 //! The JSON of webhooks.
 
+pub(super) mod account;
+pub(super) mod messages;
+
 use std::fmt::Write;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
@@ -35,6 +37,8 @@ pub(super) struct CallFacts<'a> {
     pub(super) callback_data: Option<String>,
     pub(super) cta_payload: Option<&'a str>,
     pub(super) deeplink_payload: Option<&'a str>,
+    /// Unix seconds.
+    pub(super) now: u64,
 }
 
 /// How a call ended, for `terminate`.
@@ -86,7 +90,7 @@ pub(super) fn status(facts: &CallFacts<'_>, word: &str, faults: &WebhookFaults) 
     status.insert("id".to_owned(), json!(facts.wacid));
     status.insert("type".to_owned(), json!("call"));
     status.insert("status".to_owned(), json!(word));
-    status.insert("timestamp".to_owned(), json!(timestamp(faults)));
+    status.insert("timestamp".to_owned(), json!(timestamp(facts.now, faults)));
     insert_phone(&mut status, "recipient_id", &facts.customer.phone, faults);
     status.insert("recipient_user_id".to_owned(), json!(facts.customer.user_id));
     if let Some(tag) = &facts.callback_data {
@@ -97,46 +101,31 @@ pub(super) fn status(facts: &CallFacts<'_>, word: &str, faults: &WebhookFaults) 
     Value::Object(value)
 }
 
-/// A reply to a call permission request, or a change in the profile.
-pub(super) fn permission_reply(
-    number: &BusinessNumber,
-    customer: &Customer,
-    reply: &Value,
-    context_id: Option<&str>,
+/// Puts changes into one POST body, one entry each. `now` is in Unix seconds.
+pub(super) fn envelope(
+    account_id: &str,
+    changes: Vec<(&'static str, Value)>,
+    now: u64,
     faults: &WebhookFaults,
 ) -> Value {
-    let mut message = Map::new();
-    insert_phone(&mut message, "from", &customer.phone, faults);
-    message.insert("from_user_id".to_owned(), json!(customer.user_id));
-    message.insert("id".to_owned(), json!(format!("wamid.{:016X}", rand::random::<u64>())));
-    message.insert("timestamp".to_owned(), json!(timestamp(faults)));
-    message.insert("type".to_owned(), json!("interactive"));
-    if let Some(id) = context_id {
-        message.insert("context".to_owned(), json!({"from": number.display, "id": id}));
-    }
-    message.insert("interactive".to_owned(), json!({"type": "call_permission_reply", "call_permission_reply": reply}));
-    let mut value = value_head(number);
-    if !faults.no_contacts {
-        value.insert("contacts".to_owned(), json!([contact(customer, faults)]));
-    }
-    value.insert("messages".to_owned(), json!([message]));
-    Value::Object(value)
-}
-
-/// Puts changes into one POST body, one entry each.
-pub(super) fn envelope(account_id: &str, changes: Vec<(&'static str, Value)>, faults: &WebhookFaults) -> Value {
     let mut entries: Vec<Value> = Vec::new();
     for (field, value) in changes {
+        // Only entries about the account have been seen with a time of their own.
+        let time = (field == "account_update").then_some(now);
         let mut list = vec![json!({"field": field, "value": value})];
         if faults.unknown_events {
             list.insert(
                 0,
                 json!({"field": "calls", "value": {"messaging_product": "whatsapp", "calls": [
-                {"id": "wacid.VU5LTk9XTg==", "event": "call_weather_changed", "timestamp": timestamp(faults)}]}}),
+                {"id": "wacid.VU5LTk9XTg==", "event": "call_weather_changed", "timestamp": timestamp(now, faults)}]}}),
             );
             list.push(json!({"field": "flows_of_the_future", "value": {"anything": [1, {"deep": true}]}}));
         }
-        entries.push(json!({"id": account_id, "changes": list}));
+        let mut entry = json!({"id": account_id, "changes": list});
+        if let Some(time) = time {
+            entry["time"] = json!(time);
+        }
+        entries.push(entry);
     }
     let mut body = json!({"object": "whatsapp_business_account", "entry": entries});
     if faults.extra_fields {
@@ -163,13 +152,8 @@ pub(super) fn meta_bytes(body: &Value) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Seconds since 1970.
-pub(super) fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
-}
-
-fn timestamp(faults: &WebhookFaults) -> String {
-    unix_now().saturating_sub(faults.stale_by.as_secs()).to_string()
+fn timestamp(now: u64, faults: &WebhookFaults) -> String {
+    now.saturating_sub(faults.stale_by.as_secs()).to_string()
 }
 
 fn call_object(facts: &CallFacts<'_>, event: &str, faults: &WebhookFaults) -> Map<String, Value> {
@@ -188,7 +172,7 @@ fn call_object(facts: &CallFacts<'_>, event: &str, faults: &WebhookFaults) -> Ma
         }
     }
     call.insert("event".to_owned(), json!(event));
-    call.insert("timestamp".to_owned(), json!(timestamp(faults)));
+    call.insert("timestamp".to_owned(), json!(timestamp(facts.now, faults)));
     call.insert("direction".to_owned(), json!(facts.direction.word()));
     for (key, value) in [
         ("biz_opaque_callback_data", facts.callback_data.as_deref()),

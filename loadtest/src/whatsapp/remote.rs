@@ -1,5 +1,7 @@
 //! Remote control of the fake by HTTP, for people who test another program against it.
 
+mod rules;
+
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
@@ -7,11 +9,17 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{CallHandle, Customer, FakeWhatsApp, Grant, InboundCall, Script, Step, TEMPORARY};
+use super::{CallHandle, Customer, FakeWhatsApp, Grant, GraphRequest, InboundCall, Script, Step, TEMPORARY};
 use crate::sound::Sound;
 
-/// The routes: `GET /calls`, `POST /calls`, `POST /calls/{wacid}/hangup`, `/speak`, `/dtmf/{keys}`,
-/// `POST /permissions`, `GET /requests`.
+/// The routes:
+///
+/// - `GET /calls`, `POST /calls`, `POST /calls/{wacid}/hangup`, `/speak`, `/dtmf/{keys}`
+/// - `POST /permissions`, `GET /permission-requests`, `POST /permission-requests/{wamid}/answer`, `GET /nudges`
+/// - `POST /messages` (a customer writes), `GET /requests`, `GET /reads`
+/// - `GET /clock`, `POST /clock` (`{"advance_s":86400}`)
+/// - `GET /numbers/{id}/settings`, `POST /numbers/{id}/settings` (the keys of `calling` to change),
+///   `POST /numbers/{id}/warnings`, `POST /numbers/{id}/restrictions`
 pub fn remote_control(wa: FakeWhatsApp) -> Router {
     Router::new()
         .route("/calls", get(list).post(call))
@@ -20,6 +28,7 @@ pub fn remote_control(wa: FakeWhatsApp) -> Router {
         .route("/calls/{wacid}/dtmf/{keys}", post(dtmf))
         .route("/permissions", post(permission))
         .route("/requests", get(requests))
+        .merge(rules::routes())
         .with_state(wa)
 }
 
@@ -93,6 +102,11 @@ async fn permission(State(wa): State<FakeWhatsApp>, Json(body): Json<PermissionB
         "revoked" => wa.revoke_permission(&body.phone).await,
         other => Err(anyhow::anyhow!("kind {other:?} is none of temporary, permanent, profile, declined, revoked")),
     };
+    told(result)
+}
+
+/// The answer after something that a webhook told.
+fn told(result: anyhow::Result<()>) -> (StatusCode, Json<Value>) {
     match result {
         Ok(()) => (StatusCode::OK, Json(json!({"told": true}))),
         Err(error) => (StatusCode::BAD_REQUEST, Json(json!({"error": format!("{error:#}")}))),
@@ -100,9 +114,13 @@ async fn permission(State(wa): State<FakeWhatsApp>, Json(body): Json<PermissionB
 }
 
 async fn requests(State(wa): State<FakeWhatsApp>) -> Json<Value> {
-    let items = wa.requests().into_iter().map(|request| {
-        json!({"action": request.action.map(|action| format!("{action:?}")), "wacid": request.wacid, "status": request.status,
-               "code": request.code, "body": request.body})
+    show_requests(wa.requests())
+}
+
+fn show_requests(requests: Vec<GraphRequest>) -> Json<Value> {
+    let items = requests.into_iter().map(|request| {
+        json!({"action": request.action.map(|action| format!("{action:?}")), "number_id": request.number_id,
+               "wacid": request.wacid, "status": request.status, "code": request.code, "body": request.body})
     });
     Json(json!({"items": items.collect::<Vec<_>>()}))
 }
@@ -125,6 +143,7 @@ fn show(call: &CallHandle) -> Value {
         "customer": {"phone": call.customer().phone, "user_id": call.customer().user_id, "name": call.customer().name},
         "answered": call.is_answered(),
         "ended": call.ending().map(|ended| json!({"by": format!("{:?}", ended.by), "failed": ended.failed, "error": ended.error})),
+        "unavailable": call.unavailable().map(|why| format!("{why:?}")),
         "timeline": call.timeline().into_iter().map(|moment| format!("{:?}", moment.what)).collect::<Vec<_>>(),
         "violations": call.violations().into_iter().map(|violation| format!("{violation:?}")).collect::<Vec<_>>(),
         "packets_received": stats.packets_received,

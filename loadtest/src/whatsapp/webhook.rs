@@ -8,6 +8,7 @@ use aws_lc_rs::hmac;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+use super::clock::Clock;
 use super::faults::{Kind, WebhookFaults};
 use super::payload::{envelope, meta_bytes};
 
@@ -58,6 +59,7 @@ pub(super) struct Courier {
     account_id: String,
     retry_pause: Duration,
     attempts: u32,
+    clock: Arc<Clock>,
     state: Mutex<State>,
 }
 
@@ -69,7 +71,7 @@ struct State {
 }
 
 impl Courier {
-    pub(super) fn new(config: &super::Config) -> Result<Self> {
+    pub(super) fn new(config: &super::Config, clock: Arc<Clock>) -> Result<Self> {
         let client = reqwest::Client::builder()
             .no_proxy()
             .timeout(config.webhook_timeout)
@@ -82,6 +84,7 @@ impl Courier {
             account_id: config.account_id.clone(),
             retry_pause: config.webhook_retry_pause,
             attempts: config.webhook_attempts.max(1),
+            clock,
             state: Mutex::new(State { url: config.webhook_url.clone(), ..State::default() }),
         })
     }
@@ -156,7 +159,7 @@ impl Courier {
 
     fn body_of(&self, notices: Vec<Notice>, faults: &WebhookFaults) -> Vec<u8> {
         let changes = notices.into_iter().map(|notice| (notice.field, notice.value)).collect();
-        meta_bytes(&envelope(&self.account_id, changes, faults))
+        meta_bytes(&envelope(&self.account_id, changes, self.clock.now(), faults))
     }
 
     async fn send_in_batch(

@@ -88,6 +88,8 @@ async fn a_load_run_counts_what_it_places() {
         }
     };
     println!("{report}");
+    let expected = serde_json::json!({"micros": 1_000_000_000, "currency": "USD", "reference": "load run"});
+    assert_eq!(gateway.top_ups(), [expected]);
     assert_eq!((report.calls_up, report.calls_lost), (3, 0), "{report}");
     for direction in [&report.to_agent, &report.to_customer] {
         assert!(direction.packets > 150 && direction.silent_calls == 0 && direction.foreign == 0, "{report}");

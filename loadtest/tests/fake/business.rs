@@ -126,6 +126,30 @@ impl Business {
         Ok(Answer { status: response.status().as_u16(), body: response.json().await? })
     }
 
+    /// POST to another edge of the first number, such as `messages`.
+    pub(crate) async fn post(&self, edge: &str, body: &Value) -> Answer {
+        let response = self.client.post(self.edge(edge)).bearer_auth("sandbox-graph-token").json(body).send().await;
+        answer_of(response.expect("an answer")).await
+    }
+
+    /// GET of an edge of the first number.
+    pub(crate) async fn get(&self, edge: &str) -> Answer {
+        let response = self.client.get(self.edge(edge)).bearer_auth("sandbox-graph-token").send().await;
+        answer_of(response.expect("an answer")).await
+    }
+
+    fn edge(&self, edge: &str) -> String {
+        format!("{}/v26.0/{}/{edge}", self.wa.graph_url(), self.wa.config().numbers[0].id)
+    }
+
+    /// Values of the changes of one field, such as `account_update`, in order of arrival.
+    pub(crate) fn changes(&self, field: &str) -> Vec<Value> {
+        let bodies = self.bodies();
+        let entries = bodies.iter().flat_map(|body| body["entry"].as_array().into_iter().flatten());
+        let changes = entries.flat_map(|entry| entry["changes"].as_array().into_iter().flatten());
+        changes.filter(|change| change["field"] == field).map(|change| change["value"].clone()).collect()
+    }
+
     pub(crate) async fn act(&self, action: &str, wacid: &str) -> Answer {
         self.graph(&json!({"messaging_product": "whatsapp", "action": action, "call_id": wacid})).await
     }
@@ -188,6 +212,10 @@ impl Business {
         };
         call.until(SOON, "the business is heard", business_is_heard).await.expect("the customer hears the business");
     }
+}
+
+async fn answer_of(response: reqwest::Response) -> Answer {
+    Answer { status: response.status().as_u16(), body: response.json().await.expect("JSON") }
 }
 
 /// What str0m needs done to Meta's SDP: nothing but the address after `typ host`.

@@ -31,6 +31,7 @@ struct Tables {
     calls: HashMap<String, Call>,
     streams_opened: Vec<Option<String>>,
     statuses: Vec<String>,
+    top_ups: Vec<Value>,
 }
 
 /// Known by its number in the path of all its ids: `off_7` is the offer of `call_7`.
@@ -52,6 +53,7 @@ impl Gateway {
             .route("/webhooks/whatsapp", post(webhook))
             .route("/v1/session", get(session))
             .route("/v1/numbers/{id}", put(accepted))
+            .route("/v1/wallet/top-ups", post(top_up))
             .route("/v1/agents/{id}", put(accepted))
             .route("/v1/agents/{id}/status", put(status))
             .route("/v1/agents/{id}/tokens", post(token))
@@ -70,6 +72,10 @@ impl Gateway {
 
     pub(crate) fn statuses(&self) -> Vec<String> {
         self.state.lock().unwrap().statuses.clone()
+    }
+
+    pub(crate) fn top_ups(&self) -> Vec<Value> {
+        self.state.lock().unwrap().top_ups.clone()
     }
 
     pub(crate) fn assign(&self, phone: &str, agent: &str) {
@@ -138,6 +144,11 @@ async fn status(State(gateway): State<Gateway>, Json(body): Json<Value>) -> Json
 
 async fn token(Path(id): Path<String>) -> Json<Value> {
     Json(json!({"token": format!("ta_{id}")}))
+}
+
+async fn top_up(State(gateway): State<Gateway>, Json(body): Json<Value>) -> Json<Value> {
+    gateway.state.lock().unwrap().top_ups.push(body);
+    Json(json!({}))
 }
 
 async fn contact(State(gateway): State<Gateway>, Path(contact): Path<String>, Json(body): Json<Value>) -> Json<Value> {

@@ -8,3 +8,6 @@ mod faults;
 mod gateway;
 mod inbound;
 mod outbound;
+mod remote;
+mod rules;
+mod settings;

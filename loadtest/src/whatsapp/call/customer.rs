@@ -54,7 +54,7 @@ impl Call {
             if state.ended.is_some() {
                 return;
             }
-            state.picked_up = Some((now, payload::unix_now()));
+            state.picked_up = Some((now, self.exchange.clock.now()));
             if let Some(peer) = &state.peer {
                 peer.open_microphone();
             }
@@ -62,6 +62,7 @@ impl Call {
         if let Some(phone) = &self.options.external {
             phone.accepted();
         }
+        self.note_connected();
         self.note(What::PickedUp, now);
         if !self.options.accepted_delay.is_zero() {
             tokio::time::sleep(self.options.accepted_delay).await;
