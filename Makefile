@@ -24,14 +24,15 @@ test: setup-build setup-test ## Run every test.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	@if $(CARGO) nextest --version >/dev/null 2>&1; \
-	then $(CARGO) nextest run --workspace --locked --no-fail-fast; \
-	else $(CARGO) test --workspace --locked --no-fail-fast; fi
+	then tests/with-postgres.sh $(CARGO) nextest run --workspace --locked --no-fail-fast; \
+	else tests/with-postgres.sh $(CARGO) test --workspace --locked --no-fail-fast; fi
 
 .PHONY: bench
-bench: setup-build ## Run the benchmarks: cost of a forwarded packet, and 100 bridged calls.
+bench: setup-build ## Run the benchmarks: cost of a forwarded packet and of a decision, and 100 bridged calls.
 	$(CARGO) bench --locked --bench forward
 	$(CARGO) bench --locked --bench shard
 	$(CARGO) bench --locked --bench recording
+	$(CARGO) bench --locked --bench decide
 	tests/load.sh
 
 .PHONY: setup-build
@@ -43,6 +44,7 @@ setup-build:
 .PHONY: setup-test
 setup-test: $(VENV)/ready
 	@$(call install,$(TEST_TOOLS))
+	@{ command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 || { $(call postgres); }
 
 # An independent WebRTC stack that plays the customer's phone.
 $(VENV)/ready: tests/peers/requirements.txt
@@ -56,6 +58,12 @@ $(VENV)/ready: tests/peers/requirements.txt
 # $(call install,command:package …): installs the packages whose commands are missing.
 install = missing=""; for pair in $(1); do command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair\#\#*:}"; done; \
 	if [ -n "$$missing" ]; then $(call apt,$$missing); fi
+# Installs PostgreSQL's programs alone: Debian would also make a cluster and start it at every boot, so for the time of the
+# installation a file says not to.
+postgres = $(call apt,postgresql-common) && sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	quiet=/etc/postgresql-common/createcluster.d/tandem-tests.conf; \
+	$$sudo mkdir -p "$${quiet%/*}" && echo "create_main_cluster = false" | $$sudo tee "$$quiet" >/dev/null && \
+	{ $(call apt,postgresql); code=$$?; $$sudo rm -f "$$quiet"; [ "$$code" = 0 ]; }
 # $(call apt,packages)
 apt = echo "==> installing from Debian: $(1)"; sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(1) >/dev/null

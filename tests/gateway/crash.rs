@@ -1,5 +1,7 @@
 //! kill -9, and an orderly end.
 
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::json;
@@ -9,9 +11,8 @@ use tandem_loadtest::whatsapp::{Config, InboundCall, Step};
 
 use crate::world::{Gateway, NINO, SOON, World};
 
-#[tokio::test]
-async fn a_call_alive_at_a_kill_is_settled_at_the_next_start() {
-    let mut world = World::start().await;
+on_both!(a_call_alive_at_a_kill_is_settled_at_the_next_start);
+async fn a_call_alive_at_a_kill_is_settled_at_the_next_start(mut world: World) {
     let agent = world.agent("agt_a").await;
     let voice = Sound::beeps(20);
     let phone = world.wa.call(InboundCall::from(NINO).step(Step::Speak(voice.clone()))).await.unwrap();
@@ -72,6 +73,7 @@ async fn a_second_gateway_on_the_same_folder_does_not_start_and_harms_no_call() 
     let phone = world.wa.call(InboundCall::from(NINO)).await.unwrap();
     let talk = agent.next_offer(SOON).await.unwrap().accept().await.unwrap();
     phone.answered(SOON).await.unwrap();
+    world.until("the call is up", async || world.call(&talk.call_id).await["state"] == "active").await;
     let second = Gateway::command(&world.dir.path().join("tandem.toml")).output();
     let second = tokio::time::timeout(SOON, second).await.expect("it gives up at once").unwrap();
     assert_eq!(second.status.code(), Some(1));
@@ -79,9 +81,8 @@ async fn a_second_gateway_on_the_same_folder_does_not_start_and_harms_no_call() 
     assert!(!phone.is_ended());
 }
 
-#[tokio::test]
-async fn a_webhook_kept_but_not_worked_off_is_worked_off_at_the_next_start() {
-    let mut world = World::start().await;
+on_both!(a_webhook_kept_but_not_worked_off_is_worked_off_at_the_next_start);
+async fn a_webhook_kept_but_not_worked_off_is_worked_off_at_the_next_start(mut world: World) {
     world.agent_offline("agt_a").await;
     world.gateway.kill().await;
     let options = tandem_loadtest::whatsapp::CallOptions::default();
@@ -90,6 +91,73 @@ async fn a_webhook_kept_but_not_worked_off_is_worked_off_at_the_next_start() {
     phone.ended(Duration::from_secs(60)).await.expect("WhatsApp tries again and the call is refused politely");
     let call = world.newest_call("the call is in the books", |call| call["state"] == "ended").await;
     assert_eq!(call["end_reason"], "no_agent_available");
+}
+
+#[tokio::test]
+async fn a_second_gateway_on_the_same_database_does_not_start_and_harms_no_call() {
+    let world = World::on_postgres().await;
+    let agent = world.agent("agt_a").await;
+    let phone = world.wa.call(InboundCall::from(NINO)).await.unwrap();
+    let talk = agent.next_offer(SOON).await.unwrap().accept().await.unwrap();
+    phone.answered(SOON).await.unwrap();
+    world.until("the call is up", async || world.call(&talk.call_id).await["state"] == "active").await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let url = world.database.as_ref().unwrap().url();
+    let says = second_gateway(elsewhere.path(), &url).await;
+    assert!(says.contains("in use by another tandem, connected from 127.0.0.1; stop it"), "{says}");
+    let password = url.split([':', '@']).nth(2).unwrap();
+    assert!(password.len() > 20 && !says.contains(password) && !world.gateway.log().contains(password));
+    assert_eq!(world.call(&talk.call_id).await["state"], "active");
+    assert!(!phone.is_ended());
+}
+
+#[tokio::test]
+async fn a_second_gateway_on_the_same_database_does_not_start() {
+    let world = World::on_postgres().await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let says = second_gateway(elsewhere.path(), &world.database.as_ref().unwrap().url()).await;
+    assert!(says.contains("in use by another tandem, connected from 127.0.0.1; stop it"), "{says}");
+    // A program that only makes a key may run beside it.
+    let made = tokio::process::Command::new(env!("CARGO_BIN_EXE_tandem"))
+        .args(["key", "create", "--name", "crm", "--scope", "calls:read", "--config"])
+        .arg(world.dir.path().join("tandem.toml"))
+        .output()
+        .await
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let key = String::from_utf8(made.stdout).unwrap();
+    assert_eq!(world.gateway.request_as(key.trim(), "GET", "calls", None).await.status, 200);
+}
+
+/// Starts one more on this database, in a folder of its own, and returns its last words.
+async fn second_gateway(dir: &Path, url: &str) -> String {
+    let file = dir.join("tandem.toml");
+    let config = format!(
+        "[http]\nlisten = \"127.0.0.1:0\"\nmetrics_listen = \"127.0.0.1:0\"\n\
+         [media]\nlisten = \"127.0.0.1:0\"\n[data]\ndir = {:?}\nurl = {url:?}\n",
+        dir.join("data")
+    );
+    std::fs::write(&file, config).unwrap();
+    let second = Gateway::command(&file).env("RUST_LOG", "info,sqlx=debug").stderr(Stdio::piped()).output();
+    let second = tokio::time::timeout(SOON, second).await.expect("it gives up").unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    String::from_utf8_lossy(&second.stderr).into_owned()
+}
+
+#[tokio::test]
+async fn a_gateway_whose_database_goes_away_works_on_when_it_is_back() {
+    let world = World::on_postgres().await;
+    let database = world.database.as_ref().unwrap();
+    let team = json!({"name": "Team B"});
+    database.go_away().await;
+    let refused = world.gateway.request("PUT", "teams/team_b", Some(team.clone())).await;
+    assert!(refused.status >= 500, "{}: {}", refused.status, String::from_utf8_lossy(&refused.body));
+    database.come_back().await;
+    world.put("teams/team_b", team).await;
+    world.until("the claim is taken again", async || world.gateway.log().contains("the database is back")).await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    second_gateway(elsewhere.path(), &database.url()).await;
+    assert_eq!(world.get("teams").await["items"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]

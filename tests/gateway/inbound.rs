@@ -9,9 +9,8 @@ use tandem_loadtest::whatsapp::{Config, InboundCall};
 
 use crate::world::{NINO, SOON, World, agent_share, agent_voice};
 
-#[tokio::test]
-async fn an_answered_call_is_heard_at_both_ends_and_in_both_channels_of_its_recording() {
-    let world = World::start().await;
+on_both!(an_answered_call_is_heard_at_both_ends_and_in_both_channels_of_its_recording);
+async fn an_answered_call_is_heard_at_both_ends_and_in_both_channels_of_its_recording(world: World) {
     let agent = world.agent("agt_a").await;
     world.nino_of("agt_a").await;
     let (caller, answer) = (Sound::beeps(20), agent_voice());

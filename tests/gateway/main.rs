@@ -6,11 +6,29 @@
     reason = "a story fails where it cannot go on, and lives in real time"
 )]
 
+/// Makes two tests of `async fn name(world: World)`: `name::sqlite` and `name::postgres`.
+macro_rules! on_both {
+    ($name:ident) => {
+        mod $name {
+            #[tokio::test]
+            async fn sqlite() {
+                super::$name($crate::world::World::start().await).await;
+            }
+
+            #[tokio::test]
+            async fn postgres() {
+                super::$name($crate::world::World::on_postgres().await).await;
+            }
+        }
+    };
+}
+
 mod crash;
 mod faults;
 mod inbound;
 mod media;
 mod outbound;
 mod peers;
+mod policy;
 mod webhooks;
 mod world;

@@ -9,9 +9,8 @@ use tandem_loadtest::whatsapp::Script;
 
 use crate::world::{NINO, NUMBER, SOON, World, agent_share, agent_voice};
 
-#[tokio::test]
-async fn an_answered_outbound_call_is_heard_at_both_ends_and_recorded() {
-    let world = World::start().await;
+on_both!(an_answered_outbound_call_is_heard_at_both_ends_and_recorded);
+async fn an_answered_outbound_call_is_heard_at_both_ends_and_recorded(world: World) {
     let agent = world.agent("agt_a").await;
     world.nino_of("agt_a").await;
     let (customer, says) = (Sound::beeps(12), agent_voice());

@@ -35,6 +35,8 @@ pub(crate) struct World {
     pub(crate) wa: FakeWhatsApp,
     pub(crate) gateway: Gateway,
     pub(crate) dir: tempfile::TempDir,
+    /// Of the gateway, if it is not on SQLite.
+    pub(crate) database: Option<Database>,
     config: String,
 }
 
@@ -43,20 +45,40 @@ impl World {
         Self::with("", PhoneNetwork::default()).await
     }
 
+    /// A world whose gateway keeps its records in a PostgreSQL database of its own.
+    pub(crate) async fn on_postgres() -> Self {
+        Self::build("", PhoneNetwork::default(), Some(Database::create().await)).await.with_money().await
+    }
+
+    /// A world whose wallet is as empty as a new one.
+    pub(crate) async fn without_money() -> Self {
+        Self::build("", PhoneNetwork::default(), None).await
+    }
+
     /// A world whose gateway has these lines in its configuration.
     pub(crate) async fn with(config: &str, network: PhoneNetwork) -> Self {
+        Self::build(config, network, None).await.with_money().await
+    }
+
+    async fn with_money(self) -> Self {
+        self.top_up(100_000_000).await;
+        self
+    }
+
+    async fn build(config: &str, network: PhoneNetwork, database: Option<Database>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let wa = FakeWhatsApp::start(network).await.unwrap();
         let config = format!(
             "{config}\n[http]\nlisten = \"127.0.0.1:0\"\nmetrics_listen = \"127.0.0.1:0\"\n\
-             [data]\ndir = {:?}\n[whatsapp]\ngraph_url = {:?}\n",
+             [data]\ndir = {:?}\nurl = {:?}\n[whatsapp]\ngraph_url = {:?}\n",
             dir.path().join("data"),
+            database.as_ref().map(Database::url).unwrap_or_default(),
             wa.graph_url()
         );
         let config =
             if config.contains("[media]") { config } else { format!("{config}[media]\nlisten = \"127.0.0.1:0\"\n") };
         let gateway = Gateway::start(dir.path(), &config).await;
-        let world = Self { wa, gateway, dir, config };
+        let world = Self { wa, gateway, dir, database, config };
         world.wa.set_webhook_url(&world.gateway.webhook_url());
         let token = world.wa.config().graph_token.clone();
         world
@@ -133,6 +155,11 @@ impl World {
         channels(&wav.body)
     }
 
+    /// Calls need money before anybody dials.
+    pub(crate) async fn top_up(&self, micros: i64) {
+        self.post("wallet/top-ups", json!({"micros": micros, "currency": "USD", "reference": "story"})).await;
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Value {
         self.gateway.request("GET", path, None).await.ok()
     }
@@ -163,6 +190,50 @@ impl World {
     pub(crate) async fn restart(&mut self) {
         self.gateway = Gateway::start(self.dir.path(), &self.config).await;
         self.wa.set_webhook_url(&self.gateway.webhook_url());
+    }
+}
+
+/// An empty database on the PostgreSQL that `tests/with-postgres.sh` starts. It goes with the cluster.
+pub(crate) struct Database {
+    name: String,
+}
+
+impl Database {
+    pub(crate) async fn create() -> Self {
+        let database = Self { name: format!("gateway_{}", uuid::Uuid::now_v7().simple()) };
+        database.administer(&format!("CREATE DATABASE {}", database.name)).await;
+        database
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let server = Self::server();
+        let (before, _) = server.rsplit_once('/').unwrap();
+        format!("{before}/{}", self.name)
+    }
+
+    /// Nobody gets in any more, and whoever is in is thrown out, as when the server is stopped.
+    pub(crate) async fn go_away(&self) {
+        self.administer(&format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false", self.name)).await;
+        let all = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname";
+        self.administer(&format!("{all} = '{}'", self.name)).await;
+    }
+
+    pub(crate) async fn come_back(&self) {
+        self.administer(&format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true", self.name)).await;
+    }
+
+    async fn administer(&self, sql: &str) {
+        use sqlx::{Connection, Executor};
+        sqlx::any::install_default_drivers();
+        let mut connection = sqlx::AnyConnection::connect(&Self::server()).await.unwrap();
+        connection.execute(sqlx::AssertSqlSafe(sql.to_owned())).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
+    /// The superuser's URL.
+    fn server() -> String {
+        std::env::var("TANDEM_TEST_POSTGRES")
+            .expect("this story needs a PostgreSQL: run `make test`, or `tests/with-postgres.sh cargo test`")
     }
 }
 
