@@ -114,9 +114,10 @@ fn what_is_missing_or_unknown_at_the_top_is_said() {
         ],
     );
     refused(
-        "name = \"\"\nedtion = 1\nedition = []\n",
+        // The name becomes part of an address.
+        "name = \"../a b\"\nedtion = 1\nedition = []\n",
         &[
-            "p.toml: name: must be a text of 1 to 64 characters",
+            "p.toml: name: must be 1 to 48 letters, digits, `_`, `-` or `.`",
             "p.toml: edition: missing; write at least one [[edition]]",
             "p.toml: edtion: unknown key; there are name and [[edition]]",
         ],
