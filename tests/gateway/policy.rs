@@ -96,6 +96,8 @@ async fn a_customer_is_asked_once_a_day_and_free_form_only_after_a_word_from_the
 
     world.wa.decline_permission(NINO).await.unwrap();
     world.until("the refusal arrives", async || permission().await["status"] == "rejected").await;
+    // WhatsApp stamps whole seconds, and of two words of one second the refusal stands.
+    world.wa.advance(Duration::from_secs(1));
     world.wa.grant_permission(NINO, Grant::Temporary { expires_in: Duration::from_secs(2) }).await.unwrap();
     world.until("the change of mind arrives", async || permission().await["status"] == "temporary").await;
     world.until("it runs out by our own clock", async || permission().await["status"] == "expired").await;
