@@ -20,7 +20,9 @@ fn a_taken_port_is_one_clear_sentence() {
     let ip = own_loopback(10);
     let taken = UdpSocket::bind(SocketAddr::new(ip, 0)).unwrap();
     let listen = taken.local_addr().unwrap();
-    let Err(error) = start(&Config { listen, ..config(ip) }) else { panic!("{listen} is taken") };
+    // Below the ephemeral range, so that the system's choice cannot fall among the customers' ports.
+    let whatsapp_ports = "20000-20099".parse().unwrap();
+    let Err(error) = start(&Config { listen, whatsapp_ports, ..config(ip) }) else { panic!("{listen} is taken") };
     let sentence = format!("cannot receive agents' media on UDP {listen}: change media.listen, or free the port");
     assert_eq!(error.to_string(), sentence);
     assert!(matches!(error, StartError::AgentPort { source, .. } if source.kind() == io::ErrorKind::AddrInUse));
