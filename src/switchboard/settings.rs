@@ -8,13 +8,13 @@ use crate::model::id::NumberId;
 use crate::model::settings::{CallHours, NumberSettings, Restriction, Unavailable};
 use crate::model::time::Timestamp;
 use crate::policy::admit::{Prerequisite, prerequisites};
-use crate::policy::hours::{BadHours, normalise};
+use crate::policy::hours::{BadHours, normalise, today};
 use crate::policy::pack::{HoursRules, Rules};
 use crate::signalling::whatsapp::MetaCalling;
 use crate::signalling::whatsapp::settings::{Drift, drift};
 use crate::store::{StoreError, StoredSettings};
 
-use super::push::{LEASE, today};
+use super::push::LEASE;
 use super::{Desk, Switchboard};
 
 /// Whoever changed the settings sees how WhatsApp took it, unless WhatsApp is slow.
