@@ -201,11 +201,17 @@ CREATE TABLE pickup_stages (
     since BIGINT NOT NULL
 );
 
+-- When the gateway last said that it runs, while it had calls: none of them lasted longer than is known from here.
+INSERT INTO counters (name, value) VALUES ('alive', 0);
+
 -- Nothing more will be said about the call: it has been charged and counted.
 ALTER TABLE calls ADD COLUMN settled SMALLINT NOT NULL DEFAULT 0;
 ALTER TABLE calls ADD COLUMN charge_micros BIGINT;
 ALTER TABLE calls ADD COLUMN charge_currency TEXT;
 ALTER TABLE calls ADD COLUMN charge_pulses BIGINT;
+-- When to try again to charge it, because the ledger refused; NULL = the books have it.
+ALTER TABLE calls ADD COLUMN charge_again_at BIGINT;
+CREATE INDEX calls_uncharged ON calls (charge_again_at) WHERE charge_again_at IS NOT NULL;
 -- The pack the call was decided by.
 ALTER TABLE calls ADD COLUMN pack TEXT;
 -- What ended before all this is settled.
