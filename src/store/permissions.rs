@@ -199,17 +199,24 @@ pub(super) async fn take(
     let before = folded(tx, n, &contact, &row, terms).await?;
     let mut after = before.clone();
     let mut anew = row.text("state")?.is_empty();
-    let mut checked = false;
+    let (mut checked, mut idle) = (false, Vec::new());
     for event in said {
         match enter(tx, n, &contact, event).await? {
             Entered::Known => continue,
-            Entered::New if !anew && after.precedes(event) => after.apply(event, terms.rules(event.at)),
+            Entered::New if !anew && after.precedes(event) => {
+                idle.extend(after.made_idle_by(event));
+                after.apply(event, terms.rules(event.at));
+            }
             Entered::New | Entered::Corrected => anew = true,
         }
         checked |= matches!(event.what, What::Checked { .. });
     }
     if anew {
-        after = fold(tx, n, &contact, terms).await?;
+        (after, idle) = fold(tx, n, &contact, terms).await?;
+    }
+    // A check a day and pair would otherwise be the longest list of all.
+    for key in idle {
+        forget(tx, n, &contact, &key).await?;
     }
     tell(tx, (n, &contact), (&before, &after), &row, checked, terms, now).await
 }
@@ -223,22 +230,13 @@ pub(super) async fn withdraw(
     terms: &Terms,
     now: Timestamp,
 ) -> Result<Vec<NewEvent>> {
-    let gone = sqlx::query(
-        "DELETE FROM permission_events WHERE number_id = $1 AND key = $3 \
-         AND contact_id = (SELECT COALESCE(merged_into, id) FROM contacts WHERE id = $2)",
-    )
-    .bind(n.as_str())
-    .bind(c.as_str())
-    .bind(key)
-    .execute(&mut **tx)
-    .await?;
-    if gone.rows_affected() == 0 {
+    if !forget(tx, n, c, key).await? {
         return Ok(Vec::new());
     }
     let row = lock(tx, n, c).await?;
     let contact: ContactId = row.word("contact_id")?;
     let before = folded(tx, n, &contact, &row, terms).await?;
-    let after = fold(tx, n, &contact, terms).await?;
+    let (after, _) = fold(tx, n, &contact, terms).await?;
     tell(tx, (n, &contact), (&before, &after), &row, false, terms, now).await
 }
 
@@ -349,6 +347,20 @@ async fn enter(tx: &mut Transaction<'static, Any>, n: &NumberId, c: &ContactId, 
     Ok(entered)
 }
 
+/// False if there was no such event.
+async fn forget(tx: &mut Transaction<'static, Any>, n: &NumberId, c: &ContactId, key: &str) -> Result<bool> {
+    let gone = sqlx::query(
+        "DELETE FROM permission_events WHERE number_id = $1 AND key = $3 \
+         AND contact_id = (SELECT COALESCE(merged_into, id) FROM contacts WHERE id = $2)",
+    )
+    .bind(n.as_str())
+    .bind(c.as_str())
+    .bind(key)
+    .execute(&mut **tx)
+    .await?;
+    Ok(gone.rows_affected() > 0)
+}
+
 /// The fold in a row, made anew where it is missing.
 async fn folded(
     tx: &mut Transaction<'static, Any>,
@@ -357,17 +369,23 @@ async fn folded(
     row: &AnyRow,
     terms: &Terms,
 ) -> Result<Ledger> {
-    if row.text("state")?.is_empty() { fold(tx, n, c, terms).await } else { row.json("state") }
+    if row.text("state")?.is_empty() { Ok(fold(tx, n, c, terms).await?.0) } else { row.json("state") }
 }
 
-async fn fold(tx: &mut Transaction<'static, Any>, n: &NumberId, c: &ContactId, terms: &Terms) -> Result<Ledger> {
+/// The fold of all events, and the keys of those it can do without.
+async fn fold(
+    tx: &mut Transaction<'static, Any>,
+    n: &NumberId,
+    c: &ContactId,
+    terms: &Terms,
+) -> Result<(Ledger, Vec<String>)> {
     let rows = sqlx::query("SELECT key, at, body FROM permission_events WHERE number_id = $1 AND contact_id = $2")
         .bind(n.as_str())
         .bind(c.as_str())
         .fetch_all(&mut **tx)
         .await?;
     let said = rows.iter().map(|row| Ok(Event { key: row.text("key")?, at: row.time("at")?, what: row.json("body")? }));
-    Ok(Ledger::fold(&said.collect::<Result<Vec<_>>>()?, &terms.pack))
+    Ok(Ledger::fold_and_sift(&said.collect::<Result<Vec<_>>>()?, &terms.pack))
 }
 
 struct Written {
@@ -476,6 +494,32 @@ mod tests {
         say(&t, &contact.id, &[Event::call_outcome(&call, true, at(4))], 6).await;
         let corrected = view(t.store.permission(&number_id(), &contact.id).await.unwrap());
         assert_eq!((corrected.unanswered_in_a_row, corrected.connected_at), (0, Some(at(4))));
+    }
+
+    on_both!(a_month_of_daily_checks_leaves_one_row_beside_those_that_repaired_something);
+    async fn a_month_of_daily_checks_leaves_one_row_beside_those_that_repaired_something(t: Fixture) {
+        let contact = t.seed().await;
+        let day = 24 * 3600;
+        let mut said = vec![granted("a", T0)];
+        said.extend((1..=30).map(|days| {
+            let books = if days < 12 { PermissionStatus::Permanent } else { PermissionStatus::None };
+            Event::checked(books, None, at(days * day))
+        }));
+        for event in &said {
+            say(&t, &contact.id, std::slice::from_ref(event), 31 * day).await;
+        }
+        let kept = async || {
+            let rows = sqlx::query("SELECT key FROM permission_events ORDER BY at").fetch_all(&t.store.reader).await;
+            rows.unwrap().iter().map(|row| row.text("key").unwrap()).collect::<Vec<_>>()
+        };
+        let (repair, last) = (said[12].key.as_str(), said[30].key.as_str());
+        assert_eq!(kept().await, ["a", repair, last]);
+        let whole = Ledger::fold(&said, &t.store.terms().pack);
+        assert_eq!(t.store.permission(&number_id(), &contact.id).await.unwrap(), whole);
+        // One that comes late is as idle as it would have been in time; the fold is made anew for it.
+        say(&t, &contact.id, &[said[20].clone()], 31 * day).await;
+        assert_eq!(kept().await, ["a", repair, last]);
+        assert_eq!(t.store.permission(&number_id(), &contact.id).await.unwrap(), whole);
     }
 
     on_both!(two_hundred_parallel_requests_are_one);
