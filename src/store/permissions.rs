@@ -3,6 +3,8 @@
 //! The same thing reported again changes nothing; a correction, or something that happened before what is folded already,
 //! is folded anew from all events of the pair. A state of '' says that nobody has folded it yet.
 
+use std::time::Duration;
+
 use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
@@ -21,8 +23,10 @@ use crate::policy::permission::{Event, Ledger, What, news};
 /// Names this list in its cursors.
 const LIST: &str = "permissions";
 
-/// Pairs worked off at a time by the clocks.
+/// Permissions that ran out are told so many at a time.
 const DUE_MAX: u32 = 100;
+/// From five minutes to five hours: a customer WhatsApp never tells of is still asked about, now and then.
+const PAUSE_DOUBLINGS: i64 = 6;
 
 impl Store {
     /// The state of one permission; of a pair nobody has heard of, the empty one.
@@ -121,17 +125,43 @@ impl Store {
         Ok((logged, stuck == 0 && due.len() >= DUE_MAX as usize))
     }
 
-    /// Pairs whose permission is to be compared with WhatsApp's books by `now`, longest due first.
-    pub async fn permission_checks_due(&self, now: Timestamp) -> Result<Vec<(NumberId, ContactId)>> {
+    /// Numbers with permissions that are to be compared with WhatsApp's books by `now`, longest due first.
+    pub async fn numbers_to_check(&self, now: Timestamp) -> Result<Vec<NumberId>> {
         let due = sqlx::query(
-            "SELECT number_id, contact_id FROM permissions WHERE check_at <= $1 AND NOT EXISTS \
-             (SELECT 1 FROM contacts WHERE id = contact_id AND merged_into IS NOT NULL) ORDER BY check_at LIMIT $2",
+            "SELECT id FROM (SELECT n.id AS id, (SELECT p.check_at FROM permissions p WHERE p.number_id = n.id \
+             AND p.check_at <= $1 ORDER BY p.check_at LIMIT 1) AS due FROM numbers n) d WHERE due IS NOT NULL ORDER BY due, id",
         )
         .bind(now.as_millis())
-        .bind(i64::from(DUE_MAX))
         .fetch_all(&self.reader)
         .await?;
-        due.iter().map(|row| Ok((row.word("number_id")?, row.word("contact_id")?))).collect()
+        due.iter().map(|row| row.word("id")).collect()
+    }
+
+    /// The customers of a number whose permission is to be compared by `now`, at most `max`, longest due first. Each comes
+    /// due again after `pause`, doubled for every question in a row that brought no answer: only the answer, taken in as an
+    /// event, plans otherwise. So no failure need be reported, and a crash forgets nobody.
+    pub async fn claim_checks(
+        &self,
+        n: &NumberId,
+        max: u32,
+        pause: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<ContactId>> {
+        let claimed = sqlx::query(
+            "UPDATE permissions SET check_failures = check_failures + 1, check_at = $2 + ($4 << \
+             CAST(CASE WHEN check_failures < $5 THEN check_failures ELSE $5 END AS INTEGER)) \
+             WHERE number_id = $1 AND contact_id IN (SELECT contact_id FROM permissions WHERE number_id = $1 \
+             AND check_at <= $2 AND NOT EXISTS (SELECT 1 FROM contacts WHERE id = contact_id AND merged_into IS NOT NULL) \
+             ORDER BY check_at LIMIT $3) RETURNING contact_id",
+        )
+        .bind(n.as_str())
+        .bind(now.as_millis())
+        .bind(i64::from(max))
+        .bind(i64::try_from(pause.as_millis()).expect("a pause is shorter than an age"))
+        .bind(PAUSE_DOUBLINGS)
+        .fetch_all(&self.writer)
+        .await?;
+        claimed.iter().map(|row| row.word("contact_id")).collect()
     }
 
     /// Has WhatsApp's books asked at `at` at the latest; `only_if_unplanned` keeps a date that is set, which may be
@@ -250,9 +280,9 @@ async fn tell(
     terms: &Terms,
     now: Timestamp,
 ) -> Result<Vec<NewEvent>> {
-    // What the clock did since the row was last looked at is told as well.
-    let was =
-        row.time_opt("changes_at")?.map_or(now, |at| Timestamp::from_millis(at.as_millis().min(now.as_millis()) - 1));
+    // What the clock did since the row was last looked at is told as well; a change that lies ahead says that it did nothing.
+    let due = row.time_opt("changes_at")?.filter(|at| *at <= now);
+    let was = due.map_or(now, |at| Timestamp::from_millis(at.as_millis() - 1));
     let kinds = news(before, was, after, now);
     write(tx, n, contact, after, Written { now, touched: !kinds.is_empty(), checked }, terms).await?;
     if kinds.is_empty() {
@@ -407,11 +437,12 @@ async fn write(
     let Written { now, touched, checked } = written;
     let in_force = matches!(ledger.read(now).status, PermissionStatus::Temporary | PermissionStatus::Permanent);
     let hours = u64::from(terms.rules(now).reconcile.every_h);
-    let next_check = in_force.then(|| now.plus(std::time::Duration::from_secs(hours * 3600)));
+    let next_check = in_force.then(|| now.plus(Duration::from_secs(hours * 3600)));
     // Who was just asked waits a whole turn; who has none in force is asked only by request.
     sqlx::query(
         "UPDATE permissions SET state = $3, changes_at = $4, \
          check_at = CASE WHEN $6 = 1 THEN $5 ELSE COALESCE(check_at, $5) END, \
+         check_failures = CASE WHEN $6 = 1 THEN 0 ELSE check_failures END, \
          touched_at = CASE WHEN $7 = 1 THEN $8 ELSE touched_at END WHERE number_id = $1 AND contact_id = $2",
     )
     .bind(n.as_str())
@@ -520,6 +551,85 @@ mod tests {
         say(&t, &contact.id, &[said[20].clone()], 31 * day).await;
         assert_eq!(kept().await, ["a", repair, last]);
         assert_eq!(t.store.permission(&number_id(), &contact.id).await.unwrap(), whole);
+    }
+
+    on_both!(a_number_is_checked_in_its_turn_however_many_wait_at_another);
+    async fn a_number_is_checked_in_its_turn_however_many_wait_at_another(t: Fixture) {
+        let nino = t.seed().await;
+        let other = crate::model::directory::Number { id: NumberId::parse("7").unwrap(), ..fixture::number() };
+        t.store.put_number(&other, None).await.unwrap();
+        let mut crowd = Vec::new();
+        for i in 0..5 {
+            let contact = t.customer(&format!("99555500000{i}")).await;
+            t.store.check_permission_at(&other.id, &contact.id, at(i), false).await.unwrap();
+            crowd.push(contact.id);
+        }
+        t.store.check_permission_at(&number_id(), &nino.id, at(10), false).await.unwrap();
+        assert_eq!(t.store.numbers_to_check(at(9)).await.unwrap(), [other.id.clone()]);
+        assert_eq!(t.store.numbers_to_check(at(10)).await.unwrap(), [other.id.clone(), number_id()]);
+        let claim = async |n: &NumberId, secs| {
+            let mut claimed = t.store.claim_checks(n, 2, Duration::from_secs(300), at(secs)).await.unwrap();
+            claimed.sort_by_key(|claimed| crowd.iter().position(|one| one == claimed));
+            claimed
+        };
+        assert_eq!(claim(&other.id, 10).await, crowd[..2]);
+        assert_eq!(claim(&other.id, 11).await, crowd[2..4]);
+        assert_eq!(claim(&number_id(), 11).await, [nino.id.clone()]);
+        assert_eq!(claim(&other.id, 12).await, crowd[4..]);
+        assert_eq!(claim(&other.id, 309).await, []);
+        assert_eq!(claim(&other.id, 310).await, crowd[..2], "nobody answered in five minutes");
+    }
+
+    on_both!(a_question_without_an_answer_is_asked_again_ever_later_and_looks_do_not_hasten_it);
+    async fn a_question_without_an_answer_is_asked_again_ever_later_and_looks_do_not_hasten_it(t: Fixture) {
+        let (contact, n) = (t.seed().await, number_id());
+        let look = async |secs| t.store.check_permission_at(&n, &contact.id, at(secs), true).await.unwrap();
+        let claim = async |secs| t.store.claim_checks(&n, 9, Duration::from_secs(300), at(secs)).await.unwrap().len();
+        look(0).await;
+        let mut secs = 0;
+        for pause in [300, 600, 1200, 2400, 4800, 9600, 19_200, 19_200] {
+            assert_eq!(claim(secs).await, 1, "after {secs} s");
+            look(secs + 1).await;
+            assert_eq!(claim(secs + pause - 1).await, 0, "it rests for {pause} s");
+            secs += pause;
+        }
+        // An answer ends it: the next failure is a first one.
+        say(&t, &contact.id, &[Event::checked(PermissionStatus::None, None, at(secs))], secs).await;
+        assert_eq!(claim(secs + 99_999).await, 0, "nobody asks about a stranger");
+        look(secs + 100_000).await;
+        assert_eq!((claim(secs + 100_000).await, claim(secs + 100_299).await), (1, 0));
+        assert_eq!(claim(secs + 100_300).await, 1);
+    }
+
+    on_both!(a_stranger_whom_somebody_only_looked_at_is_in_no_list);
+    async fn a_stranger_whom_somebody_only_looked_at_is_in_no_list(t: Fixture) {
+        let (contact, n) = (t.seed().await, number_id());
+        let listed = async || t.store.permissions(&n, 10, None, at(9)).await.unwrap().items.len();
+        t.store.check_permission_at(&n, &contact.id, at(0), true).await.unwrap();
+        assert_eq!(listed().await, 0);
+        say(&t, &contact.id, &[Event::checked(PermissionStatus::None, None, at(1))], 1).await;
+        assert_eq!(listed().await, 0, "WhatsApp knows nothing either");
+        say(&t, &contact.id, &[granted("a", at(2))], 2).await;
+        assert_eq!(listed().await, 1);
+    }
+
+    on_both!(the_end_is_told_once_when_many_ask_at_that_moment);
+    async fn the_end_is_told_once_when_many_ask_at_that_moment(t: Fixture) {
+        let (contact, n) = (t.seed().await, number_id());
+        say(&t, &contact.id, &[temporary("a", 0, 100)], 0).await;
+        let asking = (0..12).map(|i| {
+            let (store, n, c) = (t.store.clone(), n.clone(), contact.id.clone());
+            tokio::spawn(async move {
+                let asked = Event::requested(&format!("r{i}"), RequestKind::Template, None, at(100));
+                match i % 3 {
+                    0 => store.record_permission(&n, &c, &[asked], at(100)).await.unwrap(),
+                    1 => store.record_permission(&n, &c, &[], at(100)).await.unwrap(),
+                    _ => store.expire_permissions(at(100)).await.unwrap().0,
+                }
+            })
+        });
+        let told = futures_util::future::join_all(asking).await.into_iter().flat_map(Result::unwrap);
+        assert_eq!(told.filter(|event| event.kind == "permission.expired").count(), 1);
     }
 
     on_both!(two_hundred_parallel_requests_are_one);
