@@ -649,7 +649,7 @@ mod tests {
                 let (number, terms) = (number_id(), store.terms());
                 let kind = RequestKind::Template;
                 let wish = crate::store::RequestWish { terms: &terms, number: &number, to: &who, kind, asked: &asked };
-                let decided = store.decide_request(wish, T0, decide);
+                let decided = store.decide_request(wish, || T0, decide);
                 decided.await.unwrap().unwrap().is_ok()
             })
         });
