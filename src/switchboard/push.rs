@@ -62,13 +62,23 @@ struct Failed {
 }
 
 impl Desk {
-    /// Tells WhatsApp the latest wish if it was not told yet, then looks what came of it.
-    pub(super) async fn push_settings(self: &Arc<Self>, number: &NumberId) -> Result<(), StoreError> {
+    /// Tells WhatsApp the latest wish if it was not told yet, then looks what came of it. `leased_until`: by whoever found
+    /// the push due; `None` for whoever has just stored a wish.
+    pub(super) async fn push_settings(
+        self: &Arc<Self>,
+        number: &NumberId,
+        leased_until: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
         let _turn = self.pushes.take(number).await;
         let store = &self.parts.store;
         for _ in 0..RACES_MAX {
-            let stored = store.settings(number).await?.filter(|stored| stored.push_at.is_some());
-            let Some(stored) = stored else { return Ok(()) };
+            let Some(stored) = store.settings(number).await? else { return Ok(()) };
+            let Some(push_at) = stored.push_at else { return Ok(()) };
+            // Whoever had the turn before us tried this very wish in vain: its pause is ours too.
+            let tried = stored.push_error.is_some() && Some(push_at) != leased_until;
+            if tried && push_at > self.parts.clock.now().wall {
+                return Ok(());
+            }
             match self.tell(number, stored).await? {
                 Ok(true) => return self.look(number).await,
                 Ok(false) => {}
@@ -216,11 +226,13 @@ impl Desk {
         let known = store.restrictions(number).await?;
         for Restricted { kind, expires_at, remediation } in listed {
             let before = known.iter().find(|known| known.kind == kind);
-            if expires_at.is_some_and(|at| at <= now) || before.is_some_and(|before| before.expires_at == expires_at) {
+            let since = asked_at.whole_second();
+            let stands = |before: &Restriction| before.since >= since || before.expires_at == expires_at;
+            if expires_at.is_some_and(|at| at <= now) || before.is_some_and(stands) {
                 continue;
             }
             let remediation = remediation.or_else(|| before.and_then(|before| before.remediation.clone()));
-            let restriction = Restriction { kind, since: asked_at, expires_at, remediation };
+            let restriction = Restriction { kind, since, expires_at, remediation };
             self.publish(store.put_restriction(number, &restriction, now).await?.into_iter().collect());
         }
         Ok(())

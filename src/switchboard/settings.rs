@@ -139,7 +139,7 @@ impl Switchboard {
         }
         if desk.store_change(&number.id, change, revision, &rules.hours).await? {
             let (desk, id) = (Arc::clone(desk), number.id.clone());
-            let push = tokio::spawn(async move { desk.push_settings(&id).await });
+            let push = tokio::spawn(async move { desk.push_settings(&id, None).await });
             // Slow is not failed: the push goes on, and the answer says that it is pending.
             let _ = tokio::time::timeout(PUSH_WAIT, push).await;
         }

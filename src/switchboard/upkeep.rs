@@ -57,10 +57,11 @@ async fn keep_calls(desk: &Desk) -> Result<(), StoreError> {
 
 async fn often(desk: &Arc<Desk>) -> Result<(), StoreError> {
     let now = desk.parts.clock.now().wall;
-    for number in desk.parts.store.due_pushes(now, now.plus(LEASE)).await? {
+    let leased_until = now.plus(LEASE);
+    for number in desk.parts.store.due_pushes(now, leased_until).await? {
         let desk = Arc::clone(desk);
         tokio::spawn(async move {
-            if let Err(error) = desk.push_settings(&number).await {
+            if let Err(error) = desk.push_settings(&number, Some(leased_until)).await {
                 tracing::error!(%number, %error, "how a push of call settings went could not be kept");
             }
         });

@@ -37,11 +37,13 @@ CREATE TABLE permissions (
     changes_at BIGINT,
     -- When WhatsApp's own books are to be asked next; NULL = not by itself.
     check_at BIGINT,
+    -- Questions in a row that brought no answer.
+    check_failures BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (number_id, contact_id)
 );
 CREATE INDEX permissions_by_contact ON permissions (contact_id);
 CREATE INDEX permissions_by_change ON permissions (changes_at);
-CREATE INDEX permissions_by_check ON permissions (check_at);
+CREATE INDEX permissions_by_check ON permissions (number_id, check_at);
 CREATE INDEX permissions_by_touch ON permissions (number_id, touched_at, contact_id);
 INSERT INTO permissions (number_id, contact_id, revision, state, touched_at, changes_at)
 SELECT number_id, contact_id, 0, '', at, at FROM permission_events;
