@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use std::collections::HashMap;
+
 use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
@@ -12,6 +14,7 @@ use super::contacts::read_contact;
 use super::error::{Result, StoreError};
 use super::paging::{Cursor, Page, page, page_limit};
 use super::sql::{Columns, Select, clean, json_text, millis};
+use super::terms::kept_pack;
 use super::{Store, Terms, events};
 use crate::model::directory::{Contact, Permission};
 use crate::model::event::{Event as Logged, NewEvent};
@@ -231,7 +234,7 @@ pub(super) async fn take(
     let mut anew = row.text("state")?.is_empty();
     let (mut checked, mut idle) = (false, Vec::new());
     for event in said {
-        match enter(tx, n, &contact, event).await? {
+        match enter(tx, n, &contact, event, &terms.pack_id).await? {
             Entered::Known => continue,
             Entered::New if !anew && after.precedes(event) => {
                 idle.extend(after.made_idle_by(event));
@@ -309,8 +312,8 @@ pub(super) async fn join(tx: &mut Transaction<'static, Any>, kept: &str, joined:
          ON CONFLICT (number_id, contact_id) DO UPDATE SET state = '', revision = permissions.revision + 1, \
          changes_at = CASE WHEN permissions.touched_at > excluded.changes_at THEN permissions.touched_at \
          ELSE excluded.changes_at END",
-        "INSERT INTO permission_events (number_id, contact_id, key, at, body) \
-         SELECT number_id, $1, key, at, body FROM permission_events WHERE contact_id = $2 \
+        "INSERT INTO permission_events (number_id, contact_id, key, at, body, pack) \
+         SELECT number_id, $1, key, at, body, pack FROM permission_events WHERE contact_id = $2 \
          ON CONFLICT (number_id, contact_id, key) DO NOTHING",
     ] {
         sqlx::query(sql).bind(kept).bind(joined).execute(&mut **tx).await?;
@@ -348,7 +351,14 @@ enum Entered {
     Corrected,
 }
 
-async fn enter(tx: &mut Transaction<'static, Any>, n: &NumberId, c: &ContactId, event: &Event) -> Result<Entered> {
+/// `pack`: the one the event is judged by from now on, whatever comes into force later.
+async fn enter(
+    tx: &mut Transaction<'static, Any>,
+    n: &NumberId,
+    c: &ContactId,
+    event: &Event,
+    pack: &str,
+) -> Result<Entered> {
     let key = clean(&event.key);
     let known =
         sqlx::query("SELECT at, body FROM permission_events WHERE number_id = $1 AND contact_id = $2 AND key = $3")
@@ -364,7 +374,7 @@ async fn enter(tx: &mut Transaction<'static, Any>, n: &NumberId, c: &ContactId, 
         None => Entered::New,
     };
     sqlx::query(
-        "INSERT INTO permission_events (number_id, contact_id, key, at, body) VALUES ($1, $2, $3, $4, $5) \
+        "INSERT INTO permission_events (number_id, contact_id, key, at, body, pack) VALUES ($1, $2, $3, $4, $5, $6) \
          ON CONFLICT (number_id, contact_id, key) DO UPDATE SET at = excluded.at, body = excluded.body",
     )
     .bind(n.as_str())
@@ -372,6 +382,7 @@ async fn enter(tx: &mut Transaction<'static, Any>, n: &NumberId, c: &ContactId, 
     .bind(&key)
     .bind(event.at.as_millis())
     .bind(body)
+    .bind(pack)
     .execute(&mut **tx)
     .await?;
     Ok(entered)
@@ -402,20 +413,33 @@ async fn folded(
     if row.text("state")?.is_empty() { Ok(fold(tx, n, c, terms).await?.0) } else { row.json("state") }
 }
 
-/// The fold of all events, and the keys of those it can do without.
+/// The fold of all events, each by the pack under which it was taken in, and the keys of those it can do without.
 async fn fold(
     tx: &mut Transaction<'static, Any>,
     n: &NumberId,
     c: &ContactId,
     terms: &Terms,
 ) -> Result<(Ledger, Vec<String>)> {
-    let rows = sqlx::query("SELECT key, at, body FROM permission_events WHERE number_id = $1 AND contact_id = $2")
-        .bind(n.as_str())
-        .bind(c.as_str())
-        .fetch_all(&mut **tx)
-        .await?;
-    let said = rows.iter().map(|row| Ok(Event { key: row.text("key")?, at: row.time("at")?, what: row.json("body")? }));
-    Ok(Ledger::fold_and_sift(&said.collect::<Result<Vec<_>>>()?, &terms.pack))
+    let rows =
+        sqlx::query("SELECT key, at, body, pack FROM permission_events WHERE number_id = $1 AND contact_id = $2")
+            .bind(n.as_str())
+            .bind(c.as_str())
+            .fetch_all(&mut **tx)
+            .await?;
+    let (mut said, mut pack_of, mut packs) = (Vec::new(), HashMap::new(), HashMap::new());
+    for row in &rows {
+        let event = Event { key: row.text("key")?, at: row.time("at")?, what: row.json("body")? };
+        let pack = row.text("pack")?;
+        if pack != terms.pack_id && !packs.contains_key(&pack) {
+            packs.insert(pack.clone(), kept_pack(tx, &pack).await?);
+        }
+        pack_of.insert(event.key.clone(), pack);
+        said.push(event);
+    }
+    Ok(Ledger::fold_and_sift(&said, |event| {
+        let pack = pack_of.get(&event.key).and_then(|id| packs.get(id)?.as_ref());
+        pack.unwrap_or(&terms.pack).rules(event.at)
+    }))
 }
 
 struct Written {
@@ -461,7 +485,8 @@ async fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::reason::RequestKind;
+    use crate::model::reason::{GrantSource, RequestKind};
+    use crate::policy::pack::{BUILT_IN, Pack};
     use crate::store::fixture::{self, Fixture, T0, at, declined, granted, number_id, on_both};
 
     async fn status(t: &Fixture, c: &ContactId, secs: i64) -> PermissionStatus {
@@ -477,7 +502,7 @@ mod tests {
         let what = What::Granted {
             permanent: false,
             expires_at: Some(at(secs + lasts)),
-            source: crate::model::reason::GrantSource::Profile,
+            source: GrantSource::Profile,
             context: None,
         };
         Event { key: key.to_owned(), at: at(secs), what }
@@ -525,6 +550,26 @@ mod tests {
         say(&t, &contact.id, &[Event::call_outcome(&call, true, at(4))], 6).await;
         let corrected = view(t.store.permission(&number_id(), &contact.id).await.unwrap());
         assert_eq!((corrected.unanswered_in_a_row, corrected.connected_at), (0, Some(at(4))));
+    }
+
+    on_both!(what_was_granted_under_a_pack_keeps_its_numbers_when_the_pack_is_edited_in_place);
+    async fn what_was_granted_under_a_pack_keeps_its_numbers_when_the_pack_is_edited_in_place(t: Fixture) {
+        let contact = t.seed().await;
+        let what = What::Granted { permanent: false, expires_at: None, source: GrantSource::Profile, context: None };
+        let granted = |key: &str, secs| Event { key: key.to_owned(), at: at(secs), what: what.clone() };
+        t.store.keep_pack(&t.store.terms(), T0).await.unwrap();
+        say(&t, &contact.id, &[granted("a", 50)], 50).await;
+        let text = BUILT_IN.replace("temporary_h = 168", "temporary_h = 24");
+        let edited = Terms::new(Pack::parse("edited", &text).unwrap(), text, t.store.terms().card.clone());
+        t.store.keep_pack(&edited, at(51)).await.unwrap();
+        t.store.set_terms(edited);
+        // Out of order, so that everything is folded anew.
+        say(&t, &contact.id, &[declined("late", at(0))], 60).await;
+        let (day, week) = (24 * 3600, 50 + 168 * 3600);
+        assert_eq!(status(&t, &contact.id, week - 1).await, PermissionStatus::Temporary);
+        assert_eq!(status(&t, &contact.id, week).await, PermissionStatus::Expired);
+        say(&t, &contact.id, &[granted("b", week)], week).await;
+        assert_eq!(status(&t, &contact.id, week + day).await, PermissionStatus::Expired, "a new one is the edit's");
     }
 
     on_both!(a_month_of_daily_checks_leaves_one_row_beside_those_that_repaired_something);

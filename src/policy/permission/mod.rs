@@ -112,12 +112,15 @@ impl Ledger {
     /// Folds a set of events, in whatever order they are given. Each event follows the rules in force when it happened.
     /// Should two have the same key, the one that happened later counts.
     pub fn fold<'a>(events: impl IntoIterator<Item = &'a Event>, pack: &Pack) -> Self {
-        Self::fold_and_sift(events, pack).0
+        Self::fold_and_sift(events, |event| pack.rules(event.at)).0
     }
 
-    /// The same, with the keys of the events that it would come out the same without: checks that found our books right,
+    /// The same by rules that are asked for per event, with the keys of the events that it would come out the same without: checks that found our books right,
     /// each followed by another check. What arrives late from before one of them is judged by the check that followed.
-    pub fn fold_and_sift<'a>(events: impl IntoIterator<Item = &'a Event>, pack: &Pack) -> (Self, Vec<String>) {
+    pub fn fold_and_sift<'a, 'r>(
+        events: impl IntoIterator<Item = &'a Event>,
+        rules: impl Fn(&Event) -> &'r Rules,
+    ) -> (Self, Vec<String>) {
         let mut by_key: BTreeMap<&str, (Order, &Event)> = BTreeMap::new();
         for event in events {
             let entry = (Order::of(event), event);
@@ -131,7 +134,7 @@ impl Ledger {
         let (mut ledger, mut idle) = (Self::default(), Vec::new());
         for (order, event) in events {
             idle.extend(ledger.made_idle_by(event));
-            ledger.take(order, event, pack.rules(event.at));
+            ledger.take(order, event, rules(event));
         }
         (ledger, idle)
     }

@@ -8,6 +8,8 @@ CREATE TABLE permission_events (
     key TEXT NOT NULL,
     at BIGINT NOT NULL,
     body TEXT NOT NULL,
+    -- The pack in force when it was first taken in, by whose numbers it counts; '' = taken in before packs.
+    pack TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (number_id, contact_id, key)
 );
 CREATE INDEX permission_events_by_contact ON permission_events (contact_id);

@@ -114,7 +114,8 @@ fn a_check_that_changed_nothing_is_idle_once_another_follows_and_a_repair_never(
     events.extend(daily(1..11, Permanent));
     // A repair on the 11th day, another on the 21st; each is agreed with afterwards.
     events.extend(daily(11..21, NoPermission).chain(daily(21..31, Permanent)));
-    let (ledger, idle) = Ledger::fold_and_sift(&events, &built_in());
+    let pack = built_in();
+    let (ledger, idle) = Ledger::fold_and_sift(&events, |event| pack.rules(event.at));
     events.retain(|event| !idle.contains(&event.key));
     let left: Vec<_> = events.iter().map(|event| event.at).collect();
     assert_eq!(left, [t(0), t(11 * DAY), t(21 * DAY), t(30 * DAY)]);
