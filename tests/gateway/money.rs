@@ -100,12 +100,18 @@ async fn an_hour_without_the_gateway_is_not_billed_and_whatsapps_last_word_corre
     let phone = world.wa.next_outbound(SOON).await.unwrap();
     phone.answered(SOON).await.unwrap();
     world.until("it is recorded", async || world.call(&talk.call_id).await["recording"]["state"] == "recording").await;
-    world.wa.set_webhook_faults(WebhookFaults::default().delaying(Kind::Terminate, Duration::from_secs(5)));
-    world.gateway.kill().await;
-    std::fs::remove_dir_all(world.dir.path().join("data/recordings")).unwrap();
     sqlx::any::install_default_drivers();
     let file = format!("sqlite://{}?mode=rw", world.dir.path().join("data/tandem.sqlite3").display());
     let mut database = sqlx::AnyConnection::connect(&file).await.unwrap();
+    world
+        .until("a sign of life is kept", async || {
+            let alive = sqlx::query_scalar::<_, i64>("SELECT value FROM counters WHERE name = 'alive'");
+            alive.fetch_one(&mut database).await.unwrap() > 0
+        })
+        .await;
+    world.wa.set_webhook_faults(WebhookFaults::default().delaying(Kind::Terminate, Duration::from_secs(5)));
+    world.gateway.kill().await;
+    std::fs::remove_dir_all(world.dir.path().join("data/recordings")).unwrap();
     for sql in AN_HOUR_LATER {
         sqlx::query(sql).execute(&mut database).await.unwrap();
     }

@@ -2,10 +2,12 @@
 
 use reqwest::Method;
 use serde_json::json;
+use sqlx::Connection;
 
-use super::fixture::{House, answer};
+use super::fixture::{House, answer, now};
 use crate::model::id::RecordingId;
 use crate::model::reason::RecordingState;
+use crate::record::{Finished, RecordEvent};
 use crate::store::RecordingFile;
 
 #[tokio::test]
@@ -123,4 +125,32 @@ async fn a_file_outside_the_recordings_is_not_served() {
         let (status, problem) = answer(response).await;
         assert_eq!((status, problem["code"].as_str()), (409, Some("recording_failed")), "{path:?}");
     }
+}
+
+/// The call's task is gone: what the recorder and WhatsApp say late goes straight to the books.
+#[tokio::test]
+async fn the_end_of_a_recording_overwrites_nothing_that_was_said_about_the_call_meanwhile() {
+    let house = House::open().await;
+    let file = format!("sqlite://{}?mode=rw", house.dir.path().join("tandem.sqlite3").display());
+    let mut others = sqlx::AnyConnection::connect(&file).await.unwrap();
+    let stats = crate::audio::Stats::default();
+    let finished = Finished { duration_ms: 9_000, gaps: 1, bytes: 1, parts: 1, sha256: "ab".repeat(32), stats };
+    let (call, recording) = (house.call.clone(), RecordingId::generate());
+    let finished = RecordEvent::Finished { call, recording, finished: Box::new(finished) };
+    // Both wait for whoever writes, WhatsApp's last word first.
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut others).await.unwrap();
+    let terminated = house.store.amend_call(&house.call, now(), |call| {
+        call.duration_ms = 7_000;
+        Some(Vec::new())
+    });
+    let let_them = async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        sqlx::query("COMMIT").execute(&mut others).await.unwrap();
+    };
+    let (terminated, (), ()) =
+        tokio::join!(terminated, house.control.switchboard.take_record_event(finished), let_them);
+    assert!(terminated.unwrap().is_some());
+    let call = house.store.call(&house.call).await.unwrap().unwrap();
+    assert_eq!((call.duration_ms, call.recording.duration_ms), (7_000, 9_000));
+    assert_eq!(call.recording.state, RecordingState::Ready);
 }

@@ -3,11 +3,15 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::fixture::{House, agent, answer, desk, id, now};
+use super::fixture::{House, agent, answer, id, missed_call, now};
+use crate::billing::RateCard;
+use crate::call::CallRecord;
+use crate::call::record::Status;
 use crate::model::directory::Agent;
-use crate::model::reason::Role;
+use crate::model::reason::{Direction, EndReason, Role};
+use crate::model::time::Timestamp;
 use crate::policy::access::Scope;
-use crate::signalling::whatsapp;
+use crate::store::{Store, Terms};
 
 const TOP_UPS: &str = "/v1/wallet/top-ups";
 const CARD: &str = "effective_from,market,currency,price_per_minute\n2025-01-01,*,USD,0.02\n2025-01-01,GE,USD,0.5\n";
@@ -155,7 +159,7 @@ async fn money_is_shown_to_owners_and_moved_by_keys_alone() {
 }
 
 #[tokio::test]
-async fn a_rate_card_is_in_force_at_once_and_after_a_restart() {
+async fn a_rate_card_is_in_force_at_once() {
     let house = House::open().await;
     let (status, built_in) = answer(house.get("/v1/rate-card", &house.admin).await).await;
     assert_eq!((status, &built_in["source"]), (200, &json!("config/policy/rates.csv")));
@@ -182,8 +186,6 @@ async fn a_rate_card_is_in_force_at_once_and_after_a_restart() {
         assert_eq!(response.headers()["vary"], "accept");
         assert_eq!(response.text().await.unwrap(), later);
     }
-    let again = desk(&house.store, house.dir.path(), &whatsapp::Config::default()).await;
-    assert_eq!(again.terms().card.csv(), later);
     let log = house.store.events_after(1, 10).await.unwrap();
     assert_eq!(log.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>(), ["rate_card.imported"]);
 }
@@ -231,4 +233,47 @@ async fn an_empty_wallet_takes_the_currency_of_the_card() {
     let (status, _, problem) = pay_in(&house, &house.admin, None, r#"{"micros":5,"currency":"USD"}"#).await;
     assert_eq!((status, problem["code"].as_str()), (422, Some("invalid_field")), "{problem}");
     assert_eq!(pay_in(&house, &house.admin, None, r#"{"micros":5,"currency":"EUR"}"#).await.0, 201);
+}
+
+/// Calls whose task is gone, as after a long outage of the database, and calls that the ledger refused.
+#[tokio::test]
+async fn what_was_left_unsettled_or_uncharged_is_taken_up_while_the_gateway_runs() {
+    let house = House::open().await;
+    pay_in(&house, &house.admin, None, r#"{"micros":50000000,"currency":"USD"}"#).await;
+    let contact = house.store.call(&house.call).await.unwrap().unwrap().contact;
+    let (minute_ms, now) = (60_000, now());
+    let earlier = Timestamp::from_millis(now.as_millis() - 2 * minute_ms);
+    let call = |settled| CallRecord {
+        direction: Direction::BusinessInitiated,
+        status: Status::Completed,
+        offers: Vec::new(),
+        created_at: earlier,
+        answered_at: Some(earlier),
+        duration_ms: 56_000,
+        end_reason: Some(EndReason::Completed),
+        settled,
+        ..missed_call(contact.clone(), &id("agt_a"), earlier)
+    };
+    let (unsettled, refused) = (call(false), call(true));
+    // Its prices are in euros, as in a program from before.
+    let elsewhere = Store::open("", house.dir.path()).await.unwrap();
+    let card = RateCard::parse("test.csv", &CARD.replace("USD", "EUR")).unwrap();
+    elsewhere.set_terms(Terms { card, ..Terms::built_in() });
+    elsewhere.save_call(&refused, vec![], earlier).await.unwrap();
+    elsewhere.save_call(&unsettled, vec![], earlier).await.unwrap();
+    assert_eq!(elsewhere.call(&refused.id).await.unwrap().unwrap().charge, None);
+
+    let all_charged = async {
+        for call in [&unsettled, &refused] {
+            let path = format!("/v1/calls/{}", call.id);
+            while answer(house.get(&path, &house.admin).await).await.1["charge"]["pulses"] != 10 {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), all_charged).await.expect("both are charged");
+    for call in [&unsettled, &refused] {
+        assert_eq!(house.store.entries_of(&call.id).await.unwrap().len(), 1);
+    }
+    assert_eq!(balance(&house).await["uncharged_calls"], 0);
 }
