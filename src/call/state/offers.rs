@@ -7,7 +7,7 @@ use crate::model::time::Moment;
 use super::super::action::Action;
 use super::super::record::OfferRecord;
 use super::super::signal::Candidate;
-use super::super::timer::Timer;
+use super::super::timer::{OnReject, Timer};
 use super::{Call, Customer, Refused};
 
 impl Call {
@@ -75,7 +75,10 @@ impl Call {
             return Err(Refused::OfferNotPending);
         }
         self.miss_ringing(OfferCause::Rejected, now);
-        self.actions.push_back(Action::Route);
+        match self.patience.on_reject {
+            OnReject::Next => self.actions.push_back(Action::Route),
+            OnReject::End => self.end_ours(EndReason::MissedByAgent, EndedBy::Agent, now),
+        }
         Ok(())
     }
 
