@@ -358,6 +358,11 @@ impl Gateway {
         Self::answer(request.header("content-type", "application/sdp").body(sdp.to_owned())).await
     }
 
+    pub(crate) async fn put_csv(&self, path: &str, csv: &str) -> Answer {
+        let request = self.http.put(format!("{}/v1/{path}", self.base)).bearer_auth(&self.key);
+        Self::answer(request.header("content-type", "text/csv").body(csv.to_owned())).await
+    }
+
     pub(crate) async fn metric(&self, name: &str) -> f64 {
         let text =
             self.http.get(format!("http://{}/metrics", self.metrics)).send().await.unwrap().text().await.unwrap();
