@@ -429,6 +429,7 @@ fn record(direction: Direction) -> CallRecord {
         ended_at: None,
         duration_ms: 0,
         end_reason: None,
+        opens_at: None,
         ended_by: None,
         legs: Vec::new(),
         recording: RecordingRecord { state: RecordingState::None, duration_ms: 0, gaps: 0 },
