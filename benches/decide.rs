@@ -132,7 +132,7 @@ async fn grow(store: &Store, to: &ContactRef, calls: usize) {
         let wish = DialWish { terms: &terms, call: &call, number: &number, to, agent: &agent };
         let then = Timestamp::from_secs(1_600_000_000 + n as i64);
         store
-            .decide_dial(wish, then, |_| Ok::<_, ()>(()))
+            .decide_dial(wish, || then, |_| Ok::<_, ()>(()))
             .await
             .expect("a store")
             .expect("all known")

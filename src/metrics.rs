@@ -74,6 +74,7 @@ families! {
     dial_blocked_total counter ["reason"] "Reasons why outbound calls were not placed; one refusal may have several.";
     permission_requests_total counter ["result"] "Requests for permission to call: sent, refused by our rules, failed at WhatsApp.";
     permission_drift_total counter [] "Permissions that WhatsApp's own books said otherwise about; repaired.";
+    uncharged_calls gauge [] "Ended calls whose charge the ledger has refused so far; anything but 0 wants looking into.";
     rtp_packets_total counter ["dir", "leg"] "RTP packets of ended legs, as the gateway sees it: in or out.";
     rtp_lost_packets_total counter ["leg"] "RTP packets of ended legs that never came.";
     rtp_jitter_seconds histogram ["leg"] "Interarrival jitter of ended legs." in JITTERS;
@@ -226,6 +227,10 @@ impl Metrics {
 
     pub fn permission_drift(&self) {
         one_counter(&self.families.permission_drift_total).inc();
+    }
+
+    pub fn uncharged_calls(&self, calls: i64) {
+        self.families.uncharged_calls.with_label_values::<&str>(&[]).set(calls);
     }
 
     /// The final figures of a leg.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Customer, RateCard, pulses};
+use crate::model::country::Country;
 use crate::model::phone::Phone;
 use crate::model::time::Timestamp;
 
@@ -69,35 +70,67 @@ fn the_built_in_card_has_the_published_examples() {
     check("JP.1", 0, "*", 12_700);
 }
 
+/// A number of each country that the built-in card names, and of some that it leaves to `*`.
+const NUMBERS: &str = "AL 355672123456 AM 37477123456 AZ 994401234567 BG 359431234567 BY 375294911911 CZ 420601123456 \
+     GE 995555123456 GR 306912345678 HR 385921234567 HU 36201234567 LT 37061234567 LV 37121234567 MD 37362112345 \
+     MK 38972345678 PL 48512345678 RO 40712034567 RS 381601234567 SI 38631234567 SK 421912123456 UA 380501234567 \
+     AO 244923123456 BF 22670123456 BI 25779561234 BJ 2290195123456 BW 26771123456 CD 243991234567 CG 242061234567 \
+     CI 2250123456789 CM 237671234567 DZ 213551234567 ER 2917123456 ET 251911234567 GA 24106031234 GH 233231234567 \
+     GM 2203012345 GW 245955012345 KE 254712123456 LR 231770123456 LS 26650123456 LY 218912345678 MA 212650123456 \
+     MG 261321234567 ML 22365012345 MR 22222123456 MW 265991234567 MZ 258821234567 NA 264811234567 NE 22793123456 \
+     RW 250720123456 SD 249911231234 SL 23225123456 SN 221701234567 SO 25271123456 SS 211977123456 SZ 26876123456 \
+     TD 23563012345 TG 22890112345 TN 21620123456 TZ 255621234567 UG 256712345678 ZM 260955123456 AE 971501234567 \
+     SA 966512345678 IN 918123456789 DE 4915123456789 BR 5511961234567 JP 819012345678 KZ 77710009998 RU 79123456789 \
+     US 12015550123 JM 18762101234 ZA 27711234567 NG 2348021234567 EG 201001234567 TR 905012345678 XK 38343201234";
+
+#[test]
+fn a_number_of_every_country_finds_the_rate_of_its_own_row() {
+    let (card, words) = (RateCard::built_in(), NUMBERS.split_whitespace().collect::<Vec<_>>());
+    let rows = card.rows(now());
+    let named =
+        |row: &super::RateRow, code: &str| row.market == code || row.countries.iter().any(|c| c.as_str() == code);
+    for pair in words.chunks(2) {
+        let (code, phone) = (pair[0], Phone::parse(pair[1]).unwrap());
+        let quote = card.quote(Customer { phone: Some(&phone), user_id: None }, now(), 0);
+        let row =
+            rows.iter().find(|row| named(row, code)).or_else(|| rows.iter().find(|row| row.market == "*")).unwrap();
+        assert_eq!(quote.country.map(|country| country.to_string()).as_deref(), Some(code), "{phone:?}");
+        assert_eq!((&quote.market, quote.micros_per_minute), (&row.market, row.micros_per_minute), "{code}");
+    }
+    for row in &rows {
+        let missing: Vec<_> = row.countries.iter().filter(|country| !words.contains(&country.as_str())).collect();
+        assert_eq!(missing, <[&Country; 0]>::default(), "{} has no number here", row.market);
+        let is_country = Country::parse(&row.market).is_ok();
+        assert!(!is_country || words.contains(&row.market.as_str()), "{}", row.market);
+    }
+}
+
 #[test]
 fn a_tier_begins_with_the_pulse_after_its_minutes_and_a_call_that_crosses_is_wholly_in_the_later_one() {
     let card = RateCard::built_in();
     // 50,000 minutes are 500,000 pulses; 9500 and 7600 micros a minute are 950 and 760 a pulse.
-    #[track_caller]
-    fn check(card: &RateCard, used: i64, pulses: i64, micros: i64, tier: i64) {
+    for (used, pulses, micros, tier) in [
+        (0, 1, 950, 0),
+        (0, 10, 9500, 0),
+        (499_999, 1, 950, 0),
+        (499_990, 10, 9500, 0),
+        (499_991, 10, 7600, 50_000),
+        (499_999, 2, 1520, 50_000),
+        (500_000, 1, 760, 50_000),
+        (2_499_999, 1, 760, 50_000),
+        (2_499_999, 2, 1320, 250_000),
+        (9_999_999, 2, 1160, 1_000_000),
+        (24_999_999, 2, 860, 2_500_000),
+        (49_999_999, 2, 740, 5_000_000),
+        (50_000_000, 1, 370, 5_000_000),
+        (i64::MAX, 1, 370, 5_000_000),
+        // Not answered.
+        (499_999, 0, 0, 0),
+    ] {
         let price = card.price(hidden("GE.1"), now(), used, pulses);
-        assert_eq!(
-            (price.micros, price.pulses, price.quote.tier_from_minutes),
-            (micros, pulses, tier),
-            "{used} {pulses}"
-        );
+        let got = (price.micros, price.pulses, price.quote.tier_from_minutes);
+        assert_eq!(got, (micros, pulses, tier), "{used} {pulses}");
     }
-    check(&card, 0, 1, 950, 0);
-    check(&card, 0, 10, 9500, 0);
-    check(&card, 499_999, 1, 950, 0);
-    check(&card, 499_990, 10, 9500, 0);
-    check(&card, 499_991, 10, 7600, 50_000);
-    check(&card, 499_999, 2, 1520, 50_000);
-    check(&card, 500_000, 1, 760, 50_000);
-    check(&card, 2_499_999, 1, 760, 50_000);
-    check(&card, 2_499_999, 2, 1320, 250_000);
-    check(&card, 9_999_999, 2, 1160, 1_000_000);
-    check(&card, 24_999_999, 2, 860, 2_500_000);
-    check(&card, 49_999_999, 2, 740, 5_000_000);
-    check(&card, 50_000_000, 1, 370, 5_000_000);
-    check(&card, i64::MAX, 1, 370, 5_000_000);
-    // Not answered.
-    check(&card, 499_999, 0, 0, 0);
     for (used, tier) in [(0, 0), (499_999, 0), (500_000, 50_000), (49_999_999, 2_500_000), (50_000_000, 5_000_000)] {
         assert_eq!(card.quote(hidden("GE.1"), now(), used).tier_from_minutes, tier, "the next minute after {used}");
     }

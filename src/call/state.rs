@@ -43,6 +43,9 @@ pub struct Call {
     /// WhatsApp knows the call is over, or was told.
     upstream_over: bool,
     agent_here: bool,
+    /// When the call began and when we heard that it was answered; of a restored call nothing.
+    began: Option<Instant>,
+    heard_of_answer: Option<Instant>,
     actions: VecDeque<Action>,
     news: Vec<&'static str>,
 }
@@ -83,6 +86,8 @@ impl Call {
             accept_sent: false,
             upstream_over: false,
             agent_here: false,
+            began: None,
+            heard_of_answer: None,
             actions: VecDeque::new(),
             news: vec!["call.created"],
         }
@@ -95,6 +100,10 @@ impl Call {
             reason,
             by,
             at: record.ended_at.unwrap_or(record.created_at),
+            talked: match record.answered_at {
+                Some(_) => (millis(record.duration_ms), millis(record.duration_ms)),
+                None => (Duration::ZERO, Duration::MAX),
+            },
             // What came from WhatsApp's side is read anew from what it says now.
             guess: matches!(by, EndedBy::Customer | EndedBy::Upstream),
         });
@@ -114,6 +123,8 @@ impl Call {
             accept_sent: false,
             upstream_over: true,
             agent_here: false,
+            began: None,
+            heard_of_answer: None,
             actions: VecDeque::new(),
             news: Vec::new(),
             record,
@@ -157,6 +168,9 @@ impl Call {
     /// # Errors
     /// [`Refused`] when somebody wishes what the call's state does not allow; nothing has changed then.
     pub fn handle(&mut self, signal: Signal, now: Moment) -> Result<(), Refused> {
+        if !self.is_ended() {
+            self.began.get_or_insert(now.at);
+        }
         match signal {
             Signal::Begin => self.begin(),
             Signal::Routed(candidate) => self.routed(candidate, now),
@@ -454,6 +468,7 @@ impl Call {
             return;
         }
         self.record.answered_at = self.facts.accepted_at;
+        self.heard_of_answer = Some(now.at);
         self.timers.stop(Timer::CustomerRing);
         if self.customer != Customer::Lost {
             self.timers.stop(Timer::Verdict);
@@ -480,12 +495,18 @@ impl Call {
     }
 
     fn end_ours(&mut self, reason: EndReason, by: EndedBy, now: Moment) {
-        self.facts.ours.get_or_insert(Ours { reason, by, at: now.wall, guess: false });
-        self.end(now);
+        self.end_by(reason, by, false, now);
     }
 
     fn end_guess(&mut self, reason: EndReason, by: EndedBy, now: Moment) {
-        self.facts.ours.get_or_insert(Ours { reason, by, at: now.wall, guess: true });
+        self.end_by(reason, by, true, now);
+    }
+
+    fn end_by(&mut self, reason: EndReason, by: EndedBy, guess: bool, now: Moment) {
+        let since = |then: Option<Instant>| then.map(|then| now.at.saturating_duration_since(then));
+        let talked =
+            (since(self.heard_of_answer).unwrap_or(Duration::ZERO), since(self.began).unwrap_or(Duration::MAX));
+        self.facts.ours.get_or_insert(Ours { reason, by, at: now.wall, talked, guess });
         self.end(now);
     }
 
@@ -533,4 +554,8 @@ impl Call {
         self.record.state = state;
         self.record.status = Status::of(state, self.record.answered_at.is_some(), self.record.end_reason);
     }
+}
+
+fn millis(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }

@@ -301,6 +301,25 @@ fn a_late_terminate_corrects_the_stored_record() {
     assert_eq!(again.take_news(), ["call.updated"]);
 }
 
+#[test]
+fn a_wall_clock_that_jumps_makes_no_talk_longer_or_shorter() {
+    const HOUR_MS: i64 = 3_600_000;
+    // By how much our clock is off when the answer is heard of, and how far it jumps during the talk.
+    for (off_ms, jump_ms) in [(0, 0), (HOUR_MS, 0), (-HOUR_MS, 0), (0, HOUR_MS), (0, -HOUR_MS)] {
+        let mut story = Story::dialled();
+        let answered = story.now.wall;
+        story.now.wall = Timestamp::from_millis(answered.as_millis() + off_ms);
+        story.tell(Signal::CustomerAccepted { at: answered });
+        story.now.wall = Timestamp::from_millis(story.now.wall.as_millis() + jump_ms);
+        story.later(10_000).tell(Signal::HangUp(EndedBy::Agent));
+        assert_eq!(story.call.record().duration_ms, 10_000, "off by {off_ms}, jumped by {jump_ms}");
+        // What was found out once is not lost when a late word is taken in.
+        let mut again = Call::restore(story.call.record().clone(), Patience::default());
+        again.handle(Signal::CustomerAccepted { at: answered }, story.now).unwrap();
+        assert_eq!(again.record().duration_ms, 10_000);
+    }
+}
+
 /// One call on a clock of its own.
 struct Story {
     call: Call,

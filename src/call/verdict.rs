@@ -1,5 +1,7 @@
 //! How a call ended, read from everything known about it, in whatever order it became known.
 
+use std::time::Duration;
+
 use crate::model::reason::{Direction, EndReason, EndedBy};
 use crate::model::time::Timestamp;
 
@@ -23,6 +25,9 @@ pub(super) struct Ours {
     pub reason: EndReason,
     pub by: EndedBy,
     pub at: Timestamp,
+    /// The talk lasted between these two, by the clock that never jumps: since we heard of the answer, and since the call
+    /// began. What the wall clock or WhatsApp's stamp of the answer say beyond that is a clock that is wrong.
+    pub talked: (Duration, Duration),
     /// Only a guess until WhatsApp says more, e.g. after a refused accept.
     pub guess: bool,
 }
@@ -51,7 +56,10 @@ impl Facts {
         };
         let duration_ms = match (terminated.and_then(|t| t.duration_s), answered_at) {
             (Some(seconds), _) => seconds.saturating_mul(1000),
-            (None, Some(answered)) => i64::try_from(ended_at.since(answered).as_millis()).unwrap_or(i64::MAX),
+            (None, Some(answered)) => {
+                let (least, most) = self.ours.map_or((Duration::ZERO, Duration::MAX), |ours| ours.talked);
+                i64::try_from(ended_at.since(answered).clamp(least, most).as_millis()).unwrap_or(i64::MAX)
+            }
             (None, None) => 0,
         };
         let (reason, by) = self.reason(direction, answered_at.is_some());

@@ -20,6 +20,7 @@ use super::problem::Problem;
 use crate::call::record::{CallRecord, LegRecord};
 use crate::model::directory::ContactRef;
 use crate::model::id::{AgentId, CallId, LegId, NumberId};
+use crate::model::money::Charge;
 use crate::policy::TraceStep;
 use crate::policy::access::Action;
 use crate::switchboard::PlaceCall;
@@ -85,15 +86,26 @@ async fn place(State(control): State<Shared>, caller: Caller, Json(body): Json<C
     Ok((StatusCode::CREATED, [(LOCATION, location)], Answer(call)).into_response())
 }
 
+/// A call as it stands at this moment.
+#[derive(Serialize, ToSchema)]
+struct CallNow {
+    #[serde(flatten)]
+    call: CallRecord,
+    /// Of an outbound call that was answered and is not charged yet: what it has cost by now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_so_far: Option<Charge>,
+}
+
 /// Reads a call
+///
+/// While an outbound call runs, `cost_so_far` grows with every six-second pulse; once WhatsApp has said how long it was,
+/// `charge` stands in its place.
 #[utoipa::path(get, path = "/v1/calls/{id}", tag = "calls", params(("id" = String, Path, example = "call_0191…")),
-    responses((status = 200, description = "The call", body = CallRecord), Problems))]
-async fn read(
-    State(control): State<Shared>,
-    caller: Caller,
-    Id(id): Id<CallId>,
-) -> Result<Answer<CallRecord>, Problem> {
-    Ok(Answer(caller.call(&control, &id, Action::Read, Part::Record).await?))
+    responses((status = 200, description = "The call", body = CallNow), Problems))]
+async fn read(State(control): State<Shared>, caller: Caller, Id(id): Id<CallId>) -> Result<Answer<CallNow>, Problem> {
+    let call = caller.call(&control, &id, Action::Read, Part::Record).await?;
+    let cost_so_far = control.store.cost_so_far(&call, control.clock.now().wall).await?;
+    Ok(Answer(CallNow { call, cost_so_far }))
 }
 
 /// Sets up the agent's media of a call

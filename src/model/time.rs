@@ -22,6 +22,12 @@ impl Timestamp {
         self.0
     }
 
+    /// The start of its second, in which WhatsApp would have stamped it.
+    #[must_use]
+    pub const fn whole_second(self) -> Self {
+        Self(self.0.div_euclid(1000) * 1000)
+    }
+
     #[must_use]
     pub fn plus(self, time: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))

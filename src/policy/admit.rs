@@ -157,7 +157,7 @@ const RULES: [fn(&Case<'_>) -> Option<Blocker>; 16] = [
     |case| prerequisites::country_blocked(&case.facts.number, case.rules),
     customer_unreachable,
     calling_disabled,
-    quality_restricted,
+    |case| restricted(&case.facts.restrictions, case.facts.now),
     not_mine,
     no_permission,
     connected_by_number,
@@ -192,15 +192,14 @@ fn calling_disabled(case: &Case<'_>) -> Option<Blocker> {
     })
 }
 
-/// Without an end when one restriction has none, else until the last one ends.
-fn quality_restricted(case: &Case<'_>) -> Option<Blocker> {
-    let now = case.facts.now;
+/// Outbound calls are restricted: without an end when one restriction has none, else until the last one ends.
+pub(super) fn restricted(restrictions: &[Restriction], now: Timestamp) -> Option<Blocker> {
     let in_force = |restriction: &&Restriction| {
         matches!(restriction.kind, RestrictionKind::Outbound | RestrictionKind::OutboundAndInbound)
             && restriction.expires_at.is_none_or(|end| end > now)
     };
     let until = |restriction: &Restriction| restriction.expires_at.unwrap_or(Timestamp::from_millis(i64::MAX));
-    let longest = case.facts.restrictions.iter().filter(in_force).max_by_key(|restriction| until(restriction))?;
+    let longest = restrictions.iter().filter(in_force).max_by_key(|restriction| until(restriction))?;
     let end = match longest.expires_at {
         Some(_) => "It clears when the restriction ends.",
         None => "It clears when WhatsApp lifts the restriction; it has not said when.",

@@ -57,19 +57,32 @@ pub fn merge_unavailable(
     time_zone: Option<&str>,
     now: Timestamp,
 ) -> Vec<Unavailable> {
-    let today = zone(time_zone).unwrap_or(TimeZone::UTC).to_datetime(instant(now)).date().to_string();
+    let today = date(time_zone, now);
     let elsewhere = theirs.iter().filter(|entry| !base.contains(entry));
-    let mut merged: Vec<Unavailable> =
-        ours.iter().chain(elsewhere).filter(|entry| entry.date >= today).cloned().collect();
-    merged.sort();
-    merged.dedup_by(|next, kept| {
+    united(ours.iter().chain(elsewhere).filter(|entry| entry.date >= today).cloned().collect())
+}
+
+/// The date in the number's zone, `YYYY-MM-DD`; UTC for a number without hours.
+pub fn today(settings: &NumberSettings, now: Timestamp) -> String {
+    date(settings.call_hours.as_ref().map(|hours| hours.time_zone.as_str()), now)
+}
+
+fn date(time_zone: Option<&str>, now: Timestamp) -> String {
+    zone(time_zone).unwrap_or(TimeZone::UTC).to_datetime(instant(now)).date().to_string()
+}
+
+/// Sorted; spans of one date that overlap become one, for whoever is closed twice is closed.
+pub fn united(mut dates: Vec<Unavailable>) -> Vec<Unavailable> {
+    dates.sort();
+    dates.dedup_by(|next, kept| {
+        // `HH:MM` sorts as text.
         let overlaps = next.date == kept.date && next.from < kept.to;
         if overlaps && next.to > kept.to {
             kept.to.clone_from(&next.to);
         }
-        overlaps || next == kept
+        overlaps
     });
-    merged
+    dates
 }
 
 /// Settings beside the time zone in which their times are meant.

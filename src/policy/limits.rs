@@ -33,7 +33,7 @@ pub struct Exhausted {
 
 impl Limit {
     pub fn window(self) -> Duration {
-        Duration::from_secs(u64::from(self.window_h) * 3600)
+        Duration::from_hours(self.window_h.into())
     }
 
     /// Which event, counted back from the newest (1), decides; `None` when what is in flight fills the limit alone.

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::model::directory::{Contact, Number};
-use crate::model::reason::{BlockerCode, RequestKind, RestrictionKind};
+use crate::model::reason::{BlockerCode, RequestKind};
 use crate::model::settings::{NumberSettings, Restriction};
 use crate::model::time::Timestamp;
 
-use super::admit::{Blocker, Denial, prerequisites};
+use super::admit::{Blocker, Denial, prerequisites, restricted};
 use super::pack::Rules;
 use super::permission::Ledger;
 
@@ -69,37 +69,14 @@ pub fn may_ask(facts: &RequestFacts, rules: &Rules) -> Result<RequestPermit, Den
         block(BlockerCode::WindowClosed, &message, None);
     }
     blockers.extend(facts.permission.request_blockers(rules, facts.now));
-    blockers.extend(restriction(&facts.restrictions, facts.now));
+    blockers.extend(restricted(&facts.restrictions, facts.now));
     if blockers.is_empty() { Ok(RequestPermit(())) } else { Err(Denial { blockers }) }
 }
 
 /// Until when the customer may be written to in free form; `None` while that is not allowed.
 pub fn window_closes_at(facts: &RequestFacts, rules: &Rules) -> Option<Timestamp> {
-    let lasts = Duration::from_secs(u64::from(rules.permission.service_window_h) * 3600);
+    let lasts = Duration::from_hours(rules.permission.service_window_h.into());
     facts.window_opened_at.map(|opened_at| opened_at.plus(lasts)).filter(|end| facts.now < *end)
-}
-
-/// Outbound calls are restricted until the last restriction on them ends.
-fn restriction(restrictions: &[Restriction], now: Timestamp) -> Option<Blocker> {
-    let ends: Vec<Option<Timestamp>> = restrictions
-        .iter()
-        .filter(|restriction| match restriction.kind {
-            RestrictionKind::Outbound | RestrictionKind::OutboundAndInbound => true,
-            RestrictionKind::Inbound | RestrictionKind::ButtonsHidden => false,
-        })
-        .map(|restriction| restriction.expires_at)
-        .filter(|expires_at| expires_at.is_none_or(|expires_at| now < expires_at))
-        .collect();
-    if ends.is_empty() {
-        return None;
-    }
-    Some(Blocker {
-        code: BlockerCode::QualityRestricted,
-        message: "WhatsApp has restricted this number's outbound calls because of their quality; ask again when the \
-                  restriction has ended."
-            .to_owned(),
-        clears_at: if ends.contains(&None) { None } else { ends.into_iter().flatten().max() },
-    })
 }
 
 #[cfg(test)]

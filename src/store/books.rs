@@ -7,8 +7,9 @@ use sqlx::{Any, Transaction};
 
 use super::call_record::read_charge;
 use super::error::{Result, StoreError};
+use super::pickup::Ended;
 use super::sql::Columns;
-use super::{Terms, dials, permissions, pickup, wallet};
+use super::{CHARGE_AGAIN_AFTER, Terms, dials, permissions, pickup, wallet};
 use crate::billing::Customer;
 use crate::call::record::CallRecord;
 use crate::model::event::NewEvent;
@@ -23,9 +24,12 @@ use crate::policy::permission::Event;
 pub(super) struct Before {
     exists: bool,
     answered_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
     end_reason: Option<EndReason>,
     duration_ms: i64,
     settled: bool,
+    /// The ledger has refused its charge so far.
+    uncharged: bool,
     pub(super) charge: Option<Charge>,
 }
 
@@ -41,8 +45,8 @@ impl Before {
     pub(super) async fn read(tx: &mut Transaction<'static, Any>, call: &CallId) -> Result<Self> {
         let row = sqlx::query(
             // A write, so that two who save the same call do so one after the other.
-            "UPDATE calls SET state = state WHERE id = $1 RETURNING answered_at, end_reason, duration_ms, settled, \
-             charge_micros, charge_currency, charge_pulses",
+            "UPDATE calls SET state = state WHERE id = $1 RETURNING answered_at, ended_at, end_reason, \
+             duration_ms, settled, charge_micros, charge_currency, charge_pulses, charge_again_at",
         )
         .bind(call.as_str())
         .fetch_optional(&mut **tx)
@@ -51,9 +55,11 @@ impl Before {
         Ok(Self {
             exists: true,
             answered_at: row.time_opt("answered_at")?,
+            ended_at: row.time_opt("ended_at")?,
             end_reason: row.word_opt("end_reason")?,
             duration_ms: row.int("duration_ms")?,
             settled: row.flag("settled")?,
+            uncharged: row.int_opt("charge_again_at")?.is_some(),
             charge: read_charge(&row)?,
         })
     }
@@ -61,7 +67,9 @@ impl Before {
     /// Most writes of a record (a leg, a figure, an offer) do not concern the books.
     fn is_the_same_in(&self, c: &CallRecord) -> bool {
         self.exists
+            && !self.uncharged
             && self.answered_at == c.answered_at
+            && self.ended_at == c.ended_at
             && self.end_reason == c.end_reason
             && (self.settled == c.settled || !c.settled)
             && (self.duration_ms == c.duration_ms || !c.settled)
@@ -88,14 +96,11 @@ pub(super) async fn post(
     open_window(tx, c).await?;
     posted.news.extend(tell_permission(tx, c, before, terms, now).await?);
     if outbound && c.settled {
-        charge(tx, c, terms, now, &mut posted).await?;
+        charge(tx, c, before, terms, now, &mut posted).await?;
     }
-    if ended && before.end_reason.is_none() {
-        let missed = c.answered_at.is_none();
-        if missed_by_us_or_them(c) || !missed {
-            pickup::count_call(tx, &c.number_id, c.direction, missed, c.ended_at.unwrap_or(now)).await?;
-        }
-    }
+    let was = picked_up(before.answered_at, before.ended_at, before.end_reason);
+    let is = picked_up(c.answered_at, c.ended_at, c.end_reason);
+    pickup::recount(tx, &c.number_id, c.direction, was, is).await?;
     Ok(posted)
 }
 
@@ -162,6 +167,7 @@ async fn tell_permission(
 async fn charge(
     tx: &mut Transaction<'static, Any>,
     c: &CallRecord,
+    before: Before,
     terms: &Terms,
     now: Timestamp,
     posted: &mut Posted,
@@ -171,30 +177,44 @@ async fn charge(
     let talked = Duration::from_millis(u64::try_from(talked).unwrap_or(0));
     let to = Customer { phone: c.contact.phone.as_ref(), user_id: c.contact.user_id.as_deref() };
     // Not the answer: a later word may move that, and the price must not move with it.
-    let charged = match wallet::charge(tx, &c.id, to, c.created_at, talked, &terms.card, now).await {
-        Ok(charged) => charged,
-        // The end of a call is never lost for money; the entry is missing, and loud.
+    let again_at = match wallet::charge(tx, &c.id, to, c.created_at, talked, &terms.card, now).await {
+        Ok(charged) => {
+            posted.charge = c.answered_at.map(|_| charged.charge);
+            posted.news.extend(charged.events());
+            None
+        }
+        // The end of a call is never lost for money; the charge is tried again until the ledger takes it.
         Err(StoreError::Refused { field, reason }) => {
-            tracing::error!(call = %c.id, field, reason, "a call could not be charged");
-            return Ok(());
+            tracing::error!(call = %c.id, field, reason, "a call could not be charged yet");
+            Some(now.plus(CHARGE_AGAIN_AFTER))
         }
         Err(error) => return Err(error),
     };
-    posted.charge = c.answered_at.map(|_| charged.charge);
-    posted.news.extend(charged.events());
+    if again_at.is_some() || before.uncharged {
+        sqlx::query("UPDATE calls SET charge_again_at = $2 WHERE id = $1")
+            .bind(c.id.as_str())
+            .bind(again_at.map(Timestamp::as_millis))
+            .execute(&mut **tx)
+            .await?;
+    }
     Ok(())
 }
 
-/// Calls that failed for technical reasons, or that the hours turned away, say nothing about who picks up.
-fn missed_by_us_or_them(c: &CallRecord) -> bool {
-    matches!(
-        c.end_reason,
-        Some(
-            EndReason::MissedByAgent
-                | EndReason::NoAgentAvailable
-                | EndReason::CallerCancelled
-                | EndReason::MissedByCustomer
-                | EndReason::RejectedByCustomer
-        )
-    )
+/// What the pickup guard counts of a call: when it ended, and whether nobody picked up. Calls that failed for technical
+/// reasons, or that the hours turned away, say nothing about who picks up.
+fn picked_up(
+    answered_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    end_reason: Option<EndReason>,
+) -> Option<Ended> {
+    let missed = answered_at.is_none();
+    let missed_by_us_or_them = matches!(
+        end_reason?,
+        EndReason::MissedByAgent
+            | EndReason::NoAgentAvailable
+            | EndReason::CallerCancelled
+            | EndReason::MissedByCustomer
+            | EndReason::RejectedByCustomer
+    );
+    (missed_by_us_or_them || !missed).then_some(Ended { at: ended_at?, missed })
 }

@@ -9,7 +9,7 @@ use super::books::{self, Before};
 use super::contacts::read_contact;
 use super::error::{Result, StoreError};
 use super::sql::{Columns, Select, clean, clean_opt, json_text, millis};
-use super::{Store, events};
+use super::{CHARGE_AGAIN_AFTER, Store, Terms, events};
 use crate::call::record::{CallRecord, LegRecord, OFF, OfferRecord, RecordingRecord};
 use crate::model::event::{Event, NewEvent};
 use crate::model::id::{AgentId, CallId, OfferId, Wacid};
@@ -35,31 +35,66 @@ impl Store {
     /// [`StoreError::CallEnded`] when the stored call has ended and this copy has not; [`StoreError::Missing`] when
     /// number, contact or an agent is unknown; [`StoreError::Taken`] when another call has this `wacid`.
     pub async fn save_call(&self, c: &CallRecord, events: Vec<NewEvent>, now: Timestamp) -> Result<Saved> {
-        let terms = self.terms();
         let mut tx = self.writer.begin().await?;
         let before = Before::read(&mut tx, &c.id).await?;
-        upsert(&mut tx, c).await?;
-        write_offers(&mut tx, c).await?;
-        write_legs(&mut tx, c).await?;
-        let posted = books::post(&mut tx, c, before, &terms, now).await?;
-        let mut events = events;
-        events.extend(posted.news);
-        if posted.charge != before.charge {
-            write_charge(&mut tx, c, posted.charge).await?;
-            let charged = CallRecord { charge: posted.charge, ..c.clone() };
-            let data = serde_json::to_value(&charged).expect("a call record is plain data");
-            events.push(NewEvent { kind: "call.updated", call_id: Some(c.id.clone()), agent_id: None, data });
-        }
-        let logged = events::append(&mut tx, events, now).await?;
+        let saved = write(&mut tx, c, before, events, &self.terms(), now).await?;
         tx.commit().await?;
-        Ok(Saved { events: logged, charge: posted.charge })
+        Ok(saved)
+    }
+
+    /// Changes a stored call that nobody has at hand: read, changed and saved in one transaction, so that nothing others
+    /// write meanwhile is lost. `change` gives the events to log, or `None` to leave the call as it is. `None` if that is
+    /// so, or there is no such call.
+    ///
+    /// # Errors
+    /// As [`Store::save_call`].
+    pub async fn amend_call(
+        &self,
+        id: &CallId,
+        now: Timestamp,
+        change: impl FnOnce(&mut CallRecord) -> Option<Vec<NewEvent>> + Send,
+    ) -> Result<Option<Saved>> {
+        let mut tx = self.writer.begin().await?;
+        let before = Before::read(&mut tx, id).await?;
+        let mut select = Select::new(CALLS);
+        select.and("calls.id = ").text(id.as_str());
+        let Some(mut record) = read_calls(&mut tx, select).await?.pop() else { return Ok(None) };
+        let Some(events) = change(&mut record) else { return Ok(None) };
+        let saved = write(&mut tx, &record, before, events, &self.terms(), now).await?;
+        tx.commit().await?;
+        Ok(Some(saved))
     }
 
     /// Ended calls that are not settled, as a crash leaves them, oldest first.
-    pub async fn unsettled_calls(&self) -> Result<Vec<CallRecord>> {
-        let mut select = Select::new(CALLS);
-        select.and("calls.settled = 0").and("calls.state = 'ended'").push(" ORDER BY calls.created_at, calls.id");
-        self.read_calls(select).await
+    pub async fn unsettled_calls(&self) -> Result<Vec<CallId>> {
+        let query = sqlx::query("SELECT id FROM calls WHERE settled = 0 AND state = 'ended' ORDER BY id");
+        query.fetch_all(&self.reader).await?.iter().map(|row| row.word("id")).collect()
+    }
+
+    /// Ended calls whose charge the ledger refused and that are due to be tried again, longest due first: to be amended
+    /// without any change. At most 100; what is refused again is due a minute later.
+    pub async fn calls_to_charge(&self, now: Timestamp) -> Result<Vec<CallId>> {
+        let rows = sqlx::query(
+            // A date further ahead than the pause was set by a clock that has been put back since.
+            "SELECT id FROM calls WHERE charge_again_at <= $1 OR charge_again_at > $2 ORDER BY charge_again_at LIMIT 100",
+        )
+        .bind(now.as_millis())
+        .bind(now.plus(CHARGE_AGAIN_AFTER).as_millis())
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(|row| row.word("id")).collect()
+    }
+
+    /// Notes that the gateway runs, for [`Store::last_alive`].
+    pub async fn note_alive(&self, now: Timestamp) -> Result<()> {
+        let query = sqlx::query("UPDATE counters SET value = $1 WHERE name = 'alive'").bind(now.as_millis());
+        query.execute(&self.writer).await?;
+        Ok(())
+    }
+
+    /// When the gateway last noted that it runs; 1970 if it never did.
+    pub async fn last_alive(&self) -> Result<Timestamp> {
+        sqlx::query("SELECT value FROM counters WHERE name = 'alive'").fetch_one(&self.reader).await?.time("value")
     }
 
     pub async fn call(&self, id: &CallId) -> Result<Option<CallRecord>> {
@@ -93,19 +128,47 @@ impl Store {
     /// Reads what a SELECT of [`CALLS`] finds, in its order, with offers and legs, all of one moment.
     pub(super) async fn read_calls(&self, select: Select) -> Result<Vec<CallRecord>> {
         let mut tx = self.reader.begin().await?;
-        let rows = select.query().fetch_all(&mut *tx).await?;
-        if rows.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ids = rows.iter().map(|row| row.text("call_id")).collect::<Result<Vec<_>>>()?;
-        let mut offers = parts(&mut tx, "SELECT * FROM offers", &ids, read_offer).await?;
-        let mut legs = parts(&mut tx, "SELECT * FROM legs", &ids, read_leg).await?;
+        let calls = read_calls(&mut tx, select).await?;
         tx.commit().await?;
-        rows.iter()
-            .zip(&ids)
-            .map(|(row, id)| read_call(row, offers.remove(id).unwrap_or_default(), legs.remove(id).unwrap_or_default()))
-            .collect()
+        Ok(calls)
     }
+}
+
+async fn read_calls(tx: &mut Transaction<'static, Any>, select: Select) -> Result<Vec<CallRecord>> {
+    let rows = select.query().fetch_all(&mut **tx).await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = rows.iter().map(|row| row.text("call_id")).collect::<Result<Vec<_>>>()?;
+    let mut offers = parts(tx, "SELECT * FROM offers", &ids, read_offer).await?;
+    let mut legs = parts(tx, "SELECT * FROM legs", &ids, read_leg).await?;
+    rows.iter()
+        .zip(&ids)
+        .map(|(row, id)| read_call(row, offers.remove(id).unwrap_or_default(), legs.remove(id).unwrap_or_default()))
+        .collect()
+}
+
+/// Writes a record whose call is locked by [`Before::read`], and all that follows from it.
+async fn write(
+    tx: &mut Transaction<'static, Any>,
+    c: &CallRecord,
+    before: Before,
+    mut events: Vec<NewEvent>,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<Saved> {
+    upsert(tx, c).await?;
+    write_offers(tx, c).await?;
+    write_legs(tx, c).await?;
+    let posted = books::post(tx, c, before, terms, now).await?;
+    events.extend(posted.news);
+    if posted.charge != before.charge {
+        write_charge(tx, c, posted.charge).await?;
+        let charged = CallRecord { charge: posted.charge, ..c.clone() };
+        let data = serde_json::to_value(&charged).expect("a call record is plain data");
+        events.push(NewEvent { kind: "call.updated", call_id: Some(c.id.clone()), agent_id: None, data });
+    }
+    Ok(Saved { events: events::append(tx, events, now).await?, charge: posted.charge })
 }
 
 /// Calls with their contact `c` (both have an `id` and a `created_at`, so the call's are renamed). A call saved in the
@@ -116,8 +179,23 @@ pub(super) const CALLS: &str = "SELECT c.*, calls.id AS call_id, calls.created_a
      charge_currency, charge_pulses, pack \
      FROM calls JOIN contacts r ON r.id = calls.contact_id JOIN contacts c ON c.id = COALESCE(r.merged_into, r.id)";
 
+/// The recorder may have reported the end to the store while the call's task still held a copy from before.
+macro_rules! unless_finished {
+    ($column:literal) => {
+        concat!(
+            $column,
+            " = CASE WHEN calls.recording_state IN ('ready', 'failed') AND excluded.recording_state IN ('none', 'recording') \
+             THEN calls.",
+            $column,
+            " ELSE excluded.",
+            $column,
+            " END, "
+        )
+    };
+}
+
 async fn upsert(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Result<()> {
-    let done = sqlx::query(
+    let done = sqlx::query(concat!(
         "INSERT INTO calls (id, number_id, contact_id, direction, state, status, agent_id, created_at, answered_at, \
          ended_at, duration_ms, end_reason, ended_by, recording_state, recording_duration_ms, recording_gaps, wacid, \
          callback_data, upstream_code, trace, pack, settled, opens_at) \
@@ -126,13 +204,15 @@ async fn upsert(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Result<()
          ON CONFLICT (id) DO UPDATE SET contact_id = excluded.contact_id, state = excluded.state, \
          status = excluded.status, agent_id = excluded.agent_id, answered_at = excluded.answered_at, \
          ended_at = excluded.ended_at, duration_ms = excluded.duration_ms, end_reason = excluded.end_reason, \
-         ended_by = excluded.ended_by, recording_state = excluded.recording_state, \
-         recording_duration_ms = excluded.recording_duration_ms, recording_gaps = excluded.recording_gaps, \
-         wacid = excluded.wacid, callback_data = excluded.callback_data, upstream_code = excluded.upstream_code, \
+         ended_by = excluded.ended_by, ",
+        unless_finished!("recording_state"),
+        unless_finished!("recording_duration_ms"),
+        unless_finished!("recording_gaps"),
+        "wacid = excluded.wacid, callback_data = excluded.callback_data, upstream_code = excluded.upstream_code, \
          trace = excluded.trace, opens_at = excluded.opens_at, \
          settled = CASE WHEN excluded.settled = 1 THEN 1 ELSE calls.settled END \
          WHERE calls.state <> 'ended' OR excluded.state = 'ended'",
-    )
+    ))
     .bind(c.id.as_str())
     .bind(c.number_id.as_str())
     .bind(c.contact.id.as_str())
@@ -382,6 +462,65 @@ mod tests {
         let mut noted = over.clone();
         noted.duration_ms = 1;
         t.store.save_call(&noted, vec![], at(7)).await.expect("an ended call may still be completed");
+    }
+
+    on_both!(sixty_four_who_amend_a_call_at_once_lose_nothing_of_each_other);
+    async fn sixty_four_who_amend_a_call_at_once_lose_nothing_of_each_other(t: Fixture) {
+        let contact = t.seed().await;
+        let call = fixture::ended(t.call(&contact, 0).await, EndReason::CallerCancelled, at(5));
+        t.store.save_call(&call, vec![], at(5)).await.unwrap();
+        let tasks = (0..64).map(|n| {
+            let (store, id) = (t.store.clone(), call.id.clone());
+            tokio::spawn(async move {
+                let amended = store.amend_call(&id, at(6), |c| {
+                    // The recorder says one thing, WhatsApp another.
+                    if n % 2 == 0 {
+                        c.recording.gaps += 1
+                    } else {
+                        c.duration_ms += 1
+                    }
+                    Some(vec![])
+                });
+                amended.await.unwrap().unwrap();
+            })
+        });
+        futures_util::future::join_all(tasks).await.into_iter().for_each(Result::unwrap);
+        let read = t.store.call(&call.id).await.unwrap().unwrap();
+        assert_eq!((read.recording.gaps, read.duration_ms), (32, 32));
+        assert!(
+            t.store
+                .amend_call(&call.id, at(7), |c| {
+                    c.duration_ms = 0;
+                    None
+                })
+                .await
+                .unwrap()
+                .is_none()
+        );
+        assert!(t.store.amend_call(&CallId::generate(), at(7), |_| Some(vec![])).await.unwrap().is_none());
+        assert_eq!(text(&t.store.call(&call.id).await.unwrap().unwrap()), text(&read), "left as it was");
+    }
+
+    on_both!(a_copy_from_before_does_not_open_a_recording_again);
+    async fn a_copy_from_before_does_not_open_a_recording_again(t: Fixture) {
+        let contact = t.seed().await;
+        let mut copy = fixture::ended(t.call(&contact, 0).await, EndReason::CallerCancelled, at(5));
+        copy.recording.state = RecordingState::Recording;
+        t.store.save_call(&copy, vec![], at(5)).await.unwrap();
+        for state in [RecordingState::Ready, RecordingState::Failed] {
+            t.store
+                .amend_call(&copy.id, at(6), |c| {
+                    c.recording = RecordingRecord { state, duration_ms: 4_000, gaps: 3 };
+                    Some(vec![])
+                })
+                .await
+                .unwrap();
+            copy.settled = true;
+            t.store.save_call(&copy, vec![], at(7)).await.unwrap();
+            let read = t.store.call(&copy.id).await.unwrap().unwrap();
+            let recording = (read.recording.state, read.recording.duration_ms, read.recording.gaps);
+            assert_eq!((recording, read.settled), ((state, 4_000, 3), true));
+        }
     }
 
     on_both!(what_does_not_fit_together_is_refused_in_words);

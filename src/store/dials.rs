@@ -4,7 +4,7 @@
 use sqlx::{Any, Transaction};
 
 use super::error::{Result, StoreError};
-use super::sql::Columns;
+use super::sql::{Columns, Select};
 use super::{Store, Terms, facts, permissions, wallet};
 use crate::billing::{Customer, Quote};
 use crate::model::directory::{Contact, ContactRef};
@@ -43,17 +43,18 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Look>> {
         let mut tx = self.reader.begin().await?;
-        let look = gather(&mut tx, (number, to, agent), &self.terms(), now).await?;
+        let look = gather(&mut tx, (number, to, agent), &self.terms(), || now).await?;
         tx.commit().await?;
         Ok(look)
     }
 
     /// Decides about an outbound call and, if `decide` says yes, enters it: it takes its place in every limit and its share
-    /// of the wallet. `None` if number, contact or agent is unknown.
+    /// of the wallet. `None` if number, contact or agent is unknown. `now` is read when its turn has come, and is the `now`
+    /// of the facts.
     pub async fn decide_dial<T, E>(
         &self,
         wish: DialWish<'_>,
-        now: Timestamp,
+        now: impl FnOnce() -> Timestamp + Send,
         decide: impl FnOnce(OutboundFacts) -> Result<T, E> + Send,
     ) -> Result<Option<Result<T, E>>> {
         let terms = wish.terms;
@@ -65,7 +66,7 @@ impl Store {
         wallet::available(&mut tx, terms.card.currency()).await?;
         let look = gather(&mut tx, (wish.number, wish.to, wish.agent), terms, now).await?;
         let Some(Look { facts, quote }) = look else { return Ok(None) };
-        let contact = facts.contact.id.clone();
+        let (contact, now) = (facts.contact.id.clone(), facts.now);
         let decision = decide(facts);
         if decision.is_ok() {
             let seconds = i64::from(terms.rules(now).wallet.reserve_s);
@@ -161,17 +162,23 @@ pub(super) async fn lock(tx: &mut Transaction<'static, Any>, number: &NumberId) 
     }
 }
 
+/// `now` is read after what others may write meanwhile, so that no decision sees what happened after its own moment; what
+/// the limits and the wallet count is locked by whoever decides.
 async fn gather(
     tx: &mut Transaction<'static, Any>,
     (number, to, agent): (&NumberId, &ContactRef, &AgentId),
     terms: &Terms,
-    now: Timestamp,
+    now: impl FnOnce() -> Timestamp,
 ) -> Result<Option<Look>> {
     let (Some(number), Some(contact), Some(agent)) =
         (facts::number(tx, number).await?, facts::contact(tx, to).await?, facts::agent(tx, agent).await?)
     else {
         return Ok(None);
     };
+    let settings = facts::settings(tx, &number.id).await?;
+    let restrictions = facts::restrictions(tx, &number.id).await?;
+    let permission = permissions::read(tx, &number.id, &contact.id, terms).await?;
+    let now = now();
     let rules = terms.rules(now);
     let counts = Counts::read(tx, &number.id, &contact, rules).await?;
     let customer = Customer { phone: contact.phone.as_ref(), user_id: contact.user_id.as_deref() };
@@ -179,9 +186,9 @@ async fn gather(
     let quote = terms.card.quote(customer, now, used);
     let facts = OutboundFacts {
         now,
-        settings: facts::settings(tx, &number.id).await?,
-        restrictions: facts::restrictions(tx, &number.id).await?,
-        permission: permissions::read(tx, &number.id, &contact.id, terms).await?,
+        settings,
+        restrictions,
+        permission,
         attempts: counts.attempts,
         connected_number: counts.connected_number,
         connected_pair: counts.connected_pair,
@@ -266,22 +273,13 @@ async fn nth_connected(
     limit: Limit,
 ) -> Result<Window> {
     let Some(rank) = limit.rank(in_flight) else { return Ok(Window { in_flight, nth: None }) };
-    let query = match contact {
-        None => sqlx::query(
-            "SELECT connected_at FROM dials WHERE number_id = $1 AND connected_at IS NOT NULL \
-             ORDER BY connected_at DESC LIMIT 1 OFFSET $2",
-        )
-        .bind(number.as_str()),
-        Some(contact) => sqlx::query(
-            "SELECT connected_at FROM dials WHERE number_id = $1 AND contact_id = $3 AND connected_at IS NOT NULL \
-             ORDER BY connected_at DESC LIMIT 1 OFFSET $2",
-        )
-        .bind(number.as_str())
-        .bind(i64::from(rank) - 1)
-        .bind(contact.as_str()),
-    };
-    let query = if contact.is_none() { query.bind(i64::from(rank) - 1) } else { query };
-    let row = query.fetch_optional(&mut **tx).await?;
+    let mut select = Select::new("SELECT connected_at FROM dials");
+    select.and("number_id = ").text(number.as_str()).and("connected_at IS NOT NULL");
+    if let Some(contact) = contact {
+        select.and("contact_id = ").text(contact.as_str());
+    }
+    select.push(" ORDER BY connected_at DESC LIMIT 1 OFFSET ").int(i64::from(rank) - 1);
+    let row = select.query().fetch_optional(&mut **tx).await?;
     Ok(Window { in_flight, nth: row.map(|row| row.time("connected_at")).transpose()? })
 }
 
@@ -323,9 +321,11 @@ mod tests {
     use super::*;
     use crate::call::record::{CallRecord, Status};
     use crate::model::directory::Plan;
-    use crate::model::reason::{CallState, Direction, EndReason};
+    use crate::model::reason::{CallState, Direction, EndReason, RequestKind};
     use crate::policy::pack::{BUILT_IN, Pack};
+    use crate::policy::permission::Event;
     use crate::policy::{Denial, Permit, admit};
+    use crate::store::RequestWish;
     use crate::store::fixture::{self, Fixture, T0, agent_id, at, granted, number_id, on_both};
 
     /// A number that may call, its agent's customers, and money.
@@ -357,7 +357,7 @@ mod tests {
         let (number, agent, to) = (number_id(), agent_id("a"), ContactRef::Id(contact.id.clone()));
         let terms = t.store.terms();
         let wish = DialWish { terms: &terms, call: &call, number: &number, to: &to, agent: &agent };
-        let decided = t.store.decide_dial(wish, now, |facts| admit(&facts, terms.rules(now)));
+        let decided = t.store.decide_dial(wish, || now, |facts| admit(&facts, terms.rules(now)));
         (call.clone(), decided.await.unwrap().unwrap())
     }
 
@@ -399,7 +399,7 @@ mod tests {
                 let (call, number, agent) = (CallId::generate(), number_id(), agent_id("a"));
                 let to = ContactRef::Id(contact.id);
                 let wish = DialWish { terms: &terms, call: &call, number: &number, to: &to, agent: &agent };
-                store.decide_dial(wish, T0, |facts| admit(&facts, terms.rules(T0))).await.unwrap().unwrap().is_ok()
+                store.decide_dial(wish, || T0, |facts| admit(&facts, terms.rules(T0))).await.unwrap().unwrap().is_ok()
             })
         });
         futures_util::future::join_all(tasks).await.into_iter().filter(|went| *went.as_ref().unwrap()).count()
@@ -416,6 +416,36 @@ mod tests {
         // A minute costs 10,000 micros and is held back for each call.
         ready(&t, BUILT_IN, 10 * 10_000).await;
         assert_eq!(stampede(&t).await, 10);
+    }
+
+    on_both!(a_decision_is_made_at_the_moment_its_turn_comes);
+    async fn a_decision_is_made_at_the_moment_its_turn_comes(t: Fixture) {
+        ready(&t, BUILT_IN, 1_000_000_000).await;
+        let contact = callable(&t, "995556000001").await;
+        let clock = std::sync::atomic::AtomicI64::new(0);
+        let now = || at(clock.load(std::sync::atomic::Ordering::SeqCst));
+        let mut ahead = t.store.writer.begin().await.unwrap();
+        lock(&mut ahead, &number_id()).await.unwrap();
+
+        let (call, number, agent, to) =
+            (CallId::generate(), number_id(), agent_id("a"), ContactRef::Id(contact.id.clone()));
+        let terms = t.store.terms();
+        let wish = DialWish { terms: &terms, call: &call, number: &number, to: &to, agent: &agent };
+        let dial = t.store.decide_dial(wish, now, |facts| Ok::<_, ()>(facts.now));
+        let asked = Event::requested("r", RequestKind::Template, None, T0);
+        let wish = RequestWish { terms: &terms, number: &number, to: &to, kind: RequestKind::Template, asked: &asked };
+        let request = t.store.decide_request(wish, now, |facts| Ok::<_, ()>(facts.now));
+        let (mut dial, mut request) = (std::pin::pin!(dial), std::pin::pin!(request));
+        assert!(futures_util::poll!(&mut dial).is_pending() && futures_util::poll!(&mut request).is_pending());
+        clock.store(9, std::sync::atomic::Ordering::SeqCst);
+        ahead.commit().await.unwrap();
+        let (dialled, requested) = tokio::join!(dial, request);
+        assert_eq!(dialled.unwrap().unwrap(), Ok(at(9)));
+        assert_eq!(requested.unwrap().unwrap().unwrap().0, at(9));
+        let row = sqlx::query("SELECT dialled_at FROM dials").fetch_one(&t.store.reader).await.unwrap();
+        assert_eq!(row.time("dialled_at").unwrap(), at(9));
+        let view = t.store.permission(&number, &contact.id).await.unwrap().view(&number, &contact.id, at(9));
+        assert_eq!(view.requested_at, Some(at(9)));
     }
 
     on_both!(a_connected_call_counts_for_a_day_and_an_unanswered_one_gives_its_place_back);

@@ -85,21 +85,22 @@ pub(super) async fn window_opened_at(tx: &mut Tx, n: &NumberId, c: &ContactId) -
     row.map(|row| row.time("opened_at")).transpose()
 }
 
-/// Everything that bears on a permission request; `None` if number or contact is unknown.
+/// Everything that bears on a permission request; `None` if number or contact is unknown. `now` is read last, so that no
+/// decision sees what happened after its own moment.
 pub(super) async fn of_request(
     tx: &mut Tx,
     (n, to, kind): (&NumberId, &ContactRef, RequestKind),
     terms: &Terms,
-    now: Timestamp,
+    now: impl FnOnce() -> Timestamp,
 ) -> Result<Option<RequestFacts>> {
     let (Some(number), Some(contact)) = (number(tx, n).await?, contact(tx, to).await?) else { return Ok(None) };
     Ok(Some(RequestFacts {
-        now,
         kind,
         settings: settings(tx, n).await?,
         restrictions: restrictions(tx, n).await?,
         permission: permissions::read(tx, n, &contact.id, terms).await?,
         window_opened_at: window_opened_at(tx, n, &contact.id).await?,
+        now: now(),
         number,
         contact,
     }))

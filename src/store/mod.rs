@@ -29,6 +29,7 @@
 //! needed against guessing.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use sqlx::AnyPool;
 
@@ -51,6 +52,8 @@ pub use terms::{KeptPack, Terms};
 pub use wallet::{Charged, Entry, Explanation, TopUp, Wallet};
 
 mod books;
+#[cfg(test)]
+mod books_tests;
 mod call_record;
 mod calls;
 mod claim;
@@ -88,6 +91,9 @@ mod concurrency;
 mod fairness;
 #[cfg(test)]
 mod fixture;
+
+/// A charge that the ledger refused is tried again after this time.
+const CHARGE_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// The truth: everything that must survive the process. Clones share the connections.
 #[derive(Clone)]

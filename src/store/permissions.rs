@@ -3,6 +3,10 @@
 //! The same thing reported again changes nothing; a correction, or something that happened before what is folded already,
 //! is folded anew from all events of the pair. A state of '' says that nobody has folded it yet.
 
+use std::time::Duration;
+
+use std::collections::HashMap;
+
 use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
@@ -10,6 +14,7 @@ use super::contacts::read_contact;
 use super::error::{Result, StoreError};
 use super::paging::{Cursor, Page, page, page_limit};
 use super::sql::{Columns, Select, clean, json_text, millis};
+use super::terms::kept_pack;
 use super::{Store, Terms, events};
 use crate::model::directory::{Contact, Permission};
 use crate::model::event::{Event as Logged, NewEvent};
@@ -21,8 +26,10 @@ use crate::policy::permission::{Event, Ledger, What, news};
 /// Names this list in its cursors.
 const LIST: &str = "permissions";
 
-/// Pairs worked off at a time by the clocks.
+/// Permissions that ran out are told so many at a time.
 const DUE_MAX: u32 = 100;
+/// From five minutes to five hours: a customer WhatsApp never tells of is still asked about, now and then.
+const PAUSE_DOUBLINGS: i64 = 6;
 
 impl Store {
     /// The state of one permission; of a pair nobody has heard of, the empty one.
@@ -121,17 +128,43 @@ impl Store {
         Ok((logged, stuck == 0 && due.len() >= DUE_MAX as usize))
     }
 
-    /// Pairs whose permission is to be compared with WhatsApp's books by `now`, longest due first.
-    pub async fn permission_checks_due(&self, now: Timestamp) -> Result<Vec<(NumberId, ContactId)>> {
+    /// Numbers with permissions that are to be compared with WhatsApp's books by `now`, longest due first.
+    pub async fn numbers_to_check(&self, now: Timestamp) -> Result<Vec<NumberId>> {
         let due = sqlx::query(
-            "SELECT number_id, contact_id FROM permissions WHERE check_at <= $1 AND NOT EXISTS \
-             (SELECT 1 FROM contacts WHERE id = contact_id AND merged_into IS NOT NULL) ORDER BY check_at LIMIT $2",
+            "SELECT id FROM (SELECT n.id AS id, (SELECT p.check_at FROM permissions p WHERE p.number_id = n.id \
+             AND p.check_at <= $1 ORDER BY p.check_at LIMIT 1) AS due FROM numbers n) d WHERE due IS NOT NULL ORDER BY due, id",
         )
         .bind(now.as_millis())
-        .bind(i64::from(DUE_MAX))
         .fetch_all(&self.reader)
         .await?;
-        due.iter().map(|row| Ok((row.word("number_id")?, row.word("contact_id")?))).collect()
+        due.iter().map(|row| row.word("id")).collect()
+    }
+
+    /// The customers of a number whose permission is to be compared by `now`, at most `max`, longest due first. Each comes
+    /// due again after `pause`, doubled for every question in a row that brought no answer: only the answer, taken in as an
+    /// event, plans otherwise. So no failure need be reported, and a crash forgets nobody.
+    pub async fn claim_checks(
+        &self,
+        n: &NumberId,
+        max: u32,
+        pause: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<ContactId>> {
+        let claimed = sqlx::query(
+            "UPDATE permissions SET check_failures = check_failures + 1, check_at = $2 + ($4 << \
+             CAST(CASE WHEN check_failures < $5 THEN check_failures ELSE $5 END AS INTEGER)) \
+             WHERE number_id = $1 AND contact_id IN (SELECT contact_id FROM permissions WHERE number_id = $1 \
+             AND check_at <= $2 AND NOT EXISTS (SELECT 1 FROM contacts WHERE id = contact_id AND merged_into IS NOT NULL) \
+             ORDER BY check_at LIMIT $3) RETURNING contact_id",
+        )
+        .bind(n.as_str())
+        .bind(now.as_millis())
+        .bind(i64::from(max))
+        .bind(i64::try_from(pause.as_millis()).expect("a pause is shorter than an age"))
+        .bind(PAUSE_DOUBLINGS)
+        .fetch_all(&self.writer)
+        .await?;
+        claimed.iter().map(|row| row.word("contact_id")).collect()
     }
 
     /// Has WhatsApp's books asked at `at` at the latest; `only_if_unplanned` keeps a date that is set, which may be
@@ -199,17 +232,24 @@ pub(super) async fn take(
     let before = folded(tx, n, &contact, &row, terms).await?;
     let mut after = before.clone();
     let mut anew = row.text("state")?.is_empty();
-    let mut checked = false;
+    let (mut checked, mut idle) = (false, Vec::new());
     for event in said {
-        match enter(tx, n, &contact, event).await? {
+        match enter(tx, n, &contact, event, &terms.pack_id).await? {
             Entered::Known => continue,
-            Entered::New if !anew && after.precedes(event) => after.apply(event, terms.rules(event.at)),
+            Entered::New if !anew && after.precedes(event) => {
+                idle.extend(after.made_idle_by(event));
+                after.apply(event, terms.rules(event.at));
+            }
             Entered::New | Entered::Corrected => anew = true,
         }
         checked |= matches!(event.what, What::Checked { .. });
     }
     if anew {
-        after = fold(tx, n, &contact, terms).await?;
+        (after, idle) = fold(tx, n, &contact, terms).await?;
+    }
+    // A check a day and pair would otherwise be the longest list of all.
+    for key in idle {
+        forget(tx, n, &contact, &key).await?;
     }
     tell(tx, (n, &contact), (&before, &after), &row, checked, terms, now).await
 }
@@ -223,22 +263,13 @@ pub(super) async fn withdraw(
     terms: &Terms,
     now: Timestamp,
 ) -> Result<Vec<NewEvent>> {
-    let gone = sqlx::query(
-        "DELETE FROM permission_events WHERE number_id = $1 AND key = $3 \
-         AND contact_id = (SELECT COALESCE(merged_into, id) FROM contacts WHERE id = $2)",
-    )
-    .bind(n.as_str())
-    .bind(c.as_str())
-    .bind(key)
-    .execute(&mut **tx)
-    .await?;
-    if gone.rows_affected() == 0 {
+    if !forget(tx, n, c, key).await? {
         return Ok(Vec::new());
     }
     let row = lock(tx, n, c).await?;
     let contact: ContactId = row.word("contact_id")?;
     let before = folded(tx, n, &contact, &row, terms).await?;
-    let after = fold(tx, n, &contact, terms).await?;
+    let (after, _) = fold(tx, n, &contact, terms).await?;
     tell(tx, (n, &contact), (&before, &after), &row, false, terms, now).await
 }
 
@@ -252,9 +283,9 @@ async fn tell(
     terms: &Terms,
     now: Timestamp,
 ) -> Result<Vec<NewEvent>> {
-    // What the clock did since the row was last looked at is told as well.
-    let was =
-        row.time_opt("changes_at")?.map_or(now, |at| Timestamp::from_millis(at.as_millis().min(now.as_millis()) - 1));
+    // What the clock did since the row was last looked at is told as well; a change that lies ahead says that it did nothing.
+    let due = row.time_opt("changes_at")?.filter(|at| *at <= now);
+    let was = due.map_or(now, |at| Timestamp::from_millis(at.as_millis() - 1));
     let kinds = news(before, was, after, now);
     write(tx, n, contact, after, Written { now, touched: !kinds.is_empty(), checked }, terms).await?;
     if kinds.is_empty() {
@@ -281,8 +312,8 @@ pub(super) async fn join(tx: &mut Transaction<'static, Any>, kept: &str, joined:
          ON CONFLICT (number_id, contact_id) DO UPDATE SET state = '', revision = permissions.revision + 1, \
          changes_at = CASE WHEN permissions.touched_at > excluded.changes_at THEN permissions.touched_at \
          ELSE excluded.changes_at END",
-        "INSERT INTO permission_events (number_id, contact_id, key, at, body) \
-         SELECT number_id, $1, key, at, body FROM permission_events WHERE contact_id = $2 \
+        "INSERT INTO permission_events (number_id, contact_id, key, at, body, pack) \
+         SELECT number_id, $1, key, at, body, pack FROM permission_events WHERE contact_id = $2 \
          ON CONFLICT (number_id, contact_id, key) DO NOTHING",
     ] {
         sqlx::query(sql).bind(kept).bind(joined).execute(&mut **tx).await?;
@@ -320,7 +351,14 @@ enum Entered {
     Corrected,
 }
 
-async fn enter(tx: &mut Transaction<'static, Any>, n: &NumberId, c: &ContactId, event: &Event) -> Result<Entered> {
+/// `pack`: the one the event is judged by from now on, whatever comes into force later.
+async fn enter(
+    tx: &mut Transaction<'static, Any>,
+    n: &NumberId,
+    c: &ContactId,
+    event: &Event,
+    pack: &str,
+) -> Result<Entered> {
     let key = clean(&event.key);
     let known =
         sqlx::query("SELECT at, body FROM permission_events WHERE number_id = $1 AND contact_id = $2 AND key = $3")
@@ -336,7 +374,7 @@ async fn enter(tx: &mut Transaction<'static, Any>, n: &NumberId, c: &ContactId, 
         None => Entered::New,
     };
     sqlx::query(
-        "INSERT INTO permission_events (number_id, contact_id, key, at, body) VALUES ($1, $2, $3, $4, $5) \
+        "INSERT INTO permission_events (number_id, contact_id, key, at, body, pack) VALUES ($1, $2, $3, $4, $5, $6) \
          ON CONFLICT (number_id, contact_id, key) DO UPDATE SET at = excluded.at, body = excluded.body",
     )
     .bind(n.as_str())
@@ -344,9 +382,24 @@ async fn enter(tx: &mut Transaction<'static, Any>, n: &NumberId, c: &ContactId, 
     .bind(&key)
     .bind(event.at.as_millis())
     .bind(body)
+    .bind(pack)
     .execute(&mut **tx)
     .await?;
     Ok(entered)
+}
+
+/// False if there was no such event.
+async fn forget(tx: &mut Transaction<'static, Any>, n: &NumberId, c: &ContactId, key: &str) -> Result<bool> {
+    let gone = sqlx::query(
+        "DELETE FROM permission_events WHERE number_id = $1 AND key = $3 \
+         AND contact_id = (SELECT COALESCE(merged_into, id) FROM contacts WHERE id = $2)",
+    )
+    .bind(n.as_str())
+    .bind(c.as_str())
+    .bind(key)
+    .execute(&mut **tx)
+    .await?;
+    Ok(gone.rows_affected() > 0)
 }
 
 /// The fold in a row, made anew where it is missing.
@@ -357,17 +410,36 @@ async fn folded(
     row: &AnyRow,
     terms: &Terms,
 ) -> Result<Ledger> {
-    if row.text("state")?.is_empty() { fold(tx, n, c, terms).await } else { row.json("state") }
+    if row.text("state")?.is_empty() { Ok(fold(tx, n, c, terms).await?.0) } else { row.json("state") }
 }
 
-async fn fold(tx: &mut Transaction<'static, Any>, n: &NumberId, c: &ContactId, terms: &Terms) -> Result<Ledger> {
-    let rows = sqlx::query("SELECT key, at, body FROM permission_events WHERE number_id = $1 AND contact_id = $2")
-        .bind(n.as_str())
-        .bind(c.as_str())
-        .fetch_all(&mut **tx)
-        .await?;
-    let said = rows.iter().map(|row| Ok(Event { key: row.text("key")?, at: row.time("at")?, what: row.json("body")? }));
-    Ok(Ledger::fold(&said.collect::<Result<Vec<_>>>()?, &terms.pack))
+/// The fold of all events, each by the pack under which it was taken in, and the keys of those it can do without.
+async fn fold(
+    tx: &mut Transaction<'static, Any>,
+    n: &NumberId,
+    c: &ContactId,
+    terms: &Terms,
+) -> Result<(Ledger, Vec<String>)> {
+    let rows =
+        sqlx::query("SELECT key, at, body, pack FROM permission_events WHERE number_id = $1 AND contact_id = $2")
+            .bind(n.as_str())
+            .bind(c.as_str())
+            .fetch_all(&mut **tx)
+            .await?;
+    let (mut said, mut pack_of, mut packs) = (Vec::new(), HashMap::new(), HashMap::new());
+    for row in &rows {
+        let event = Event { key: row.text("key")?, at: row.time("at")?, what: row.json("body")? };
+        let pack = row.text("pack")?;
+        if pack != terms.pack_id && !packs.contains_key(&pack) {
+            packs.insert(pack.clone(), kept_pack(tx, &pack).await?);
+        }
+        pack_of.insert(event.key.clone(), pack);
+        said.push(event);
+    }
+    Ok(Ledger::fold_and_sift(&said, |event| {
+        let pack = pack_of.get(&event.key).and_then(|id| packs.get(id)?.as_ref());
+        pack.unwrap_or(&terms.pack).rules(event.at)
+    }))
 }
 
 struct Written {
@@ -389,11 +461,12 @@ async fn write(
     let Written { now, touched, checked } = written;
     let in_force = matches!(ledger.read(now).status, PermissionStatus::Temporary | PermissionStatus::Permanent);
     let hours = u64::from(terms.rules(now).reconcile.every_h);
-    let next_check = in_force.then(|| now.plus(std::time::Duration::from_secs(hours * 3600)));
+    let next_check = in_force.then(|| now.plus(Duration::from_secs(hours * 3600)));
     // Who was just asked waits a whole turn; who has none in force is asked only by request.
     sqlx::query(
         "UPDATE permissions SET state = $3, changes_at = $4, \
          check_at = CASE WHEN $6 = 1 THEN $5 ELSE COALESCE(check_at, $5) END, \
+         check_failures = CASE WHEN $6 = 1 THEN 0 ELSE check_failures END, \
          touched_at = CASE WHEN $7 = 1 THEN $8 ELSE touched_at END WHERE number_id = $1 AND contact_id = $2",
     )
     .bind(n.as_str())
@@ -412,7 +485,8 @@ async fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::reason::RequestKind;
+    use crate::model::reason::{GrantSource, RequestKind};
+    use crate::policy::pack::{BUILT_IN, Pack};
     use crate::store::fixture::{self, Fixture, T0, at, declined, granted, number_id, on_both};
 
     async fn status(t: &Fixture, c: &ContactId, secs: i64) -> PermissionStatus {
@@ -428,7 +502,7 @@ mod tests {
         let what = What::Granted {
             permanent: false,
             expires_at: Some(at(secs + lasts)),
-            source: crate::model::reason::GrantSource::Profile,
+            source: GrantSource::Profile,
             context: None,
         };
         Event { key: key.to_owned(), at: at(secs), what }
@@ -478,6 +552,131 @@ mod tests {
         assert_eq!((corrected.unanswered_in_a_row, corrected.connected_at), (0, Some(at(4))));
     }
 
+    on_both!(what_was_granted_under_a_pack_keeps_its_numbers_when_the_pack_is_edited_in_place);
+    async fn what_was_granted_under_a_pack_keeps_its_numbers_when_the_pack_is_edited_in_place(t: Fixture) {
+        let contact = t.seed().await;
+        let what = What::Granted { permanent: false, expires_at: None, source: GrantSource::Profile, context: None };
+        let granted = |key: &str, secs| Event { key: key.to_owned(), at: at(secs), what: what.clone() };
+        t.store.keep_pack(&t.store.terms(), T0).await.unwrap();
+        say(&t, &contact.id, &[granted("a", 50)], 50).await;
+        let text = BUILT_IN.replace("temporary_h = 168", "temporary_h = 24");
+        let edited = Terms::new(Pack::parse("edited", &text).unwrap(), text, t.store.terms().card.clone());
+        t.store.keep_pack(&edited, at(51)).await.unwrap();
+        t.store.set_terms(edited);
+        // Out of order, so that everything is folded anew.
+        say(&t, &contact.id, &[declined("late", at(0))], 60).await;
+        let (day, week) = (24 * 3600, 50 + 168 * 3600);
+        assert_eq!(status(&t, &contact.id, week - 1).await, PermissionStatus::Temporary);
+        assert_eq!(status(&t, &contact.id, week).await, PermissionStatus::Expired);
+        say(&t, &contact.id, &[granted("b", week)], week).await;
+        assert_eq!(status(&t, &contact.id, week + day).await, PermissionStatus::Expired, "a new one is the edit's");
+    }
+
+    on_both!(a_month_of_daily_checks_leaves_one_row_beside_those_that_repaired_something);
+    async fn a_month_of_daily_checks_leaves_one_row_beside_those_that_repaired_something(t: Fixture) {
+        let contact = t.seed().await;
+        let day = 24 * 3600;
+        let mut said = vec![granted("a", T0)];
+        said.extend((1..=30).map(|days| {
+            let books = if days < 12 { PermissionStatus::Permanent } else { PermissionStatus::None };
+            Event::checked(books, None, at(days * day))
+        }));
+        for event in &said {
+            say(&t, &contact.id, std::slice::from_ref(event), 31 * day).await;
+        }
+        let kept = async || {
+            let rows = sqlx::query("SELECT key FROM permission_events ORDER BY at").fetch_all(&t.store.reader).await;
+            rows.unwrap().iter().map(|row| row.text("key").unwrap()).collect::<Vec<_>>()
+        };
+        let (repair, last) = (said[12].key.as_str(), said[30].key.as_str());
+        assert_eq!(kept().await, ["a", repair, last]);
+        let whole = Ledger::fold(&said, &t.store.terms().pack);
+        assert_eq!(t.store.permission(&number_id(), &contact.id).await.unwrap(), whole);
+        // One that comes late is as idle as it would have been in time; the fold is made anew for it.
+        say(&t, &contact.id, &[said[20].clone()], 31 * day).await;
+        assert_eq!(kept().await, ["a", repair, last]);
+        assert_eq!(t.store.permission(&number_id(), &contact.id).await.unwrap(), whole);
+    }
+
+    on_both!(a_number_is_checked_in_its_turn_however_many_wait_at_another);
+    async fn a_number_is_checked_in_its_turn_however_many_wait_at_another(t: Fixture) {
+        let nino = t.seed().await;
+        let other = crate::model::directory::Number { id: NumberId::parse("7").unwrap(), ..fixture::number() };
+        t.store.put_number(&other, None).await.unwrap();
+        let mut crowd = Vec::new();
+        for i in 0..5 {
+            let contact = t.customer(&format!("99555500000{i}")).await;
+            t.store.check_permission_at(&other.id, &contact.id, at(i), false).await.unwrap();
+            crowd.push(contact.id);
+        }
+        t.store.check_permission_at(&number_id(), &nino.id, at(10), false).await.unwrap();
+        assert_eq!(t.store.numbers_to_check(at(9)).await.unwrap(), [other.id.clone()]);
+        assert_eq!(t.store.numbers_to_check(at(10)).await.unwrap(), [other.id.clone(), number_id()]);
+        let claim = async |n: &NumberId, secs| {
+            let mut claimed = t.store.claim_checks(n, 2, Duration::from_secs(300), at(secs)).await.unwrap();
+            claimed.sort_by_key(|claimed| crowd.iter().position(|one| one == claimed));
+            claimed
+        };
+        assert_eq!(claim(&other.id, 10).await, crowd[..2]);
+        assert_eq!(claim(&other.id, 11).await, crowd[2..4]);
+        assert_eq!(claim(&number_id(), 11).await, [nino.id.clone()]);
+        assert_eq!(claim(&other.id, 12).await, crowd[4..]);
+        assert_eq!(claim(&other.id, 309).await, []);
+        assert_eq!(claim(&other.id, 310).await, crowd[..2], "nobody answered in five minutes");
+    }
+
+    on_both!(a_question_without_an_answer_is_asked_again_ever_later_and_looks_do_not_hasten_it);
+    async fn a_question_without_an_answer_is_asked_again_ever_later_and_looks_do_not_hasten_it(t: Fixture) {
+        let (contact, n) = (t.seed().await, number_id());
+        let look = async |secs| t.store.check_permission_at(&n, &contact.id, at(secs), true).await.unwrap();
+        let claim = async |secs| t.store.claim_checks(&n, 9, Duration::from_secs(300), at(secs)).await.unwrap().len();
+        look(0).await;
+        let mut secs = 0;
+        for pause in [300, 600, 1200, 2400, 4800, 9600, 19_200, 19_200] {
+            assert_eq!(claim(secs).await, 1, "after {secs} s");
+            look(secs + 1).await;
+            assert_eq!(claim(secs + pause - 1).await, 0, "it rests for {pause} s");
+            secs += pause;
+        }
+        // An answer ends it: the next failure is a first one.
+        say(&t, &contact.id, &[Event::checked(PermissionStatus::None, None, at(secs))], secs).await;
+        assert_eq!(claim(secs + 99_999).await, 0, "nobody asks about a stranger");
+        look(secs + 100_000).await;
+        assert_eq!((claim(secs + 100_000).await, claim(secs + 100_299).await), (1, 0));
+        assert_eq!(claim(secs + 100_300).await, 1);
+    }
+
+    on_both!(a_stranger_whom_somebody_only_looked_at_is_in_no_list);
+    async fn a_stranger_whom_somebody_only_looked_at_is_in_no_list(t: Fixture) {
+        let (contact, n) = (t.seed().await, number_id());
+        let listed = async || t.store.permissions(&n, 10, None, at(9)).await.unwrap().items.len();
+        t.store.check_permission_at(&n, &contact.id, at(0), true).await.unwrap();
+        assert_eq!(listed().await, 0);
+        say(&t, &contact.id, &[Event::checked(PermissionStatus::None, None, at(1))], 1).await;
+        assert_eq!(listed().await, 0, "WhatsApp knows nothing either");
+        say(&t, &contact.id, &[granted("a", at(2))], 2).await;
+        assert_eq!(listed().await, 1);
+    }
+
+    on_both!(the_end_is_told_once_when_many_ask_at_that_moment);
+    async fn the_end_is_told_once_when_many_ask_at_that_moment(t: Fixture) {
+        let (contact, n) = (t.seed().await, number_id());
+        say(&t, &contact.id, &[temporary("a", 0, 100)], 0).await;
+        let asking = (0..12).map(|i| {
+            let (store, n, c) = (t.store.clone(), n.clone(), contact.id.clone());
+            tokio::spawn(async move {
+                let asked = Event::requested(&format!("r{i}"), RequestKind::Template, None, at(100));
+                match i % 3 {
+                    0 => store.record_permission(&n, &c, &[asked], at(100)).await.unwrap(),
+                    1 => store.record_permission(&n, &c, &[], at(100)).await.unwrap(),
+                    _ => store.expire_permissions(at(100)).await.unwrap().0,
+                }
+            })
+        });
+        let told = futures_util::future::join_all(asking).await.into_iter().flat_map(Result::unwrap);
+        assert_eq!(told.filter(|event| event.kind == "permission.expired").count(), 1);
+    }
+
     on_both!(two_hundred_parallel_requests_are_one);
     async fn two_hundred_parallel_requests_are_one(t: Fixture) {
         let contact = t.seed().await;
@@ -495,7 +694,7 @@ mod tests {
                 let (number, terms) = (number_id(), store.terms());
                 let kind = RequestKind::Template;
                 let wish = crate::store::RequestWish { terms: &terms, number: &number, to: &who, kind, asked: &asked };
-                let decided = store.decide_request(wish, T0, decide);
+                let decided = store.decide_request(wish, || T0, decide);
                 decided.await.unwrap().unwrap().is_ok()
             })
         });

@@ -100,35 +100,51 @@ impl Store {
     }
 }
 
-/// Counts one call that ended at `at`, inside the transaction that says so. Who calls it sees to it that each call is
-/// counted once.
-pub(super) async fn count_call(
+/// A call as the guard counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) at: Timestamp,
+    /// Nobody picked up.
+    pub(super) missed: bool,
+}
+
+/// Counts a call once, as it `is`, inside the transaction that says so; `was`: as it had been counted before.
+pub(super) async fn recount(
     tx: &mut Transaction<'static, Any>,
     n: &NumberId,
     direction: Direction,
-    missed: bool,
-    at: Timestamp,
+    was: Option<Ended>,
+    is: Option<Ended>,
 ) -> Result<()> {
-    let (inbound, outbound) = match direction {
-        Direction::UserInitiated => (1_i64, 0_i64),
-        Direction::BusinessInitiated => (0, 1),
-    };
-    let missed = i64::from(missed);
-    sqlx::query(
-        "INSERT INTO pickup (number_id, hour, inbound, inbound_missed, outbound, outbound_missed) \
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (number_id, hour) DO UPDATE SET \
-         inbound = pickup.inbound + excluded.inbound, inbound_missed = pickup.inbound_missed + excluded.inbound_missed, \
-         outbound = pickup.outbound + excluded.outbound, \
-         outbound_missed = pickup.outbound_missed + excluded.outbound_missed",
-    )
-    .bind(n.as_str())
-    .bind(hour(at))
-    .bind(inbound)
-    .bind(inbound * missed)
-    .bind(outbound)
-    .bind(outbound * missed)
-    .execute(&mut **tx)
-    .await?;
+    if was == is {
+        return Ok(());
+    }
+    let mut steps = [(was, -1_i64), (is, 1)];
+    // Two corrections at once lock the hours in one order.
+    steps.sort_by_key(|(call, _)| call.map(|call| call.at));
+    for (call, step) in steps {
+        let Some(Ended { at, missed }) = call else { continue };
+        let (inbound, outbound) = match direction {
+            Direction::UserInitiated => (step, 0),
+            Direction::BusinessInitiated => (0, step),
+        };
+        let missed = i64::from(missed);
+        sqlx::query(
+            "INSERT INTO pickup (number_id, hour, inbound, inbound_missed, outbound, outbound_missed) \
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (number_id, hour) DO UPDATE SET \
+             inbound = pickup.inbound + excluded.inbound, inbound_missed = pickup.inbound_missed + excluded.inbound_missed, \
+             outbound = pickup.outbound + excluded.outbound, \
+             outbound_missed = pickup.outbound_missed + excluded.outbound_missed",
+        )
+        .bind(n.as_str())
+        .bind(hour(at))
+        .bind(inbound)
+        .bind(inbound * missed)
+        .bind(outbound)
+        .bind(outbound * missed)
+        .execute(&mut **tx)
+        .await?;
+    }
     Ok(())
 }
 
@@ -145,7 +161,8 @@ mod tests {
 
     async fn count(t: &Fixture, direction: Direction, missed: bool, secs: i64) {
         let mut tx = t.store.writer.begin().await.unwrap();
-        count_call(&mut tx, &number_id(), direction, missed, at(secs)).await.unwrap();
+        let is = Some(Ended { at: at(secs), missed });
+        recount(&mut tx, &number_id(), direction, None, is).await.unwrap();
         tx.commit().await.unwrap();
     }
 
@@ -180,7 +197,7 @@ mod tests {
     async fn a_count_belongs_to_the_transaction_that_saves_the_call(t: Fixture) {
         t.seed().await;
         let mut tx = t.store.writer.begin().await.unwrap();
-        count_call(&mut tx, &number_id(), UserInitiated, true, T0).await.unwrap();
+        recount(&mut tx, &number_id(), UserInitiated, None, Some(Ended { at: T0, missed: true })).await.unwrap();
         drop(tx);
         assert_eq!(numbers(&t, 0).await, [0; 4]);
     }

@@ -18,17 +18,17 @@ pub struct RequestWish<'a> {
     pub number: &'a NumberId,
     pub to: &'a ContactRef,
     pub kind: RequestKind,
-    /// What is entered if the request may go out.
+    /// What is entered if the request may go out, with the moment of the decision.
     pub asked: &'a Event,
 }
 
 impl Store {
     /// Decides about a permission request and, if `decide` says yes, enters it: from then on it counts. `None` if number or
-    /// contact is unknown.
+    /// contact is unknown. `now` is read when its turn has come, and is the `now` of the facts.
     pub async fn decide_request<T, E>(
         &self,
         wish: RequestWish<'_>,
-        now: Timestamp,
+        now: impl FnOnce() -> Timestamp + Send,
         decide: impl FnOnce(RequestFacts) -> Result<T, E> + Send,
     ) -> Result<Option<Result<(T, Vec<Logged>), E>>> {
         let RequestWish { terms, number, to, kind, asked } = wish;
@@ -39,10 +39,11 @@ impl Store {
         }
         let facts = facts::of_request(&mut tx, (number, to, kind), terms, now).await?;
         let Some(facts) = facts else { return Ok(None) };
-        let contact = facts.contact.id.clone();
+        let (contact, now) = (facts.contact.id.clone(), facts.now);
         let decision = decide(facts);
         if decision.is_ok() {
-            let news = permissions::take(&mut tx, number, &contact, std::slice::from_ref(asked), terms, now).await?;
+            let asked = Event { at: now, ..asked.clone() };
+            let news = permissions::take(&mut tx, number, &contact, &[asked], terms, now).await?;
             // The request itself is told once WhatsApp has taken it.
             let news = news.into_iter().filter(|event| event.kind != "permission.requested").collect();
             logged = events::append(&mut tx, news, now).await?;
@@ -60,7 +61,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<RequestFacts>> {
         let mut tx = self.reader.begin().await?;
-        let facts = facts::of_request(&mut tx, (number, to, kind), &self.terms(), now).await?;
+        let facts = facts::of_request(&mut tx, (number, to, kind), &self.terms(), || now).await?;
         tx.commit().await?;
         Ok(facts)
     }

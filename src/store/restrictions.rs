@@ -75,8 +75,9 @@ impl Store {
         Ok(lifted)
     }
 
-    /// WhatsApp says that these are all the restrictions of a number: every other that was known by `asked_at` is lifted,
-    /// with its event.
+    /// WhatsApp, asked at `asked_at`, says that these are all the restrictions of a number: every other is lifted, with its
+    /// event. WhatsApp stamps whole seconds, so what it reported in the second of the question, or later, may have crossed
+    /// with the answer: that stands until the next question.
     pub async fn lift_restrictions_but(
         &self,
         n: &NumberId,
@@ -89,10 +90,10 @@ impl Store {
         let mut rows = Vec::new();
         for kind in gone {
             let row =
-                sqlx::query("DELETE FROM restrictions WHERE number_id = $1 AND kind = $2 AND since <= $3 RETURNING *")
+                sqlx::query("DELETE FROM restrictions WHERE number_id = $1 AND kind = $2 AND since < $3 RETURNING *")
                     .bind(n.as_str())
                     .bind(kind.as_str())
-                    .bind(asked_at.as_millis())
+                    .bind(asked_at.whole_second().as_millis())
                     .fetch_optional(&mut *tx)
                     .await?;
             rows.extend(row);
@@ -237,7 +238,10 @@ mod tests {
         let lifted = t.store.lift_restrictions_but(&number_id(), &[Outbound], at(40), at(41)).await.unwrap();
         assert_eq!(lifted.iter().map(|event| &event.data["restriction"]["kind"]).collect::<Vec<_>>(), ["inbound"]);
         assert_eq!(kinds(&t).await, [(ButtonsHidden, None), (Outbound, None)]);
-        assert_eq!(t.store.lift_restrictions_but(&number_id(), &[], at(60), at(61)).await.unwrap().len(), 2);
+        let asked_at = at(50).plus(std::time::Duration::from_millis(999));
+        assert_eq!(t.store.lift_restrictions_but(&number_id(), &[], asked_at, at(51)).await.unwrap().len(), 1);
+        assert_eq!(kinds(&t).await, [(ButtonsHidden, None)], "of the second of the question");
+        assert_eq!(t.store.lift_restrictions_but(&number_id(), &[], at(51), at(52)).await.unwrap().len(), 1);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! The terms calls are made on: the policy pack and the rate card in force, and the packs that were in force before.
 
 use aws_lc_rs::digest::{SHA256, digest};
+use sqlx::{Any, Transaction};
 
 use super::Store;
 use super::error::Result;
@@ -72,4 +73,13 @@ impl Store {
             sqlx::query("SELECT toml FROM policy_packs WHERE id = $1").bind(id).fetch_optional(&self.reader).await?;
         row.map(|row| row.text("toml")).transpose()
     }
+}
+
+/// A pack that was in force before. `None` for one that was never kept, or that this version can no longer read.
+pub(super) async fn kept_pack(tx: &mut Transaction<'static, Any>, id: &str) -> Result<Option<Pack>> {
+    let row = sqlx::query("SELECT toml FROM policy_packs WHERE id = $1").bind(id).fetch_optional(&mut **tx).await?;
+    let Some(text) = row.map(|row| row.text("toml")).transpose()? else { return Ok(None) };
+    Ok(Pack::parse(id, &text)
+        .inspect_err(|error| tracing::warn!(pack = id, %error, "a pack of old can no longer be read; today's is used"))
+        .ok())
 }

@@ -18,10 +18,11 @@ use super::sql::{Columns, Select, clean_opt, damaged, json_text};
 use super::{Store, events};
 use crate::billing::ledger::{Account, Transfer, settle};
 use crate::billing::{Customer, Quote, RateCard, pulses};
+use crate::call::record::CallRecord;
 use crate::model::event::{Event, NewEvent};
 use crate::model::id::{CallId, EntryId};
 use crate::model::money::{Charge, Currency, Micros};
-use crate::model::reason::EntryKind;
+use crate::model::reason::{CallState, Direction, EntryKind};
 use crate::model::time::Timestamp;
 
 /// The most that is paid in at once: a thousand million units. More is a typing error.
@@ -46,6 +47,9 @@ pub struct Wallet {
     /// What new calls may use: they need more than 0.
     pub available_micros: Micros,
     pub currency: Currency,
+    /// Ended calls that are not booked yet because the ledger refused them, as the log says; each is tried again every
+    /// minute. Anything but 0 wants looking into.
+    pub uncharged_calls: i64,
 }
 
 /// One line of the wallet's statement.
@@ -149,7 +153,32 @@ impl Store {
             reserved_micros: accounts.reserved,
             available_micros: accounts.available(),
             currency: accounts.currency,
+            uncharged_calls: self.uncharged_calls().await?,
         })
+    }
+
+    /// How many ended calls the ledger has refused to charge so far.
+    pub async fn uncharged_calls(&self) -> Result<i64> {
+        let query = sqlx::query("SELECT COUNT(*) AS n FROM calls WHERE charge_again_at IS NOT NULL");
+        query.fetch_one(&self.reader).await?.int("n")
+    }
+
+    /// What an outbound call that was answered has cost by now, or will cost once it is settled, at the volume settled so
+    /// far. `None` for any other, and once it is charged.
+    pub async fn cost_so_far(&self, c: &CallRecord, now: Timestamp) -> Result<Option<Charge>> {
+        let (Some(answered), Direction::BusinessInitiated, None) = (c.answered_at, c.direction, c.charge) else {
+            return Ok(None);
+        };
+        let talked = match c.state {
+            CallState::Ended => Duration::from_millis(u64::try_from(c.duration_ms).unwrap_or(0)),
+            _ => now.since(answered),
+        };
+        let terms = self.terms();
+        let (card, at) = (&terms.card, c.created_at);
+        let to = Customer { phone: c.contact.phone.as_ref(), user_id: c.contact.user_id.as_deref() };
+        let used = usage(&mut *self.reader.acquire().await?, &card.month(at), &card.market(to, at)).await?;
+        let price = card.price(to, at, used, pulses(talked));
+        Ok(Some(Charge { micros: price.micros, currency: card.currency(), pulses: price.pulses }))
     }
 
     /// The price of the next minute to this customer, at the volume settled so far.
@@ -284,7 +313,8 @@ pub(super) async fn release(tx: &mut Transaction<'static, Any>, micros: Micros) 
 /// not depend on what was settled in between.
 ///
 /// # Errors
-/// [`StoreError::Refused`] when the wallet is in another currency than the card, or a sum leaves the room of the ledger.
+/// [`StoreError::Refused`], with nothing written, when the wallet is in another currency than the card, the talk is longer
+/// than any can be, or a sum leaves the room of the ledger.
 pub(super) async fn charge(
     tx: &mut Transaction<'static, Any>,
     call: &CallId,
@@ -320,7 +350,10 @@ pub(super) async fn charge(
     let price = card.price(to, at, pulses_before, pulses);
     let transfers = booked.as_ref().map_or(0, |booked| booked.transfers);
     let transfer = settle(booked.as_ref().filter(|_| transfers > 0).map(|booked| booked.micros), price.micros);
-
+    if let Some(transfer) = &transfer {
+        // Refused before anything is written: the caller may go on with the transaction.
+        accounts.after(transfer)?;
+    }
     if let Some(booked) = &booked {
         count(tx, &booked.month, &booked.market, -booked.pulses).await?;
     }
@@ -378,6 +411,12 @@ impl Accounts {
         self.balance.saturating_sub(self.reserved)
     }
 
+    /// The balance once this is posted.
+    fn after(&self, transfer: &Transfer) -> Result<Micros> {
+        let balance = self.balance.checked_add(transfer.wallet_micros()).filter(|b| b.abs() <= BALANCE_MICROS_MAX);
+        balance.ok_or_else(|| too_large("balance"))
+    }
+
     /// Prices in one currency cannot be taken from a wallet in another.
     pub(super) fn must_be_in(&self, card: Currency) -> Result<()> {
         if self.currency == card {
@@ -426,8 +465,7 @@ async fn post(
     transfer: &Transfer,
     entry: &Entry,
 ) -> Result<Micros> {
-    let balance = accounts.balance.checked_add(transfer.wallet_micros()).filter(|b| b.abs() <= BALANCE_MICROS_MAX);
-    let balance = balance.ok_or_else(|| too_large("balance"))?;
+    let balance = accounts.after(transfer)?;
     sqlx::query(
         "INSERT INTO transfers (id, key, kind, debit_account, credit_account, micros, call_id, pulses, explanation, \
          reference, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",

@@ -431,3 +431,23 @@ async fn a_talk_of_more_than_a_year_stays_out_of_the_books(t: Fixture) {
     }
     assert_eq!(audited(&t.store).await, 0);
 }
+
+on_both!(a_charge_the_wallet_has_no_room_for_leaves_nothing_behind_and_is_booked_once_there_is);
+async fn a_charge_the_wallet_has_no_room_for_leaves_nothing_behind_and_is_booked_once_there_is(t: Fixture) {
+    t.store.top_up(&usd(1, None), T0).await.unwrap();
+    let room = async |micros: Micros| {
+        let sql = "UPDATE accounts SET balance_micros = $1 WHERE id = 'wallet'";
+        sqlx::query(sql).bind(micros).execute(&t.store.writer).await.unwrap();
+    };
+    room(-1_000_000_000_000_000_000).await;
+    let mut tx = t.store.writer.begin().await.unwrap();
+    let refused = charge(&mut tx, &call(1), hidden(GEORGIA), T0, Duration::from_secs(6), &card(), at(1)).await;
+    assert!(matches!(refused, Err(StoreError::Refused { field: "balance", .. })));
+    tx.commit().await.unwrap();
+    assert_eq!((used(&t.store, "GE").await, t.store.entries_of(&call(1)).await.unwrap().len()), (0, 0));
+    room(1).await;
+    for _ in 0..2 {
+        assert_eq!(end(&t.store, &call(1), GEORGIA, 6_000).await.charge.micros, 950);
+    }
+    assert_eq!((audited(&t.store).await, used(&t.store, "GE").await), (1 - 950, 1));
+}

@@ -146,16 +146,21 @@ impl Desk {
         wish: &PlaceCall,
         terms: &Terms,
     ) -> Result<(Permit, Contact), Refusal> {
-        let (store, now) = (&self.parts.store, self.parts.clock.now().wall);
+        let (store, clock) = (&self.parts.store, self.parts.clock);
         let dial = DialWish { terms, call, number: &wish.number_id, to: &wish.to, agent: &wish.agent_id };
-        let decided = store.decide_dial(dial, now, |facts| {
-            let (pair, contact) = ((facts.number.id.clone(), facts.contact.id.clone()), facts.contact.clone());
-            self.registry.decide_and_reserve(call, &pair, |active, pair_busy| {
-                let decision = admit(&self.with_activity(facts, active, pair_busy), terms.rules(now));
-                let reserve = decision.as_ref().ok().map(|permit| permit.agent_id().clone());
-                (decision.map(|permit| (permit, contact)), reserve)
-            })
-        });
+        let decided = store.decide_dial(
+            dial,
+            || clock.now().wall,
+            |facts| {
+                let (pair, contact) = ((facts.number.id.clone(), facts.contact.id.clone()), facts.contact.clone());
+                let rules = terms.rules(facts.now);
+                self.registry.decide_and_reserve(call, &pair, |active, pair_busy| {
+                    let decision = admit(&self.with_activity(facts, active, pair_busy), rules);
+                    let reserve = decision.as_ref().ok().map(|permit| permit.agent_id().clone());
+                    (decision.map(|permit| (permit, contact)), reserve)
+                })
+            },
+        );
         match decided.await {
             Ok(Some(Ok(permitted))) => Ok(permitted),
             Ok(Some(Err(denial))) => {

@@ -13,7 +13,6 @@ use tokio::sync::mpsc;
 
 use crate::call::{Call, CallRecord, Signal, Terminated};
 use crate::metrics::WebhookResult;
-use crate::model::event::NewEvent;
 use crate::model::id::{CallId, NumberId, Wacid};
 use crate::model::reason::{Direction, EndReason, GrantSource};
 use crate::model::time::Timestamp;
@@ -236,26 +235,32 @@ impl Desk {
             }
         }
         if let Some(record) = self.parts.store.call_by_wacid(wacid).await? {
-            return self.correct(record, signal).await;
+            return self.correct(&record, signal).await;
         }
         self.registry.park(wacid, signal, self.parts.clock.instant());
         Ok(WebhookResult::Done)
     }
 
     /// WhatsApp says more about a call that has ended and whose task is gone.
-    async fn correct(&self, record: CallRecord, signal: Signal) -> Result<WebhookResult, StoreError> {
-        if record.ended_at.is_none() {
-            return Ok(WebhookResult::Done);
+    async fn correct(&self, known: &CallRecord, signal: Signal) -> Result<WebhookResult, StoreError> {
+        let (patience, now, mut result) = (self.parts.patience, self.parts.clock.now(), WebhookResult::Done);
+        let corrected = self.amend(&known.id, |record| {
+            record.ended_at?;
+            let was_settled = record.settled;
+            let mut call = Call::restore(record.clone(), patience);
+            let _ = call.handle(signal, now);
+            let events: Vec<_> = call.take_news().into_iter().map(|kind| call_event(kind, call.record())).collect();
+            if events.is_empty() && call.record().settled == was_settled {
+                result = WebhookResult::Duplicate;
+                return None;
+            }
+            *record = call.record().clone();
+            Some(events)
+        });
+        if corrected.await? {
+            self.review_pickup(&known.number_id).await?;
         }
-        let was_settled = record.settled;
-        let mut call = Call::restore(record, self.parts.patience);
-        let _ = call.handle(signal, self.parts.clock.now());
-        let events: Vec<NewEvent> = call.take_news().into_iter().map(|kind| call_event(kind, call.record())).collect();
-        if events.is_empty() && call.record().settled == was_settled {
-            return Ok(WebhookResult::Duplicate);
-        }
-        self.save(call.record(), events).await?;
-        Ok(WebhookResult::Done)
+        Ok(result)
     }
 
     async fn permission_reply(&self, reply: PermissionReply, kept: &Kept) -> Result<WebhookResult, StoreError> {

@@ -28,8 +28,8 @@ use super::{Desk, Refusal, about_call, call_event};
 const MAILBOX: usize = 64;
 /// An ended call's task stays this long for its media to close, its recording to finish and WhatsApp's last word.
 const LINGER: Duration = Duration::from_secs(30);
-/// The last pause before the end of a call is left to the next start to settle; the pauses double up to it.
-const STORE_WITHIN: Duration = Duration::from_secs(600);
+/// The longest pause between attempts to store the end of a call; the pauses double up to it.
+const STORE_AGAIN_MAX: Duration = Duration::from_secs(60);
 
 /// What a call's task can be woken by.
 pub(super) enum Message {
@@ -167,6 +167,7 @@ impl Line {
             self.call.record_mut().settled = true;
             self.store(Vec::new()).await;
         }
+        self.store_for_good().await;
         // What arrived meanwhile still counts.
         self.mailbox.close();
         while let Some(message) = self.mailbox.recv().await {
@@ -361,13 +362,21 @@ impl Line {
         }
     }
 
-    /// The end of a call is not given up at the first failure: a database comes back.
+    /// The end of a call is not given up: a database comes back, and nobody else knows when the call ended. What arrives
+    /// meanwhile, WhatsApp's last word above all, is stored with it.
     async fn store_for_good(&mut self) {
         let mut pause = Duration::from_secs(1);
-        while self.dirty && pause < STORE_WITHIN {
-            tokio::time::sleep(pause).await;
-            pause *= 2;
-            self.store(Vec::new()).await;
+        while self.dirty {
+            tokio::select! {
+                Some(message) = self.mailbox.recv() => {
+                    self.take(message).await;
+                    self.follow().await;
+                }
+                () = tokio::time::sleep(pause) => {
+                    pause = (pause * 2).min(STORE_AGAIN_MAX);
+                    self.store(Vec::new()).await;
+                }
+            }
         }
     }
 

@@ -128,6 +128,7 @@ pub(crate) struct Desk {
     registry: Registry,
     streams: presence::Streams,
     pushes: push::Turns,
+    rounds: permissions::Rounds,
     draining: AtomicBool,
     webhooks: mpsc::Sender<inbox::Kept>,
 }
@@ -144,6 +145,7 @@ impl Switchboard {
             registry: Registry::default(),
             streams: presence::Streams::default(),
             pushes: push::Turns::default(),
+            rounds: permissions::Rounds::default(),
             draining: AtomicBool::new(false),
             webhooks,
         });

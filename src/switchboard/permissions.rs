@@ -2,16 +2,18 @@
 //! WhatsApp's own books, since a customer may have decided where no webhook reached us.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use crate::call::CallRecord;
-use crate::model::directory::Permission;
+use crate::model::directory::{ContactRef, Permission};
 use crate::model::id::{ContactId, NumberId, Wacid};
 use crate::model::reason::PermissionStatus;
 use crate::model::time::Timestamp;
 use crate::policy::permission::Event;
-use crate::signalling::whatsapp::{Customer, GraphErrorKind};
+use crate::signalling::whatsapp::{Account, Customer, GraphError, GraphErrorKind};
 use crate::store::StoreError;
 
 use super::Desk;
@@ -22,8 +24,86 @@ const TICK: Duration = Duration::from_secs(1);
 const LOOKED_AT_AGAIN: Duration = Duration::from_secs(3600);
 /// WhatsApp grants a callback some moments after the call.
 const AFTER_CALL: Duration = Duration::from_secs(5);
-/// After a question that failed.
+/// After a question that failed; doubles with each further one about the same customer.
 const AGAIN_AFTER: Duration = Duration::from_secs(300);
+/// A number for which nothing can be asked now, whoever is asked about.
+const REST: Duration = Duration::from_secs(60);
+/// Numbers asked for at a time. One that gets no answer is given up after 15 s and rests, so even if most are like that
+/// the others get their turn within a minute.
+const ROUNDS_MAX: usize = 64;
+
+/// What each number does that is asked for, or was a moment ago.
+#[derive(Default)]
+pub(super) struct Rounds(Mutex<HashMap<NumberId, Doing>>);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    Asking,
+    RestingUntil(Timestamp),
+}
+
+/// A number's turn to ask; the next one begins when this is over.
+struct Round {
+    desk: Arc<Desk>,
+    number: NumberId,
+    rests_until: Timestamp,
+}
+
+impl Round {
+    /// `None` while the number asks or rests, or too many others ask.
+    fn begin(desk: &Arc<Desk>, number: &NumberId, now: Timestamp) -> Option<Self> {
+        let mut rounds = desk.rounds.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rounds.retain(|_, doing| !matches!(doing, Doing::RestingUntil(until) if *until <= now));
+        if rounds.contains_key(number) || rounds.values().filter(|doing| **doing == Doing::Asking).count() >= ROUNDS_MAX
+        {
+            return None;
+        }
+        rounds.insert(number.clone(), Doing::Asking);
+        Some(Self { desk: Arc::clone(desk), number: number.clone(), rests_until: now })
+    }
+
+    async fn run(mut self, now: Timestamp) {
+        let Ok(account) = self.desk.account(&self.number).await else {
+            self.rests_until = now.plus(REST);
+            return;
+        };
+        let store = &self.desk.parts.store;
+        let per_second = store.terms().rules(now).reconcile.per_second;
+        let customers = match store.claim_checks(&self.number, per_second, AGAIN_AFTER, now).await {
+            Ok(customers) => customers,
+            Err(error) => {
+                return tracing::error!(number = %self.number, %error, "permissions to compare could not be read");
+            }
+        };
+        let compared = join_all(customers.iter().map(|customer| self.desk.compare(account.as_ref(), customer))).await;
+        let ended_at = self.desk.parts.clock.now().wall;
+        for rest in compared {
+            match rest {
+                Ok(rest) => self.rests_until = self.rests_until.max(ended_at.plus(rest)),
+                Err(error) => tracing::error!(number = %self.number, %error, "a permission could not be compared"),
+            }
+        }
+    }
+}
+
+impl Drop for Round {
+    fn drop(&mut self) {
+        let mut rounds = self.desk.rounds.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rounds.insert(self.number.clone(), Doing::RestingUntil(self.rests_until));
+    }
+}
+
+/// How long a number asks nothing after this: an error that is about one customer stops no other's question.
+fn rest_after(error: &GraphError) -> Duration {
+    match error.kind {
+        GraphErrorKind::Unreachable
+        | GraphErrorKind::UnknownOutcome
+        | GraphErrorKind::RateLimited
+        | GraphErrorKind::Upstream
+        | GraphErrorKind::Token => REST.max(error.retry_after.unwrap_or_default()),
+        GraphErrorKind::InProgress | GraphErrorKind::CallGone | GraphErrorKind::Refused => Duration::ZERO,
+    }
+}
 
 pub(super) fn start_clocks(desk: &Arc<Desk>) {
     let (expiry, checks) = (Arc::downgrade(desk), Arc::downgrade(desk));
@@ -58,40 +138,33 @@ impl Desk {
         }
     }
 
-    /// One turn: so many questions a number as its rate allows in a second.
+    /// One round for each number that has questions: as many as its rate allows in a second. Numbers do not wait for each
+    /// other.
     async fn ask_the_books(self: &Arc<Self>) {
         let now = self.parts.clock.now().wall;
-        let per_second = self.parts.store.terms().rules(now).reconcile.per_second;
-        let due = match self.parts.store.permission_checks_due(now).await {
+        let due = match self.parts.store.numbers_to_check(now).await {
             Ok(due) => due,
             Err(error) => return tracing::error!(%error, "permissions to compare could not be read"),
         };
-        let mut asked: HashMap<NumberId, u32> = HashMap::new();
-        for (number, contact) in due {
-            let so_far = asked.entry(number.clone()).or_default();
-            if *so_far < per_second {
-                *so_far += 1;
-                if let Err(error) = self.compare(&number, &contact).await {
-                    tracing::error!(%error, "a permission could not be compared");
-                }
+        for number in due {
+            if let Some(round) = Round::begin(self, &number, now) {
+                tokio::spawn(round.run(now));
             }
         }
     }
 
-    /// Asks WhatsApp's books about one pair and repairs ours.
-    async fn compare(&self, number: &NumberId, contact: &ContactId) -> Result<(), StoreError> {
-        let (store, asked_at) = (&self.parts.store, self.parts.clock.now().wall);
-        let person = store.contact(&crate::model::directory::ContactRef::Id(contact.clone())).await?;
-        let (Some(person), Ok(account)) = (person, self.account(number).await) else {
-            return store.check_permission_at(number, contact, asked_at.plus(AGAIN_AFTER), false).await;
-        };
+    /// Asks WhatsApp's books about one pair and repairs ours. Answers how long the number had better ask nothing; the pair
+    /// itself rests since it was claimed.
+    async fn compare(&self, account: Account<'_>, contact: &ContactId) -> Result<Duration, StoreError> {
+        let (store, number, asked_at) = (&self.parts.store, account.number_id, self.parts.clock.now().wall);
+        let person = store.contact(&ContactRef::Id(contact.clone())).await?;
+        let Some(person) = person else { return Ok(Duration::ZERO) };
         let who = Customer { phone: person.phone, user_id: person.user_id, name: None, username: None };
-        let books = match self.parts.graph.call_permissions(account.as_ref(), &who).await {
+        let books = match self.parts.graph.call_permissions(account, &who).await {
             Ok(books) => books,
             Err(error) => {
-                let limited = error.kind == GraphErrorKind::RateLimited;
-                tracing::debug!(%number, %contact, %error, limited, "WhatsApp's books could not be asked");
-                return store.check_permission_at(number, contact, asked_at.plus(AGAIN_AFTER), false).await;
+                tracing::debug!(%number, %contact, %error, "WhatsApp's books could not be asked");
+                return Ok(rest_after(&error));
             }
         };
         let said = Event::checked(books.status, books.expires_at, asked_at);
@@ -102,7 +175,7 @@ impl Desk {
             self.parts.metrics.permission_drift();
         }
         self.publish(logged);
-        Ok(())
+        Ok(Duration::ZERO)
     }
 
     /// Somebody looks at a customer without permission: perhaps WhatsApp knows of one. Asked in the background.

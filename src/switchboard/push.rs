@@ -16,7 +16,7 @@ use crate::metrics::WebhookResult;
 use crate::model::id::NumberId;
 use crate::model::settings::{NumberSettings, Restriction, Unavailable};
 use crate::model::time::Timestamp;
-use crate::policy::hours::merge_unavailable;
+use crate::policy::hours::{merge_unavailable, today, united};
 use crate::signalling::whatsapp::settings::{as_meta_keeps, drift, to_meta, unavailable_of};
 use crate::signalling::whatsapp::{Account, GraphError, GraphErrorKind, MetaCalling, Restricted, SettingsUpdate};
 use crate::store::{StoreError, StoredSettings};
@@ -62,13 +62,23 @@ struct Failed {
 }
 
 impl Desk {
-    /// Tells WhatsApp the latest wish if it was not told yet, then looks what came of it.
-    pub(super) async fn push_settings(self: &Arc<Self>, number: &NumberId) -> Result<(), StoreError> {
+    /// Tells WhatsApp the latest wish if it was not told yet, then looks what came of it. `leased_until`: by whoever found
+    /// the push due; `None` for whoever has just stored a wish.
+    pub(super) async fn push_settings(
+        self: &Arc<Self>,
+        number: &NumberId,
+        leased_until: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
         let _turn = self.pushes.take(number).await;
         let store = &self.parts.store;
         for _ in 0..RACES_MAX {
-            let stored = store.settings(number).await?.filter(|stored| stored.push_at.is_some());
-            let Some(stored) = stored else { return Ok(()) };
+            let Some(stored) = store.settings(number).await? else { return Ok(()) };
+            let Some(push_at) = stored.push_at else { return Ok(()) };
+            // Whoever had the turn before us tried this very wish in vain: its pause is ours too.
+            let tried = stored.push_error.is_some() && Some(push_at) != leased_until;
+            if tried && push_at > self.parts.clock.now().wall {
+                return Ok(());
+            }
             match self.tell(number, stored).await? {
                 Ok(true) => return self.look(number).await,
                 Ok(false) => {}
@@ -216,11 +226,13 @@ impl Desk {
         let known = store.restrictions(number).await?;
         for Restricted { kind, expires_at, remediation } in listed {
             let before = known.iter().find(|known| known.kind == kind);
-            if expires_at.is_some_and(|at| at <= now) || before.is_some_and(|before| before.expires_at == expires_at) {
+            let since = asked_at.whole_second();
+            let stands = |before: &Restriction| before.since >= since || before.expires_at == expires_at;
+            if expires_at.is_some_and(|at| at <= now) || before.is_some_and(stands) {
                 continue;
             }
             let remediation = remediation.or_else(|| before.and_then(|before| before.remediation.clone()));
-            let restriction = Restriction { kind, since: asked_at, expires_at, remediation };
+            let restriction = Restriction { kind, since, expires_at, remediation };
             self.publish(store.put_restriction(number, &restriction, now).await?.into_iter().collect());
         }
         Ok(())
@@ -286,85 +298,9 @@ impl Dates {
     }
 }
 
-/// Sorted; spans of one date that overlap become one, for whoever is closed twice is closed.
-fn united(mut dates: Vec<Unavailable>) -> Vec<Unavailable> {
-    dates.sort();
-    let mut united: Vec<Unavailable> = Vec::with_capacity(dates.len());
-    for date in dates {
-        match united.last_mut() {
-            // `HH:MM` sorts as text.
-            Some(last) if last.date == date.date && date.from < last.to => {
-                if date.to > last.to {
-                    last.to = date.to;
-                }
-            }
-            _ => united.push(date),
-        }
-    }
-    united
-}
-
-/// The date in the number's zone, `YYYY-MM-DD`; UTC for a number without hours.
-pub(super) fn today(settings: &NumberSettings, now: Timestamp) -> String {
-    let zone = settings.call_hours.as_ref().map_or("UTC", |hours| hours.time_zone.as_str());
-    let zone = jiff::tz::TimeZone::get(zone).unwrap_or(jiff::tz::TimeZone::UTC);
-    let now = jiff::Timestamp::from_millisecond(now.as_millis()).unwrap_or_default();
-    now.to_zoned(zone).date().to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::settings::CallHours;
-
-    fn dates(list: &[(&str, &str, &str)]) -> Vec<Unavailable> {
-        let own = |(date, from, to): &(&str, &str, &str)| Unavailable {
-            date: (*date).to_owned(),
-            from: (*from).to_owned(),
-            to: (*to).to_owned(),
-        };
-        list.iter().map(own).collect()
-    }
-
-    #[test]
-    fn dates_that_overlap_become_one_and_others_stay_apart() {
-        #[track_caller]
-        fn check(given: &[(&str, &str, &str)], want: &[(&str, &str, &str)]) {
-            assert_eq!(united(dates(given)), dates(want));
-        }
-        check(&[], &[]);
-        check(
-            &[("2027-01-08", "00:00", "24:00"), ("2027-01-07", "00:00", "24:00")],
-            &[("2027-01-07", "00:00", "24:00"), ("2027-01-08", "00:00", "24:00")],
-        );
-        check(
-            &[("2027-01-07", "12:00", "18:00"), ("2027-01-07", "09:00", "13:00")],
-            &[("2027-01-07", "09:00", "18:00")],
-        );
-        check(
-            &[("2027-01-07", "00:00", "24:00"), ("2027-01-07", "09:00", "13:00")],
-            &[("2027-01-07", "00:00", "24:00")],
-        );
-        let apart = [("2027-01-07", "09:00", "12:00"), ("2027-01-07", "12:00", "13:00")];
-        check(&apart, &apart);
-    }
-
-    #[test]
-    fn today_is_the_date_of_the_numbers_zone() {
-        #[track_caller]
-        fn check(zone: Option<&str>, secs: i64, want: &str) {
-            let hours = zone.map(|zone| CallHours { time_zone: zone.to_owned(), weekly: Default::default() });
-            let settings = NumberSettings { call_hours: hours, ..NumberSettings::default() };
-            assert_eq!(today(&settings, Timestamp::from_secs(secs)), want, "{zone:?}");
-        }
-        // 2026-11-18T22:00:00Z.
-        let evening = 1_795_039_200;
-        check(None, evening, "2026-11-18");
-        check(Some("UTC"), evening, "2026-11-18");
-        check(Some("Asia/Tbilisi"), evening, "2026-11-19");
-        check(Some("America/New_York"), evening - 20 * 3600, "2026-11-17");
-        check(Some("Nowhere/Land"), evening, "2026-11-18");
-    }
 
     #[test]
     fn pauses_double_to_a_quarter_of_an_hour_and_are_never_shorter_than_whatsapp_asks() {

@@ -27,20 +27,21 @@ impl Switchboard {
     /// [`Refusal::RequestDenied`] with every blocker, [`Refusal::NotFound`], [`Refusal::Upstream`].
     pub async fn ask_permission(&self, wish: AskPermission) -> Result<Permission, Refusal> {
         let desk = &self.0;
-        let (store, asked_at) = (&desk.parts.store, desk.parts.clock.now().wall);
+        let (store, clock) = (&desk.parts.store, desk.parts.clock);
         let kind = match &wish.request {
             RequestBody::FreeForm { .. } => RequestKind::FreeForm,
             RequestBody::Template { .. } => RequestKind::Template,
         };
         let id = RequestId::generate();
-        let asked = Event::requested(id.as_str(), kind, None, asked_at).by(wish.by.clone());
+        let asked = Event::requested(id.as_str(), kind, None, clock.now().wall).by(wish.by.clone());
         let terms = store.terms();
         let request = RequestWish { terms: &terms, number: &wish.number_id, to: &wish.contact, kind, asked: &asked };
-        let decided = store.decide_request(request, asked_at, |facts| {
-            let contact = facts.contact.clone();
-            may_ask(&facts, terms.rules(asked_at)).map(|_permit| contact)
-        });
-        let contact = match decided.await? {
+        let decided = store.decide_request(
+            request,
+            || clock.now().wall,
+            |facts| may_ask(&facts, terms.rules(facts.now)).map(|_permit| (facts.contact, facts.now)),
+        );
+        let (contact, asked_at) = match decided.await? {
             None => return Err(Refusal::NotFound),
             Some(Err(denial)) => {
                 desk.parts.metrics.permission_request("refused");
@@ -55,9 +56,9 @@ impl Switchboard {
                 desk.announce(vec![event]).await?;
                 return Err(Refusal::RequestDenied(denial));
             }
-            Some(Ok((contact, logged))) => {
+            Some(Ok((allowed, logged))) => {
                 desk.publish(logged);
-                contact
+                allowed
             }
         };
         let who =

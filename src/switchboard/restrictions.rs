@@ -141,7 +141,7 @@ impl Desk {
 }
 
 pub(super) fn window_start(rules: &PickupRules, now: Timestamp) -> Timestamp {
-    let window = Duration::from_secs(u64::from(rules.window_h) * 3600);
+    let window = Duration::from_hours(rules.window_h.into());
     Timestamp::from_millis(now.as_millis().saturating_sub(i64::try_from(window.as_millis()).unwrap_or(i64::MAX)))
 }
 

@@ -8,14 +8,14 @@ use crate::model::id::NumberId;
 use crate::model::settings::{CallHours, NumberSettings, Restriction, Unavailable};
 use crate::model::time::Timestamp;
 use crate::policy::admit::{Prerequisite, prerequisites};
-use crate::policy::hours::{BadHours, normalise};
+use crate::policy::hours::{BadHours, normalise, today};
 use crate::policy::inbound::{Closed, refuse};
 use crate::policy::pack::{HoursRules, Rules};
 use crate::signalling::whatsapp::MetaCalling;
 use crate::signalling::whatsapp::settings::{Drift, drift};
 use crate::store::{StoreError, StoredSettings};
 
-use super::push::{LEASE, today};
+use super::push::LEASE;
 use super::{Desk, Switchboard};
 
 /// Whoever changed the settings sees how WhatsApp took it, unless WhatsApp is slow.
@@ -144,7 +144,7 @@ impl Switchboard {
         }
         if desk.store_change(&number.id, change, revision, &rules.hours).await? {
             let (desk, id) = (Arc::clone(desk), number.id.clone());
-            let push = tokio::spawn(async move { desk.push_settings(&id).await });
+            let push = tokio::spawn(async move { desk.push_settings(&id, None).await });
             // Slow is not failed: the push goes on, and the answer says that it is pending.
             let _ = tokio::time::timeout(PUSH_WAIT, push).await;
         }

@@ -1,12 +1,14 @@
 //! After a crash: calls that were alive are closed, at WhatsApp and in the books, and their recordings made whole.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::call::CallRecord;
 use crate::call::record::Status;
 use crate::model::event::NewEvent;
 use crate::model::id::CallId;
 use crate::model::reason::{CallState, EndReason, EndedBy, OfferCause, OfferOutcome, RecordingState};
+use crate::model::time::Timestamp;
 use crate::record::{Finished, RecordEvent, repair};
 use crate::shard::{Command, ShardId};
 use crate::store::{RecordingFile, StoreError};
@@ -20,17 +22,14 @@ pub(super) async fn settle_orphans(desk: &Arc<Desk>) -> Result<(), StoreError> {
     if !orphans.is_empty() {
         tracing::warn!(calls = orphans.len(), "settling calls that were alive when the process died");
     }
+    let alive = desk.parts.store.last_alive().await?;
     for record in orphans {
         let call = record.id.clone();
-        if let Err(error) = settle(desk, record, EndReason::Drained).await {
+        if let Err(error) = settle(desk, record, EndReason::Drained, alive).await {
             tracing::error!(%call, %error, "a call could not be settled; the next start tries again");
         }
     }
-    for record in desk.parts.store.unsettled_calls().await? {
-        if let Err(error) = desk.save(&CallRecord { settled: true, ..record.clone() }, Vec::new()).await {
-            tracing::error!(call = %record.id, %error, "a call could not be settled; the next start tries again");
-        }
-    }
+    desk.settle_ended().await?;
     desk.parts.store.forget_lost_dials().await?;
     for (call, file) in desk.parts.store.open_recordings().await? {
         let Some(mut record) = desk.parts.store.call(&call).await? else { continue };
@@ -40,7 +39,13 @@ pub(super) async fn settle_orphans(desk: &Arc<Desk>) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn settle(desk: &Arc<Desk>, mut record: CallRecord, reason: EndReason) -> Result<(), StoreError> {
+/// `alive`: when the call was last known to run.
+async fn settle(
+    desk: &Arc<Desk>,
+    mut record: CallRecord,
+    reason: EndReason,
+    alive: Timestamp,
+) -> Result<(), StoreError> {
     let now = desk.parts.clock.now().wall;
     let mut events = Vec::new();
     if let Some(file) = desk.parts.store.recording(&record.id).await?
@@ -61,17 +66,12 @@ async fn settle(desk: &Arc<Desk>, mut record: CallRecord, reason: EndReason) -> 
             )
         });
     }
-    // The recording tells to within a second when the voices stopped.
-    let talked = std::time::Duration::from_millis(u64::try_from(record.recording.duration_ms).unwrap_or(0));
-    let ended_at = match record.answered_at {
-        Some(answered) if !talked.is_zero() => answered.plus(talked),
-        _ => now,
-    };
+    let talked = talked(record.answered_at, record.created_at, record.recording.duration_ms, alive);
     record.state = CallState::Ended;
     record.end_reason = Some(reason);
     record.ended_by = Some(EndedBy::System);
-    record.ended_at = Some(ended_at);
-    record.duration_ms = record.answered_at.map_or(0, |at| ended_at.since(at).as_millis() as i64);
+    record.ended_at = Some(record.answered_at.map_or(now, |answered| answered.plus(talked)));
+    record.duration_ms = i64::try_from(talked.as_millis()).unwrap_or(i64::MAX);
     record.status = Status::of(record.state, record.answered_at.is_some(), record.end_reason);
     record.settled = true;
     events.push(call_event("call.ended", &record));
@@ -82,6 +82,18 @@ async fn settle(desk: &Arc<Desk>, mut record: CallRecord, reason: EndReason) -> 
         tokio::spawn(async move { desk.tell_upstream("terminate", &number, &wacid).await });
     }
     Ok(())
+}
+
+/// How long a call that nobody saw end was talked on for certain. The recording tells it to within a second. Without one
+/// it is what lies between the answer and the last sign of life of the process, which is a few seconds old at most when
+/// it dies: those are not billed, nor is the time nobody was there. WhatsApp's last word corrects both.
+fn talked(answered: Option<Timestamp>, created: Timestamp, recorded_ms: i64, alive: Timestamp) -> Duration {
+    let Some(answered) = answered else { return Duration::ZERO };
+    match recorded_ms {
+        // WhatsApp's clock stamps the answer, ours the rest; no talk is longer than its call by ours.
+        ..=0 => alive.since(answered).min(alive.since(created)),
+        recorded => Duration::from_millis(recorded.unsigned_abs()),
+    }
 }
 
 /// Makes a recording that was cut off playable and says so.
@@ -103,6 +115,51 @@ async fn mend_recording(desk: &Desk, record: &mut CallRecord, file: RecordingFil
 }
 
 impl Desk {
+    /// Settles ended calls that no task cares for any more: the process died, or the database was gone for long.
+    pub(super) async fn settle_ended(&self) -> Result<(), StoreError> {
+        for call in self.parts.store.unsettled_calls().await? {
+            if self.registry.line(&call).is_none()
+                && let Err(error) = self.settle_one(&call).await
+            {
+                tracing::error!(%call, %error, "an ended call could not be settled; it is tried again");
+            }
+        }
+        Ok(())
+    }
+
+    async fn settle_one(&self, call: &CallId) -> Result<(), StoreError> {
+        self.amend(call, |record| {
+            let open = record.state == CallState::Ended && !record.settled;
+            open.then(|| record.settled = true).map(|()| Vec::new())
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Charges again what the ledger refused, and says how much that is.
+    pub(super) async fn charge_refused(&self) -> Result<(), StoreError> {
+        let store = &self.parts.store;
+        for call in store.calls_to_charge(self.parts.clock.now().wall).await? {
+            if let Err(error) = self.amend(&call, |_| Some(Vec::new())).await {
+                tracing::error!(%call, %error, "a call could not be charged again; it is tried again");
+            }
+        }
+        self.parts.metrics.uncharged_calls(store.uncharged_calls().await?);
+        Ok(())
+    }
+
+    /// [`Store::amend_call`](crate::store::Store::amend_call), told to whoever listens. False if nothing was changed.
+    pub(super) async fn amend(
+        &self,
+        call: &CallId,
+        change: impl FnOnce(&mut CallRecord) -> Option<Vec<NewEvent>> + Send,
+    ) -> Result<bool, StoreError> {
+        let saved = self.parts.store.amend_call(call, self.parts.clock.now().wall, change).await?;
+        let changed = saved.is_some();
+        self.publish(saved.map(|saved| saved.events).unwrap_or_default());
+        Ok(changed)
+    }
+
     /// Closes a call whose task broke: nobody stays busy, no media stays open, WhatsApp is told, the record says so.
     pub(super) async fn clear_away(self: &Arc<Self>, call: &CallId, shard: ShardId) {
         self.registry.leave(call);
@@ -110,12 +167,10 @@ impl Desk {
         let closed = async {
             match self.parts.store.call(call).await? {
                 Some(record) if record.state != CallState::Ended => {
-                    settle(self, record, EndReason::UpstreamError).await
+                    let now = self.parts.clock.now().wall;
+                    settle(self, record, EndReason::UpstreamError, now).await
                 }
-                Some(record) if !record.settled => {
-                    self.save(&CallRecord { settled: true, ..record }, Vec::new()).await.map(drop)
-                }
-                Some(_) => Ok(()),
+                Some(_) => self.settle_one(call).await,
                 None => self.parts.store.forget_dial(call).await,
             }
         };
@@ -135,18 +190,38 @@ impl Desk {
             },
             None => event,
         };
-        let corrected = async {
-            let Some(mut record) = self.parts.store.call(&call).await? else { return Ok(()) };
-            let news = self.apply_record_event(&mut record, event).await;
-            self.save(&record, news.into_iter().collect()).await.map(drop)
-        };
-        if let Err::<(), StoreError>(error) = corrected.await {
-            tracing::error!(%call, %error, "the end of a recording could not be written down");
+        let mut file = None;
+        let corrected = self.amend(&call, |record| {
+            let noted = self.note_recording(record, event);
+            let news = noted.map(|(state, sha256, news)| {
+                file = Some((state, sha256));
+                news
+            });
+            Some(news.into_iter().collect())
+        });
+        match corrected.await {
+            Ok(_) => {
+                if let Some((state, sha256)) = file {
+                    self.close_recording(&call, state, sha256).await;
+                }
+            }
+            Err(error) => tracing::error!(%call, %error, "the end of a recording could not be written down"),
         }
     }
 
-    /// Writes what the recorder reports into the record; returns the event that tells of it.
+    /// Writes what the recorder reports into the record and beside its file; returns the event that tells of it.
     pub(super) async fn apply_record_event(&self, record: &mut CallRecord, event: RecordEvent) -> Option<NewEvent> {
+        let (state, sha256, news) = self.note_recording(record, event)?;
+        self.close_recording(&record.id, state, sha256).await;
+        Some(news)
+    }
+
+    /// Writes what the recorder reports into the record. `None` when that has told it before.
+    fn note_recording(
+        &self,
+        record: &mut CallRecord,
+        event: RecordEvent,
+    ) -> Option<(RecordingState, Option<String>, NewEvent)> {
         let call = record.id.clone();
         let (state, sha256, news) = match event {
             RecordEvent::Started { .. } => return None,
@@ -171,19 +246,18 @@ impl Desk {
         };
         record.recording.state = state;
         self.parts.metrics.recording_ended(state);
-        match self.parts.store.recording(&call).await {
-            Ok(Some(file)) => {
-                let sha256 = sha256.or_else(|| file.sha256.clone());
-                if let Err(error) =
-                    self.parts.store.put_recording(&call, &RecordingFile { state, sha256, ..file }).await
-                {
-                    tracing::error!(%call, %error, "the recording's state could not be stored");
-                }
-            }
-            Ok(None) => {}
-            Err(error) => tracing::error!(%call, %error, "the recording could not be looked up"),
+        Some((state, sha256, news))
+    }
+
+    async fn close_recording(&self, call: &CallId, state: RecordingState, sha256: Option<String>) {
+        let closed = async {
+            let Some(file) = self.parts.store.recording(call).await? else { return Ok(()) };
+            let sha256 = sha256.or_else(|| file.sha256.clone());
+            self.parts.store.put_recording(call, &RecordingFile { state, sha256, ..file }).await
+        };
+        if let Err::<(), StoreError>(error) = closed.await {
+            tracing::error!(%call, %error, "the recording's state could not be stored");
         }
-        Some(news)
     }
 }
 
@@ -191,6 +265,34 @@ fn call_of(event: &RecordEvent) -> &CallId {
     match event {
         RecordEvent::Started { call, .. } | RecordEvent::Finished { call, .. } | RecordEvent::Failed { call, .. } => {
             call
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_billed_of_a_call_nobody_saw_end_is_what_is_known_of_it() {
+        let at = |secs: i64| Timestamp::from_secs(1_795_000_000 + secs);
+        // Answered 10 s after it began, in seconds since then; of the recording, of the last sign of life; what is billed.
+        for (answered, recorded_ms, alive, billed_ms) in [
+            (Some(10), 0, 40, 30_000),
+            // Answered after the last sign of life.
+            (Some(10), 0, 9, 0),
+            (Some(10), 0, -1_795_000_000, 0),
+            // The recording knows better, both ways.
+            (Some(10), 33_500, 40, 33_500),
+            (Some(10), 2_000, 40, 2_000),
+            // Our clock is an hour ahead of WhatsApp's, or behind.
+            (Some(10 - 3600), 0, 40, 40_000),
+            (Some(10 + 3600), 0, 40, 0),
+            (None, 0, 40, 0),
+            (None, 33_500, 40, 0),
+        ] {
+            let got = talked(answered.map(at), at(0), recorded_ms, at(alive));
+            assert_eq!(got.as_millis(), billed_ms, "{answered:?} {recorded_ms} {alive}");
         }
     }
 }

@@ -1,5 +1,6 @@
-//! What is done for numbers as time passes: settings that are due are pushed, restrictions end, WhatsApp is asked what it
-//! has, calls age out of the pickup window.
+//! What is done as time passes. For numbers: settings that are due are pushed, restrictions end, WhatsApp is asked what it
+//! has, calls age out of the pickup window. For calls: a sign of life is kept, what was left unsettled or uncharged is
+//! taken up again.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -27,6 +28,9 @@ pub(super) async fn run(desk: Weak<Desk>) {
     loop {
         ticks.tick().await;
         let Some(desk) = desk.upgrade() else { return };
+        if let Err(error) = keep_calls(&desk).await {
+            tracing::error!(%error, "the store failed the upkeep of calls");
+        }
         if let Err(error) = often(&desk).await {
             tracing::error!(%error, "the store failed the upkeep of numbers");
         }
@@ -43,12 +47,21 @@ pub(super) async fn run(desk: Weak<Desk>) {
     }
 }
 
+async fn keep_calls(desk: &Desk) -> Result<(), StoreError> {
+    if desk.registry.lines() > 0 {
+        desk.parts.store.note_alive(desk.parts.clock.now().wall).await?;
+    }
+    desk.settle_ended().await?;
+    desk.charge_refused().await
+}
+
 async fn often(desk: &Arc<Desk>) -> Result<(), StoreError> {
     let now = desk.parts.clock.now().wall;
-    for number in desk.parts.store.due_pushes(now, now.plus(LEASE)).await? {
+    let leased_until = now.plus(LEASE);
+    for number in desk.parts.store.due_pushes(now, leased_until).await? {
         let desk = Arc::clone(desk);
         tokio::spawn(async move {
-            if let Err(error) = desk.push_settings(&number).await {
+            if let Err(error) = desk.push_settings(&number, Some(leased_until)).await {
                 tracing::error!(%number, %error, "how a push of call settings went could not be kept");
             }
         });

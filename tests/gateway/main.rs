@@ -27,6 +27,7 @@ mod crash;
 mod faults;
 mod inbound;
 mod media;
+mod money;
 mod outbound;
 mod peers;
 mod policy;

@@ -69,7 +69,7 @@ async fn a_call_is_charged_once_by_the_pulse_and_stays_charged_over_a_crash(mut 
     // Another card comes; the one of that time still explains the charge.
     let card = charges[0]["explanation"]["rate_card"].as_str().unwrap();
     let imported = "effective_from,market,currency,price_per_minute\n2025-01-01,*,USD,9\n";
-    world.gateway.put_csv("rate-card", imported).await.ok();
+    world.gateway.put_rate_card(imported).await.ok();
     assert_eq!(callability(&world).await["rate"]["micros_per_minute"], 9_000_000);
     let old = world.get(&format!("rate-card?sha256={card}")).await;
     assert_eq!((&old["sha256"], &old["in_force"]), (&json!(card), &json!(false)));

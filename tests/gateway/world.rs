@@ -358,8 +358,9 @@ impl Gateway {
         Self::answer(request.header("content-type", "application/sdp").body(sdp.to_owned())).await
     }
 
-    pub(crate) async fn put_csv(&self, path: &str, csv: &str) -> Answer {
-        let request = self.http.put(format!("{}/v1/{path}", self.base)).bearer_auth(&self.key);
+    /// Replaces the price list.
+    pub(crate) async fn put_rate_card(&self, csv: &str) -> Answer {
+        let request = self.http.put(format!("{}/v1/rate-card", self.base)).bearer_auth(&self.key);
         Self::answer(request.header("content-type", "text/csv").body(csv.to_owned())).await
     }
 

@@ -156,7 +156,7 @@ impl World {
         let decide = |facts| may_ask(&facts, terms.rules(now));
         let (number, kind) = (number().id, RequestKind::Template);
         let wish = RequestWish { terms: &terms, number: &number, to: &to, kind, asked: &asked };
-        let decided = self.store.decide_request(wish, now, decide).await.unwrap();
+        let decided = self.store.decide_request(wish, || now, decide).await.unwrap();
         let allowed = decided.unwrap().is_ok();
         self.note("asking is allowed", who, allowed, self.reference.permission(who, self.now).asking.is_empty());
         if allowed {
@@ -207,7 +207,7 @@ impl World {
         let (number, agent) = (number().id, agent().id);
         let terms = self.store.terms();
         let wish = DialWish { terms: &terms, call: &call, number: &number, to: &to, agent: &agent };
-        let decided = self.store.decide_dial(wish, now, |facts| admit(&facts, terms.rules(now))).await.unwrap();
+        let decided = self.store.decide_dial(wish, || now, |facts| admit(&facts, terms.rules(now))).await.unwrap();
         let allowed = decided.unwrap().is_ok();
         self.note("dialling is allowed", who, allowed, self.reference.against_dialling(who, self.now).is_empty());
         if allowed {

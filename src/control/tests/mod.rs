@@ -3,6 +3,7 @@
 mod access;
 mod access_cells;
 mod access_table;
+mod checks;
 mod contract;
 mod files;
 mod fixture;

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{Method as Verb, StatusCode, Uri};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::fixture::{House, answer, listen, signature};
@@ -27,6 +28,8 @@ struct Kept {
     calling: Value,
     asked: Vec<String>,
     fails_with: Option<(u16, Value)>,
+    /// Answers nothing before this is true.
+    answers: Option<watch::Receiver<bool>>,
 }
 
 impl Meta {
@@ -56,8 +59,15 @@ impl Meta {
 }
 
 async fn serve(State(meta): State<Meta>, verb: Verb, uri: Uri, body: Bytes) -> (StatusCode, String) {
+    let answers = {
+        let mut kept = meta.0.lock().unwrap();
+        kept.asked.push(format!("{verb} {}", uri.path().rsplit('/').next().unwrap_or_default()));
+        kept.answers.clone()
+    };
+    if let Some(mut answers) = answers {
+        answers.wait_for(|answers| *answers).await.unwrap();
+    }
     let mut kept = meta.0.lock().unwrap();
-    kept.asked.push(format!("{verb} {}", uri.path().rsplit('/').next().unwrap_or_default()));
     if let Some((status, body)) = &kept.fails_with {
         return (StatusCode::from_u16(*status).unwrap(), body.to_string());
     }
@@ -337,6 +347,30 @@ async fn whatsapps_refusal_is_shown_and_the_next_change_tries_at_once() {
     let (_, body) = house.put(SETTINGS, json!({"callback_permission": false})).await;
     assert_eq!((&body["sync"]["state"], &body["drift"]), (&json!("synced"), &json!([])), "{body}");
     assert_eq!(meta.calling()["callback_permission_status"], "DISABLED");
+}
+
+#[tokio::test]
+async fn a_wish_that_was_refused_rests_also_for_whoever_waited_to_tell_it() {
+    let (house, meta, _stop) = connected().await;
+    let (answer, answers) = watch::channel(false);
+    meta.0.lock().unwrap().answers = Some(answers);
+    meta.fail(Some((400, json!({"error": {"code": 138_015, "message": "x"}}))));
+    let mut told = house.control.switchboard.subscribe();
+    // The first is at it; the others wait with theirs, and the second tells what the third wishes.
+    let puts = [(true, true), (true, false), (false, false)].map(async |(callback, buttons)| {
+        house.put(SETTINGS, json!({"callback_permission": callback, "display_call_buttons": buttons})).await
+    });
+    let all_stored = async {
+        for _ in 0..3 {
+            while told.recv().await.unwrap().kind != "number.settings_changed" {}
+        }
+        answer.send(true).unwrap();
+    };
+    let (answers, ()) = tokio::join!(futures_util::future::join_all(puts), all_stored);
+    assert!(answers.iter().all(|(status, _)| *status == 200), "{answers:?}");
+    let stored = house.store.settings(&number(|_| ()).id).await.unwrap().unwrap();
+    assert_eq!((stored.revision, stored.push_failures), (3, 1));
+    assert_eq!(meta.asked(), ["GET settings"; 2]);
 }
 
 #[tokio::test]

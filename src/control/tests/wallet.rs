@@ -35,7 +35,8 @@ async fn balance(house: &House) -> Value {
 #[tokio::test]
 async fn a_wallet_begins_empty_and_holds_what_was_paid_in() {
     let house = House::open().await;
-    let empty = json!({"balance_micros": 0, "reserved_micros": 0, "available_micros": 0, "currency": "USD"});
+    let empty = json!({"balance_micros": 0, "reserved_micros": 0, "available_micros": 0, "currency": "USD",
+        "uncharged_calls": 0});
     assert_eq!(balance(&house).await, empty);
     let body = r#"{"micros":50000000,"currency":"USD","reference":" invoice 7 "}"#;
     let (status, _, entry) = pay_in(&house, &house.admin, None, body).await;

@@ -464,3 +464,39 @@ fn a_merge_joins_what_overlaps_on_one_date() {
     let touching = [closed("2026-12-25", "09:00", "12:00"), closed("2026-12-25", "12:00", "15:00")];
     assert_eq!(merge(&touching[..1], &touching[1..]), touching);
 }
+
+#[test]
+fn dates_that_overlap_become_one_and_others_stay_apart() {
+    #[track_caller]
+    fn check(given: &[(&str, &str, &str)], want: &[(&str, &str, &str)]) {
+        let dates = |list: &[(&str, &str, &str)]| list.iter().map(|(date, from, to)| closed(date, from, to)).collect();
+        let joined: Vec<_> = dates(want);
+        assert_eq!(united(dates(given)), joined);
+    }
+    check(&[], &[]);
+    check(
+        &[("2027-01-08", "00:00", "24:00"), ("2027-01-07", "00:00", "24:00")],
+        &[("2027-01-07", "00:00", "24:00"), ("2027-01-08", "00:00", "24:00")],
+    );
+    check(&[("2027-01-07", "12:00", "18:00"), ("2027-01-07", "09:00", "13:00")], &[("2027-01-07", "09:00", "18:00")]);
+    check(&[("2027-01-07", "00:00", "24:00"), ("2027-01-07", "09:00", "13:00")], &[("2027-01-07", "00:00", "24:00")]);
+    let apart = [("2027-01-07", "09:00", "12:00"), ("2027-01-07", "12:00", "13:00")];
+    check(&apart, &apart);
+}
+
+#[test]
+fn today_is_the_date_of_the_numbers_zone() {
+    #[track_caller]
+    fn check(zone: Option<&str>, secs: i64, want: &str) {
+        let hours = zone.map(|zone| CallHours { time_zone: zone.to_owned(), weekly: Default::default() });
+        let settings = NumberSettings { call_hours: hours, ..NumberSettings::default() };
+        assert_eq!(today(&settings, Timestamp::from_secs(secs)), want, "{zone:?}");
+    }
+    // 2026-11-18T22:00:00Z.
+    let evening = 1_795_039_200;
+    check(None, evening, "2026-11-18");
+    check(Some("UTC"), evening, "2026-11-18");
+    check(Some("Asia/Tbilisi"), evening, "2026-11-19");
+    check(Some("America/New_York"), evening - 20 * 3600, "2026-11-17");
+    check(Some("Nowhere/Land"), evening, "2026-11-18");
+}

@@ -120,12 +120,12 @@ impl Event {
     /// second or later may have crossed with the answer, and must win over it. The moment is therefore rounded down to its
     /// second, in which a check comes before the customer's decisions.
     pub fn checked(status: PermissionStatus, expires_at: Option<Timestamp>, asked_at: Timestamp) -> Self {
-        let second = second(asked_at);
-        Self {
-            key: format!("checked:{second}"),
-            at: Timestamp::from_secs(second),
-            what: What::Checked { status, expires_at },
-        }
+        let at = Timestamp::from_secs(second(asked_at));
+        Self { key: Self::check_key(at), at, what: What::Checked { status, expires_at } }
+    }
+
+    pub(super) fn check_key(at: Timestamp) -> String {
+        format!("checked:{}", second(at))
     }
 }
 

@@ -112,6 +112,15 @@ impl Ledger {
     /// Folds a set of events, in whatever order they are given. Each event follows the rules in force when it happened.
     /// Should two have the same key, the one that happened later counts.
     pub fn fold<'a>(events: impl IntoIterator<Item = &'a Event>, pack: &Pack) -> Self {
+        Self::fold_and_sift(events, |event| pack.rules(event.at)).0
+    }
+
+    /// The same by rules that are asked for per event, with the keys of the events that it would come out the same without: checks that found our books right,
+    /// each followed by another check. What arrives late from before one of them is judged by the check that followed.
+    pub fn fold_and_sift<'a, 'r>(
+        events: impl IntoIterator<Item = &'a Event>,
+        rules: impl Fn(&Event) -> &'r Rules,
+    ) -> (Self, Vec<String>) {
         let mut by_key: BTreeMap<&str, (Order, &Event)> = BTreeMap::new();
         for event in events {
             let entry = (Order::of(event), event);
@@ -122,11 +131,19 @@ impl Ledger {
         }
         let mut events: Vec<(Order, &Event)> = by_key.into_values().collect();
         events.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let mut ledger = Self::default();
+        let (mut ledger, mut idle) = (Self::default(), Vec::new());
         for (order, event) in events {
-            ledger.take(order, event, pack.rules(event.at));
+            idle.extend(ledger.made_idle_by(event));
+            ledger.take(order, event, rules(event));
         }
-        ledger
+        (ledger, idle)
+    }
+
+    /// The key of the latest check, if `event` is another and the latest changed nothing but its own date, which the other
+    /// replaces. To be asked before `event` is applied.
+    pub fn made_idle_by(&self, event: &Event) -> Option<String> {
+        let idle = matches!(event.what, What::Checked { .. }) && self.drift.is_none();
+        self.checked_at.filter(|_| idle).map(Event::check_key)
     }
 
     /// Whether `event` happened after everything folded so far: then [`Ledger::apply`] gives what folding anew would.

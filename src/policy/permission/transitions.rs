@@ -43,7 +43,7 @@ impl Ledger {
     }
 
     fn requested(&mut self, wamid: Option<String>, by: Option<Asker>, at: Timestamp, rules: &Rules) {
-        let expires_at = at.plus(hours(rules.permission.request_life_h));
+        let expires_at = at.plus(Duration::from_hours(rules.permission.request_life_h.into()));
         self.requests.push(Asked { at, wamid, by, expires_at, counts: true }, &rules.requests);
         self.waiting = true;
     }
@@ -60,7 +60,7 @@ impl Ledger {
             if !self.requests.is_alive(request, at) {
                 return;
             }
-            self.requests.answer(request, at, hours(rules.request_life_h));
+            self.requests.answer(request, at, Duration::from_hours(rules.request_life_h.into()));
         }
         self.forget_unanswered();
         self.decide(standing, Some(source), at);
@@ -71,7 +71,7 @@ impl Ledger {
         if let Some(request) = self.requests.named(context)
             && self.requests.is_alive(request, at)
         {
-            self.requests.answer(request, at, hours(rules.request_life_h));
+            self.requests.answer(request, at, Duration::from_hours(rules.request_life_h.into()));
         }
         self.decide(Standing::Rejected, None, at);
     }
@@ -93,7 +93,7 @@ impl Ledger {
             && let Some(Decision { standing: Standing::Temporary { ends_at }, .. }) = &mut self.decision
             && at < *ends_at
         {
-            *ends_at = (*ends_at).max(at.plus(hours(rules.permission.temporary_h)));
+            *ends_at = (*ends_at).max(at.plus(Duration::from_hours(rules.permission.temporary_h.into())));
         }
     }
 
@@ -146,11 +146,9 @@ impl Ledger {
 }
 
 fn temporary(expires_at: Option<Timestamp>, at: Timestamp, rules: &Rules) -> Standing {
-    Standing::Temporary { ends_at: expires_at.unwrap_or_else(|| at.plus(hours(rules.permission.temporary_h))) }
-}
-
-fn hours(hours: u32) -> Duration {
-    Duration::from_secs(u64::from(hours) * 3600)
+    Standing::Temporary {
+        ends_at: expires_at.unwrap_or_else(|| at.plus(Duration::from_hours(rules.permission.temporary_h.into()))),
+    }
 }
 
 fn describe(standing: Option<Standing>) -> String {

@@ -3,6 +3,7 @@ use crate::model::directory::Plan;
 use crate::model::directory::Platform;
 use crate::model::id::{CallId, ContactId, NumberId};
 use crate::model::phone::Phone;
+use crate::model::reason::RestrictionKind;
 use crate::policy::pack::Pack;
 use crate::policy::permission::{Event, Reply};
 use BlockerCode::{

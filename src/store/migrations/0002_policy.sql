@@ -8,6 +8,8 @@ CREATE TABLE permission_events (
     key TEXT NOT NULL,
     at BIGINT NOT NULL,
     body TEXT NOT NULL,
+    -- The pack in force when it was first taken in, by whose numbers it counts; '' = taken in before packs.
+    pack TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (number_id, contact_id, key)
 );
 CREATE INDEX permission_events_by_contact ON permission_events (contact_id);
@@ -37,11 +39,13 @@ CREATE TABLE permissions (
     changes_at BIGINT,
     -- When WhatsApp's own books are to be asked next; NULL = not by itself.
     check_at BIGINT,
+    -- Questions in a row that brought no answer.
+    check_failures BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (number_id, contact_id)
 );
 CREATE INDEX permissions_by_contact ON permissions (contact_id);
 CREATE INDEX permissions_by_change ON permissions (changes_at);
-CREATE INDEX permissions_by_check ON permissions (check_at);
+CREATE INDEX permissions_by_check ON permissions (number_id, check_at);
 CREATE INDEX permissions_by_touch ON permissions (number_id, touched_at, contact_id);
 INSERT INTO permissions (number_id, contact_id, revision, state, touched_at, changes_at)
 SELECT number_id, contact_id, 0, '', at, at FROM permission_events;
@@ -203,11 +207,17 @@ CREATE TABLE pickup_stages (
     since BIGINT NOT NULL
 );
 
+-- When the gateway last said that it runs, while it had calls: none of them lasted longer than is known from here.
+INSERT INTO counters (name, value) VALUES ('alive', 0);
+
 -- Nothing more will be said about the call: it has been charged and counted.
 ALTER TABLE calls ADD COLUMN settled SMALLINT NOT NULL DEFAULT 0;
 ALTER TABLE calls ADD COLUMN charge_micros BIGINT;
 ALTER TABLE calls ADD COLUMN charge_currency TEXT;
 ALTER TABLE calls ADD COLUMN charge_pulses BIGINT;
+-- When to try again to charge it, because the ledger refused; NULL = the books have it.
+ALTER TABLE calls ADD COLUMN charge_again_at BIGINT;
+CREATE INDEX calls_uncharged ON calls (charge_again_at) WHERE charge_again_at IS NOT NULL;
 -- The pack the call was decided by.
 ALTER TABLE calls ADD COLUMN pack TEXT;
 -- When the number opens next, of a call that the hours turned away.

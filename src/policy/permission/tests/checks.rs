@@ -108,6 +108,22 @@ fn the_drift_is_that_of_the_last_check() {
 }
 
 #[test]
+fn a_check_that_changed_nothing_is_idle_once_another_follows_and_a_repair_never() {
+    let daily = |days: std::ops::Range<i64>, books| days.map(move |day| checked(books, None, day * DAY));
+    let mut events = vec![profile(true, 0)];
+    events.extend(daily(1..11, Permanent));
+    // A repair on the 11th day, another on the 21st; each is agreed with afterwards.
+    events.extend(daily(11..21, NoPermission).chain(daily(21..31, Permanent)));
+    let pack = built_in();
+    let (ledger, idle) = Ledger::fold_and_sift(&events, |event| pack.rules(event.at));
+    events.retain(|event| !idle.contains(&event.key));
+    let left: Vec<_> = events.iter().map(|event| event.at).collect();
+    assert_eq!(left, [t(0), t(11 * DAY), t(21 * DAY), t(30 * DAY)]);
+    assert_eq!(fold(&events), ledger);
+    assert_eq!(ledger.made_idle_by(&profile(true, 40 * DAY)), None, "only another check says when the last one was");
+}
+
+#[test]
 fn a_grant_found_in_the_books_starts_the_count_anew_and_another_end_does_not() {
     let calls = |count: i64| (0..count).map(|n| unanswered(&format!("c{n}"), HOUR + n * HOUR));
     let unanswered_after = |events: Vec<Event>| fold(&events).unanswered;

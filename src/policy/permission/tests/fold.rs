@@ -287,6 +287,12 @@ fn any_event() -> impl Strategy<Value = Event> {
     )
 }
 
+/// Day by day, so that one follows the other.
+fn any_check() -> impl Strategy<Value = Event> {
+    let status = prop::sample::select(vec![NoPermission, Temporary, Permanent]);
+    (0..20_i64, status).prop_map(|(day, status)| checked(status, None, day * DAY))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, rng_seed: RngSeed::Fixed(1_795), ..ProptestConfig::default() })]
 
@@ -326,6 +332,17 @@ proptest! {
             prop_assert_eq!(&kept, &anew);
         }
         prop_assert!(applied > 0 || known.is_empty());
+    }
+
+    #[test]
+    fn without_the_checks_sifted_out_the_fold_is_the_same(
+        events in prop::collection::vec(prop_oneof![2 => any_event(), 1 => any_check()], 0..48),
+    ) {
+        let pack = built_in();
+    let (ledger, idle) = Ledger::fold_and_sift(&events, |event| pack.rules(event.at));
+        let left: Vec<_> = events.into_iter().filter(|event| !idle.contains(&event.key)).collect();
+        prop_assert!(idle.iter().all(|key| key.starts_with("checked:")));
+        prop_assert_eq!(Ledger::fold_and_sift(&left, |event| pack.rules(event.at)), (ledger, Vec::new()));
     }
 
     /// Nothing changes between two moments that [`Ledger::changes_at`] names, and something does at each.
