@@ -41,10 +41,12 @@ type Online = fn(usize) -> bool;
 fn routing(agents: usize) {
     let cases: [(&str, Online); 3] =
         [("everybody is free", |_| true), ("one of ten is online", |n| n % 10 == 0), ("nobody is online", |_| false)];
+    let pack = Pack::built_in();
     for (what, online) in cases {
         let facts = facts(agents, online);
-        let routing = route(&facts);
-        let took = time(|| route(black_box(&facts)));
+        let rules = pack.rules(facts.now);
+        let routing = route(&facts, rules);
+        let took = time(|| route(black_box(&facts), rules));
         let Routing { candidates, trace } = routing;
         println!(
             "  route, {what}: {:.1} µs ({} candidates, {} lines of trace)",

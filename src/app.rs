@@ -329,6 +329,7 @@ impl TermsLoader {
         }
         tracing::info!(pack = terms.pack_id, "terms in force");
         self.store.keep_pack(&terms, self.clock.now().wall).await.map_err(failed)?;
+        self.store.keep_rate_card(&terms.card).await.map_err(failed)?;
         self.store.set_terms(terms);
         Ok(())
     }

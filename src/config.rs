@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn every_error_is_reported_at_once_with_line_and_key() {
         let errors = read(
-            "[http]\nlisten = 7\nlisten_on = \"x\"\n[media]\nshards = -1\n[database]\nurl = \"x\"\n[calls]\nring_timeout_ms = \"long\"",
+            "[http]\nlisten = 7\nlisten_on = \"x\"\n[media]\nshards = -1\n[database]\nurl = \"x\"\n[calls]\nring_timeout_ms = \"long\"\non_reject = \"later\"",
             &[],
         )
         .unwrap_err();
@@ -325,10 +325,11 @@ mod tests {
             "tandem.toml:5: media.shards: ",
             "tandem.toml:6: unknown section `[database]`",
             "tandem.toml:9: calls.ring_timeout_ms: ",
+            "tandem.toml:10: calls.on_reject: unknown variant `later`, expected `next` or `end`",
         ] {
             assert!(errors.iter().any(|e| e.starts_with(start)), "{start} in {errors:#?}");
         }
-        assert_eq!(errors.len(), 5, "{errors:#?}");
+        assert_eq!(errors.len(), 6, "{errors:#?}");
     }
 
     #[test]

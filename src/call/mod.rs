@@ -21,4 +21,4 @@ pub use action::Action;
 pub use record::CallRecord;
 pub use signal::{Candidate, Signal, Terminated, UpstreamFailure};
 pub use state::{Call, Refused};
-pub use timer::Patience;
+pub use timer::{OnReject, Patience};

@@ -31,6 +31,9 @@ pub struct CallRecord {
     /// Talk time, answer to end; of a running call as of the last change.
     pub duration_ms: i64,
     pub end_reason: Option<EndReason>,
+    /// Of a call that the hours turned away: when the number opens next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opens_at: Option<Timestamp>,
     pub ended_by: Option<EndedBy>,
     pub legs: Vec<LegRecord>,
     pub recording: RecordingRecord,

@@ -3,15 +3,16 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::model::id::{AgentId, OfferId};
 use crate::model::reason::{CallState, Direction, EndReason, EndedBy, OfferCause, OfferOutcome};
 use crate::model::time::Moment;
 
 use super::action::Action;
-use super::record::{CallRecord, OfferRecord, Status};
+use super::record::{CallRecord, Status};
 use super::signal::{Candidate, Signal, Terminated, UpstreamFailure};
 use super::timer::{Patience, Timer, Timers};
 use super::verdict::{Facts, Ours};
+
+mod offers;
 
 /// A signal the call cannot follow now. Only people's wishes are refused; what merely happened never is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -162,11 +163,6 @@ impl Call {
         std::mem::take(&mut self.news)
     }
 
-    /// The agent that is being rung, if one is.
-    pub fn ringing(&self) -> Option<(&OfferId, &AgentId)> {
-        self.record.offers.iter().find(|o| o.outcome == OfferOutcome::Pending).map(|o| (&o.id, &o.agent_id))
-    }
-
     /// Takes in what happened.
     ///
     /// # Errors
@@ -239,44 +235,6 @@ impl Call {
             Direction::UserInitiated => Action::Route,
             Direction::BusinessInitiated => Action::Dial,
         });
-    }
-
-    fn routed(&mut self, candidate: Option<Candidate>, now: Moment) {
-        if self.is_ended() || self.record.answered_at.is_some() || self.record.state == CallState::Answering {
-            // Too late; whoever was reserved is let go with the call.
-            return;
-        }
-        let Some(candidate) = candidate else {
-            let reason =
-                if self.record.offers.is_empty() { EndReason::NoAgentAvailable } else { EndReason::MissedByAgent };
-            return self.end_ours(reason, EndedBy::System, now);
-        };
-        if self.customer == Customer::None {
-            self.customer = Customer::Building;
-            self.chosen = Some(candidate);
-            self.actions.push_back(Action::AnswerCustomer);
-        } else {
-            self.ring(candidate, now);
-        }
-    }
-
-    fn ring(&mut self, candidate: Candidate, now: Moment) {
-        if self.record.offers.is_empty() {
-            self.timers.set(Timer::RingTotal, now.at + self.patience.of(Timer::RingTotal));
-            self.news.push("call.ringing");
-        }
-        self.timers.set(Timer::Ring, now.at + self.patience.of(Timer::Ring));
-        self.move_to(CallState::Ringing);
-        self.record.offers.push(OfferRecord {
-            id: candidate.offer_id.clone(),
-            agent_id: candidate.agent_id.clone(),
-            offered_at: now.wall,
-            outcome: OfferOutcome::Pending,
-            cause: None,
-            ended_at: None,
-            reason: candidate.reason.clone(),
-        });
-        self.actions.push_back(Action::Ring(candidate));
     }
 
     fn customer_leg_ready(&mut self, now: Moment) {
@@ -458,38 +416,6 @@ impl Call {
         self.news.push("call.agent_lost");
     }
 
-    fn agent_accepts(&mut self, offer: &OfferId, now: Moment) -> Result<(), Refused> {
-        let Some(pending) = self.pending_offer(offer) else {
-            return Err(Refused::OfferNotPending);
-        };
-        pending.outcome = OfferOutcome::Accepted;
-        pending.ended_at = Some(now.wall);
-        let agent = pending.agent_id.clone();
-        self.record.agent_id = Some(agent.clone());
-        self.timers.stop(Timer::Ring);
-        self.timers.stop(Timer::RingTotal);
-        self.move_to(CallState::Answering);
-        self.actions.push_back(Action::Join(agent));
-        self.try_accept(now);
-        Ok(())
-    }
-
-    fn agent_rejects(&mut self, offer: &OfferId, now: Moment) -> Result<(), Refused> {
-        if self.pending_offer(offer).is_none() {
-            return Err(Refused::OfferNotPending);
-        }
-        self.miss_ringing(OfferCause::Rejected, now);
-        self.actions.push_back(Action::Route);
-        Ok(())
-    }
-
-    fn agent_left(&mut self, agent: &AgentId, now: Moment) {
-        if self.ringing().is_some_and(|(_, rung)| rung == agent) {
-            self.end_ringing(OfferOutcome::Withdrawn, OfferCause::AgentLeft, now);
-            self.actions.push_back(Action::Route);
-        }
-    }
-
     fn hang_up(&mut self, by: EndedBy, now: Moment) -> Result<(), Refused> {
         if self.is_ended() {
             return Err(Refused::Ended);
@@ -621,25 +547,6 @@ impl Call {
         self.upstream_over = true;
         let refused = self.record.direction == Direction::UserInitiated && self.pre_accept == PreAccept::No;
         self.actions.push_back(if refused { Action::Reject } else { Action::Terminate });
-    }
-
-    fn pending_offer(&mut self, offer: &OfferId) -> Option<&mut OfferRecord> {
-        self.record.offers.iter_mut().find(|o| o.id == *offer && o.outcome == OfferOutcome::Pending)
-    }
-
-    fn miss_ringing(&mut self, cause: OfferCause, now: Moment) {
-        self.end_ringing(OfferOutcome::MissedByAgent, cause, now);
-    }
-
-    /// The offer that is pending, if any, ends this way.
-    fn end_ringing(&mut self, outcome: OfferOutcome, cause: OfferCause, now: Moment) {
-        self.timers.stop(Timer::Ring);
-        let Some(pending) = self.record.offers.iter_mut().find(|o| o.outcome == OfferOutcome::Pending) else { return };
-        pending.outcome = outcome;
-        pending.cause = Some(cause);
-        pending.ended_at = Some(now.wall);
-        let (offer_id, agent_id) = (pending.id.clone(), pending.agent_id.clone());
-        self.actions.push_back(Action::Withdraw { offer_id, agent_id, cause });
     }
 
     /// The only place that assigns the state.

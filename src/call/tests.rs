@@ -10,7 +10,7 @@ use crate::model::time::{Clock, Moment, Timestamp};
 use super::record::{CallRecord, OFF, RecordingRecord, Status};
 use super::signal::{Candidate, Signal, Terminated, UpstreamFailure};
 use super::state::Refused;
-use super::{Action, Call, Patience};
+use super::{Action, Call, OnReject, Patience};
 
 const START: Timestamp = Timestamp::from_secs(1_795_000_000);
 
@@ -48,6 +48,30 @@ fn a_rejected_offer_is_missed_by_that_agent_and_the_next_one_rings() {
             (OfferOutcome::MissedByAgent, Some(OfferCause::RingTimeout))
         ]
     );
+}
+
+#[test]
+fn a_rejected_offer_may_end_the_call_as_missed_by_that_agent() {
+    let mut story = Story::ringing_with("agt_a", Patience { on_reject: OnReject::End, ..Patience::default() });
+    story.tell(Signal::AgentRejects(offer("agt_a")));
+    story.expect_actions(&["Withdraw agt_a rejected", "Terminate", "CloseMedia"]);
+    story.expect(CallState::Ended, Status::MissedByAgent, Some(EndReason::MissedByAgent));
+    let record = story.call.record();
+    assert_eq!(record.ended_by, Some(EndedBy::Agent));
+    assert_eq!(
+        (record.offers[0].outcome, record.offers[0].cause),
+        (OfferOutcome::MissedByAgent, Some(OfferCause::Rejected))
+    );
+    // Nobody rejected: whoever does not answer, or leaves, is followed by the next all the same.
+    for gone in [None, Some(Signal::AgentLeft(AgentId::parse("agt_a").unwrap()))] {
+        let mut story = Story::ringing_with("agt_a", Patience { on_reject: OnReject::End, ..Patience::default() });
+        match gone {
+            Some(signal) => story.tell(signal),
+            None => story.later(20_000),
+        };
+        story.tell(routed("agt_b"));
+        assert_eq!(story.fresh[1..], ["Route", "Ring agt_b"]);
+    }
 }
 
 #[test]
@@ -306,22 +330,26 @@ struct Story {
 }
 
 impl Story {
-    fn new(direction: Direction) -> Self {
+    fn new(direction: Direction, patience: Patience) -> Self {
         let now = Moment { at: Clock.instant(), wall: START };
-        let call = Call::new(record(direction), Patience::default());
+        let call = Call::new(record(direction), patience);
         Self { call, now, fresh: Vec::new(), done: Vec::new() }
     }
 
     fn inbound() -> Self {
-        Self::new(Direction::UserInitiated)
+        Self::new(Direction::UserInitiated, Patience::default())
     }
 
     fn outbound() -> Self {
-        Self::new(Direction::BusinessInitiated)
+        Self::new(Direction::BusinessInitiated, Patience::default())
     }
 
     fn ringing(agent: &str) -> Self {
-        let mut story = Self::inbound();
+        Self::ringing_with(agent, Patience::default())
+    }
+
+    fn ringing_with(agent: &str, patience: Patience) -> Self {
+        let mut story = Self::new(Direction::UserInitiated, patience);
         story.tell(Signal::Begin).tell(routed(agent)).tell(Signal::CustomerLegReady);
         story.tell(Signal::PreAccepted(Ok(()))).tell(Signal::CustomerConnected).tell(Signal::AgentConnected);
         story.fresh.clear();
@@ -420,6 +448,7 @@ fn record(direction: Direction) -> CallRecord {
         ended_at: None,
         duration_ms: 0,
         end_reason: None,
+        opens_at: None,
         ended_by: None,
         legs: Vec::new(),
         recording: RecordingRecord { state: RecordingState::None, duration_ms: 0, gaps: 0 },

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::model::words;
+
 /// What a call waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
@@ -52,12 +54,24 @@ impl Timers {
     }
 }
 
-/// How long a call waits. Defaults carry their reasons in the configuration file.
+words! {
+    /// What becomes of a call that its agent rejects.
+    OnReject {
+        /// The next candidate rings.
+        Next = "next",
+        /// The call ends as missed by that agent.
+        End = "end",
+    }
+}
+
+/// How long a call waits, and whether it waits for a second agent. Defaults carry their reasons in the configuration file.
 #[derive(Clone, Copy, Debug, serde::Deserialize, serde::Serialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Patience {
     /// One agent's ring time.
     pub ring_timeout_ms: u64,
+    /// An agent who does not answer is always followed by the next; one who rejects may end it.
+    pub on_reject: OnReject,
     /// All agents' ring time together; Meta gives up after 30 to 60 s.
     pub ring_total_ms: u64,
     /// From the answer to a connected media path towards the customer.
@@ -74,6 +88,7 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             ring_timeout_ms: 20_000,
+            on_reject: OnReject::Next,
             ring_total_ms: 45_000,
             set_up_ms: 15_000,
             verdict_ms: 4_000,

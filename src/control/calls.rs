@@ -14,6 +14,7 @@ use super::Shared;
 use super::auth::{Caller, Part};
 use super::call_list;
 use super::extract::{Id, Json, NoBody, Sdp};
+use super::named::Named;
 use super::openapi::Problems;
 use super::problem::Problem;
 use crate::call::record::{CallRecord, LegRecord};
@@ -75,8 +76,12 @@ async fn place(State(control): State<Shared>, caller: Caller, Json(body): Json<C
     {
         return Err(Problem::field("callback_data", "at most 512 characters, none of them a control character"));
     }
+    let named = Named { number: body.number_id.clone(), contact: to.clone(), agent: Some(agent_id.clone()) };
     let wish = PlaceCall { number_id: body.number_id, to, agent_id, callback_data: body.callback_data };
-    let call = control.switchboard.place_call(wish).await?;
+    let call = match control.switchboard.place_call(wish).await {
+        Ok(call) => call,
+        Err(refusal) => return Err(named.explain(&control, &caller, refusal).await),
+    };
     let location = format!("/v1/calls/{}", call.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Answer(call)).into_response())
 }

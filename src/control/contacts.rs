@@ -9,11 +9,12 @@ use utoipa_axum::routes;
 
 use super::auth::Caller;
 use super::extract::{Json, NAME_CHARS_MAX, Params, Who, limit, nullable, plain_text};
+use super::named::{NO_SUCH_NUMBER, Named};
 use super::openapi::Problems;
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use super::{Control, Shared};
 use crate::billing::Quote;
-use crate::model::directory::{Contact, Permission};
+use crate::model::directory::{Asker, Contact, Permission};
 use crate::model::id::{AgentId, NumberId};
 use crate::model::money::Micros;
 use crate::model::time::Timestamp;
@@ -148,11 +149,17 @@ struct CallabilityView {
 /// Whether the customer may be asked for permission.
 #[derive(Serialize, ToSchema)]
 struct RequestView {
+    /// By template.
     allowed: bool,
     /// When the request limits have room again; `null` when they have now.
     next_allowed_at: Option<Timestamp>,
-    /// Every reason against asking by template; free form needs an open service window besides.
+    /// Every reason against asking by template.
     blockers: Vec<Blocker>,
+    /// In free form, too: the same reasons stand against it, and a closed service window.
+    free_form_allowed: bool,
+    /// Until when the customer may be written to in free form, if nothing new comes from them; `null` while the window is
+    /// closed.
+    window_closes_at: Option<Timestamp>,
 }
 
 /// What the call would cost, and what there is to pay it with.
@@ -182,15 +189,24 @@ async fn callability(
     if caller.agent_id().is_some_and(|own| *own != agent) {
         return Err(Problem::not_found());
     }
-    let found = control.switchboard.callability(&who, &query.number_id, &agent).await?;
+    let found = match control.switchboard.callability(&who, &query.number_id, &agent).await {
+        Ok(found) => found,
+        Err(refusal) => {
+            let named = Named { number: query.number_id, contact: who, agent: Some(agent) };
+            return Err(named.explain(&control, &caller, refusal).await);
+        }
+    };
+    let visible = caller.visible_agents(&control).await?;
     Ok(Answer(CallabilityView {
         callable: found.blockers.is_empty(),
         blockers: found.blockers,
-        permission: found.permission,
+        permission: shown(found.permission, visible.as_ref()),
         request: RequestView {
             allowed: found.request_blockers.is_empty(),
             next_allowed_at: found.next_request_at,
             blockers: found.request_blockers,
+            free_form_allowed: found.free_form_allowed,
+            window_closes_at: found.window_closes_at,
         },
         risk: found.risk,
         rate: RateView { quote: found.quote, available_micros: found.available },
@@ -235,9 +251,24 @@ async fn permissions(
     Params(query): Params<PermissionsQuery>,
 ) -> Result<Answer<Permissions>, Problem> {
     caller.may(Action::Read, Resource::Permission)?;
-    control.store.number(&query.number_id).await?.ok_or_else(Problem::not_found)?;
+    let number = control.store.number(&query.number_id).await?;
+    number.ok_or_else(|| Problem::new(Code::NotFound, NO_SUCH_NUMBER))?;
     let (limit, now) = (limit(query.limit)?, control.clock.now().wall);
     let page = control.store.permissions(&query.number_id, limit, query.cursor.as_deref(), now).await?;
-    let items = page.items.into_iter().map(|(permission, contact)| PermissionItem { permission, contact });
+    let visible = caller.visible_agents(&control).await?;
+    let items = page
+        .items
+        .into_iter()
+        .map(|(permission, contact)| PermissionItem { permission: shown(permission, visible.as_ref()), contact });
     Ok(Answer(Permissions { items: items.collect(), next_cursor: page.next_cursor }))
+}
+
+/// Roles narrow what is seen of others' work: a request by somebody whose calls are hidden was sent by nobody known.
+fn shown(permission: Permission, visible: Option<&Vec<AgentId>>) -> Permission {
+    let requested_by = permission.requested_by.filter(|asker| match (visible, asker) {
+        (None, _) => true,
+        (Some(visible), Asker::Agent { agent_id }) => visible.contains(agent_id),
+        (Some(_), Asker::Key { .. }) => false,
+    });
+    Permission { requested_by, ..permission }
 }

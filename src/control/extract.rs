@@ -10,6 +10,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
+use super::complaint::{in_words, without_preamble};
 use super::problem::{Code, Problem};
 use crate::model::directory::ContactRef;
 
@@ -54,7 +55,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             return Err(Problem::new(Code::UnsupportedMediaType, "Send JSON with `Content-Type: application/json`."));
         }
         let bytes = read_body(request.into_body(), BODY_BYTES_MAX).await?;
-        Ok(Self(axum::Json::from_bytes(&bytes)?.0))
+        match bytes.trim_ascii().first() {
+            // Every body of this API is one; the reader would take a list of its fields as well.
+            Some(b'{') => Ok(Self(axum::Json::from_bytes(&bytes)?.0)),
+            Some(_) => Err(Problem::new(Code::InvalidJson, "The body must be a JSON object, in braces.")),
+            None => Err(Problem::new(Code::InvalidJson, "The body is empty; send a JSON object.")),
+        }
     }
 }
 
@@ -143,9 +149,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let Query(params) = Query::try_from_uri(&parts.uri).map_err(|rejection| {
-            let text = rejection.body_text();
-            let detail = text.split_once(": ").map_or(text.as_str(), |(_, rest)| rest);
-            Problem::new(Code::InvalidParameter, detail)
+            Problem::new(Code::InvalidParameter, in_words(without_preamble(&rejection.body_text())))
         })?;
         Ok(Self(params))
     }

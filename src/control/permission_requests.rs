@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 use super::Shared;
 use super::auth::Caller;
 use super::extract::Json;
+use super::named::Named;
 use super::openapi::Problems;
 use super::problem::Problem;
 use crate::model::directory::{ContactRef, Permission};
@@ -80,9 +81,12 @@ async fn ask(
         caller.may(Action::Request, Resource::Chat { assignee: known.assignee_id.as_ref() })?;
     }
     let request = request_body(body.kind, body.body, body.template)?;
-    let wish = AskPermission { number_id: body.number_id, contact, by: caller.agent_id().cloned(), request };
-    let permission = control.switchboard.ask_permission(wish).await?;
-    Ok((StatusCode::CREATED, Answer(permission)))
+    let named = Named { number: body.number_id.clone(), contact: contact.clone(), agent: None };
+    let wish = AskPermission { number_id: body.number_id, contact, by: caller.asker(), request };
+    match control.switchboard.ask_permission(wish).await {
+        Ok(permission) => Ok((StatusCode::CREATED, Answer(permission))),
+        Err(refusal) => Err(named.explain(&control, &caller, refusal).await),
+    }
 }
 
 fn request_body(kind: RequestKind, body: Option<String>, template: Option<Template>) -> Result<RequestBody, Problem> {

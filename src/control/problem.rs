@@ -2,7 +2,6 @@
 //! becomes which status.
 
 use axum::body::Body;
-use axum::extract::rejection::JsonRejection;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -287,7 +286,12 @@ pub(crate) fn render(mut response: Response, request_id: &str) -> Response {
         Some(problem) => problem,
         None if (status.is_client_error() || status.is_server_error()) && !speaks_for_itself(&response) => {
             let code = Code::of_status(status);
-            Problem::new(code, format!("{}.", status.canonical_reason().unwrap_or_else(|| code.title())))
+            match code {
+                Code::MethodNotAllowed => {
+                    Problem::new(code, "This route takes other methods; the `Allow` header lists them.")
+                }
+                _ => Problem::new(code, format!("{}.", status.canonical_reason().unwrap_or_else(|| code.title()))),
+            }
         }
         None => return response,
     };
@@ -420,18 +424,6 @@ impl From<StoreError> for Problem {
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         tracing::error!(%error, cause, "the store failed a request");
         Self::internal()
-    }
-}
-
-impl From<JsonRejection> for Problem {
-    fn from(rejection: JsonRejection) -> Self {
-        // The library's own sentence starts with what every such refusal has in common.
-        let text = rejection.body_text();
-        let detail = text.split_once(": ").map_or(text.as_str(), |(_, rest)| rest);
-        match rejection {
-            JsonRejection::JsonDataError(_) => Self::new(Code::InvalidField, detail),
-            _ => Self::new(Code::InvalidJson, detail),
-        }
     }
 }
 

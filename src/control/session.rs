@@ -12,6 +12,7 @@ use super::Shared;
 use super::agents::AgentView;
 use super::auth::Caller;
 use super::extract::{Json, NoBody};
+use super::named::Named;
 use super::openapi::Problems;
 use super::problem::Problem;
 use crate::model::directory::ContactRef;
@@ -93,6 +94,8 @@ struct Simulation {
     at: Timestamp,
     /// What would turn the call away then, before anybody rings: closed hours, or calls switched off.
     refused: Option<EndReason>,
+    /// When it would be let in again, if only the hours stand against it.
+    opens_at: Option<Timestamp>,
     /// Who would ring, in order, if it were not.
     candidates: Vec<CandidateView>,
     trace: Vec<TraceStep>,
@@ -118,13 +121,20 @@ async fn simulate(
     caller.may(Action::Read, Resource::Settings)?;
     let who: ContactRef = body.contact.parse().map_err(|error| Problem::field("contact", error))?;
     let at = body.at.unwrap_or_else(|| control.clock.now().wall);
-    let (refused, routing) = control.switchboard.simulate_routing(&body.number_id, &who, at).await?;
+    let (closed, routing) = match control.switchboard.simulate_routing(&body.number_id, &who, at).await {
+        Ok(told) => told,
+        Err(refusal) => {
+            let named = Named { number: body.number_id, contact: who, agent: None };
+            return Err(named.explain(&control, &caller, refusal).await);
+        }
+    };
     let candidates = routing
         .candidates
         .into_iter()
         .map(|candidate| CandidateView { agent_id: candidate.agent_id, reason: candidate.reason })
         .collect();
-    Ok(Answer(Simulation { at, refused, candidates, trace: routing.trace }))
+    let (refused, opens_at) = (closed.map(|closed| closed.reason), closed.and_then(|closed| closed.opens_at));
+    Ok(Answer(Simulation { at, refused, opens_at, candidates, trace: routing.trace }))
 }
 
 /// How far the drain is.

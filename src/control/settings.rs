@@ -33,6 +33,10 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
 struct Settings {
     #[serde(flatten)]
     wished: NumberSettings,
+    /// Whether customers' calls are let in at this moment.
+    open_now: bool,
+    /// When they will be; `null` while they are, and when no hour brings it: calls are off, or the hours are closed for good.
+    opens_at: Option<Timestamp>,
     /// Links that open a call to this number.
     deep_links: [DeepLink; 2],
     /// Where WhatsApp has something else than it was told, by changes made elsewhere. Any PUT tells it again.
@@ -67,6 +71,8 @@ impl Settings {
     fn of(view: SettingsView) -> Self {
         Self {
             deep_links: deep_links(&view.number.display_phone_number),
+            open_now: view.closed.is_none(),
+            opens_at: view.closed.and_then(|closed| closed.opens_at),
             wished: view.wished,
             drift: view.drift,
             prerequisites: view.prerequisites,

@@ -118,6 +118,19 @@ impl std::str::FromStr for ContactRef {
     }
 }
 
+/// Who asked a customer for permission to call.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Asker {
+    Agent {
+        agent_id: AgentId,
+    },
+    /// A program, by the name of its API key.
+    Key {
+        name: String,
+    },
+}
+
 /// What a customer permits one number, as it is worth at the moment of reading. Only the customer's own words change it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Permission {
@@ -132,6 +145,8 @@ pub struct Permission {
     /// The latest request, and until when it can be answered.
     pub requested_at: Option<Timestamp>,
     pub request_expires_at: Option<Timestamp>,
+    /// Who sent it; `null` also where the reader may not see what that agent does.
+    pub requested_by: Option<Asker>,
     /// Outbound calls in a row that the customer did not take.
     pub unanswered_in_a_row: u32,
     /// The last connected call of either direction.

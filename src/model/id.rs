@@ -32,7 +32,7 @@ macro_rules! ids {
             pub fn parse(given: &str) -> Result<Self, BadId> {
                 let fine = (1..=64).contains(&given.len())
                     && given.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
-                if fine { Ok(Self(given.into())) } else { Err(BadId { kind: stringify!($name), given: given.to_owned() }) }
+                if fine { Ok(Self(given.into())) } else { Err(BadId { kind: "id", given: given.to_owned() }) }
             }
 
             pub fn as_str(&self) -> &str {

@@ -94,12 +94,10 @@ words! {
         MessagingLimit = "messaging_limit",
         NotCloudApi = "not_cloud_api",
         CallingDisabled = "calling_disabled",
-        CallHoursLocked = "call_hours_locked",
         WalletNegative = "wallet_negative",
         CallInProgress = "call_in_progress",
         QualityRestricted = "quality_restricted",
         AgentBusy = "agent_busy",
-        AgentOffline = "agent_offline",
         Draining = "draining",
         /// A free-form request outside the 24 hours after the customer's last word.
         WindowClosed = "window_closed",

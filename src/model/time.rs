@@ -63,7 +63,12 @@ impl serde::Serialize for Timestamp {
 impl<'de> serde::Deserialize<'de> for Timestamp {
     fn deserialize<D: serde::Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(de)?;
-        text.parse::<jiff::Timestamp>().map(|t| Self(t.as_millisecond())).map_err(serde::de::Error::custom)
+        let read = text.parse::<jiff::Timestamp>().map(|t| Self(t.as_millisecond()));
+        read.map_err(|_| {
+            let why =
+                format!("`{text}` is no moment: write date, time and zone (RFC 3339), such as `2026-11-22T09:00:00Z`");
+            serde::de::Error::custom(why)
+        })
     }
 }
 

@@ -21,7 +21,7 @@ use span::Span;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
     Open,
-    /// Outside the weekly hours. `opens_at`: as [`next_opening`].
+    /// Outside the weekly hours. `opens_at`: the next moment at which it is open, `None` when there is none.
     OutsideHours {
         opens_at: Option<Timestamp>,
     },
@@ -42,11 +42,6 @@ pub fn opening(settings: &NumberSettings, now: Timestamp) -> Opening {
     } else {
         Opening::OutsideHours { opens_at: calendar.opens_at(now) }
     }
-}
-
-/// The first moment from `now` on at which the number is open: `now` itself while it is. `None` when it never opens.
-pub fn next_opening(settings: &NumberSettings, now: Timestamp) -> Option<Timestamp> {
-    Calendar::of(settings)?.opens_at(now)
 }
 
 /// Three-way merge of closed dates before a push: what WhatsApp has (`theirs`) beside what we last told it (`base`) was

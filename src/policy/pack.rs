@@ -43,6 +43,7 @@ pub struct Pack {
 pub struct Rules {
     pub from: Timestamp,
     pub prerequisites: Prerequisites,
+    pub routing: RoutingRules,
     pub countries: Countries,
     pub permission: PermissionRules,
     pub requests: RequestRules,
@@ -61,6 +62,14 @@ pub struct Prerequisites {
     pub messaging_limit_min: i64,
     pub plans: Vec<Plan>,
     pub add_ons: Vec<AddOn>,
+}
+
+/// Which numbers ring a contact's owner before round robin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoutingRules {
+    pub owner_plans: Vec<Plan>,
+    pub owner_add_ons: Vec<AddOn>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

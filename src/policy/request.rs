@@ -60,7 +60,7 @@ pub fn may_ask(facts: &RequestFacts, rules: &Rules) -> Result<RequestPermit, Den
             None,
         );
     }
-    if facts.kind == RequestKind::FreeForm && !window_is_open(facts, rules) {
+    if facts.kind == RequestKind::FreeForm && window_closes_at(facts, rules).is_none() {
         let message = format!(
             "The customer has neither written nor called in the last {} hours, so a free-form request is not allowed; send \
              a template request, or wait for the customer's next message or call.",
@@ -73,9 +73,10 @@ pub fn may_ask(facts: &RequestFacts, rules: &Rules) -> Result<RequestPermit, Den
     if blockers.is_empty() { Ok(RequestPermit(())) } else { Err(Denial { blockers }) }
 }
 
-fn window_is_open(facts: &RequestFacts, rules: &Rules) -> bool {
+/// Until when the customer may be written to in free form; `None` while that is not allowed.
+pub fn window_closes_at(facts: &RequestFacts, rules: &Rules) -> Option<Timestamp> {
     let lasts = Duration::from_hours(rules.permission.service_window_h.into());
-    facts.window_opened_at.is_some_and(|opened_at| facts.now < opened_at.plus(lasts))
+    facts.window_opened_at.map(|opened_at| opened_at.plus(lasts)).filter(|end| facts.now < *end)
 }
 
 #[cfg(test)]

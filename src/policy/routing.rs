@@ -1,6 +1,7 @@
 //! Whom does this caller ring, in which order, and why?
 //!
-//! Chat assignee, then (Sales CRM only) contact owner, then round robin; the order is fixed. Whoever is rung must be
+//! Chat assignee, then contact owner (where the pack gives it to the number's plan), then round robin; the order is
+//! fixed. Whoever is rung must be
 //! online and on no other call; round robin passes over excluded agents too, while an excluded assignee or owner still
 //! rings. One agent rings at a time, so the candidates are a queue; the caller asks again before each offer, because
 //! presence may have changed since.
@@ -11,10 +12,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::directory::{AddOn, Agent, Contact, Number, Plan};
+use crate::model::directory::{Agent, Contact, Number};
 use crate::model::id::AgentId;
 use crate::model::reason::Presence;
 use crate::model::time::Timestamp;
+
+use super::pack::Rules;
 
 mod replay;
 #[cfg(test)]
@@ -66,22 +69,22 @@ pub struct Routing {
 }
 
 /// Builds the queue for one caller.
-pub fn route(facts: &RoutingFacts) -> Routing {
+pub fn route(facts: &RoutingFacts, rules: &Rules) -> Routing {
     let mut routing = Routing { candidates: Vec::new(), trace: Vec::new() };
     routing.look_at_named(facts, Step::ChatAssignee, facts.contact.assignee_id.as_ref());
-    if has_sales_crm(&facts.number) {
+    if asks_owner(&facts.number, rules) {
         routing.look_at_named(facts, Step::ContactOwner, facts.contact.owner_id.as_ref());
     } else if let Some(owner) = &facts.contact.owner_id {
-        let reason = "the plan has no Sales CRM, so the contact owner is not asked";
+        let reason = "the number's plan and add-ons do not ask the contact owner";
         routing.trace.push(TraceStep::without_facts(facts, Step::ContactOwner, Some(owner), reason));
     }
     routing.look_at_everybody(facts);
     routing
 }
 
-/// Sales CRM comes as a plan or as an add-on to any other.
-fn has_sales_crm(number: &Number) -> bool {
-    number.plan == Plan::SalesCrm || number.add_ons.contains(&AddOn::SalesCrm)
+fn asks_owner(number: &Number, rules: &Rules) -> bool {
+    let asking = &rules.routing;
+    asking.owner_plans.contains(&number.plan) || number.add_ons.iter().any(|one| asking.owner_add_ons.contains(one))
 }
 
 /// Round robin's order: fewest active calls, then longest idle (never called first), then id.

@@ -28,9 +28,8 @@ pub struct Saved {
 }
 
 impl Store {
-    /// Saves the whole record and logs the events, and brings the limits, the
-    /// permission and the wallet in step with it, all or nothing. The contact
-    /// itself is not written (see `identify` and `put_contact`), only whose call it is.
+    /// Saves the whole record and logs the events, and brings the limits, the permission and the wallet in step with it, all
+    /// or nothing. The contact itself is not written (see `identify` and `put_contact`), only whose call it is.
     ///
     /// # Errors
     /// [`StoreError::CallEnded`] when the stored call has ended and this copy has not; [`StoreError::Missing`] when
@@ -175,9 +174,10 @@ async fn write(
 /// Calls with their contact `c` (both have an `id` and a `created_at`, so the call's are renamed). A call saved in the
 /// very moment in which its contact was folded into another may name the old one, which forwards.
 pub(super) const CALLS: &str = "SELECT c.*, calls.id AS call_id, calls.created_at AS call_created_at, number_id, direction, \
-     state, status, agent_id, answered_at, ended_at, duration_ms, end_reason, ended_by, recording_state, \
-     recording_duration_ms, recording_gaps, wacid, callback_data, upstream_code, trace, \
-     settled, charge_micros, charge_currency, charge_pulses, pack FROM calls JOIN contacts r ON r.id = calls.contact_id JOIN contacts c ON c.id = COALESCE(r.merged_into, r.id)";
+     state, status, agent_id, answered_at, ended_at, duration_ms, end_reason, opens_at, ended_by, recording_state, \
+     recording_duration_ms, recording_gaps, wacid, callback_data, upstream_code, trace, settled, charge_micros, \
+     charge_currency, charge_pulses, pack \
+     FROM calls JOIN contacts r ON r.id = calls.contact_id JOIN contacts c ON c.id = COALESCE(r.merged_into, r.id)";
 
 /// The recorder may have reported the end to the store while the call's task still held a copy from before.
 macro_rules! unless_finished {
@@ -198,9 +198,9 @@ async fn upsert(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Result<()
     let done = sqlx::query(concat!(
         "INSERT INTO calls (id, number_id, contact_id, direction, state, status, agent_id, created_at, answered_at, \
          ended_at, duration_ms, end_reason, ended_by, recording_state, recording_duration_ms, recording_gaps, wacid, \
-         callback_data, upstream_code, trace, pack, settled) \
+         callback_data, upstream_code, trace, pack, settled, opens_at) \
          VALUES ($1, $2, (SELECT COALESCE(merged_into, id) FROM contacts WHERE id = $3), $4, $5, $6, $7, $8, $9, $10, \
-         $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) \
+         $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) \
          ON CONFLICT (id) DO UPDATE SET contact_id = excluded.contact_id, state = excluded.state, \
          status = excluded.status, agent_id = excluded.agent_id, answered_at = excluded.answered_at, \
          ended_at = excluded.ended_at, duration_ms = excluded.duration_ms, end_reason = excluded.end_reason, \
@@ -209,8 +209,9 @@ async fn upsert(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Result<()
         unless_finished!("recording_duration_ms"),
         unless_finished!("recording_gaps"),
         "wacid = excluded.wacid, callback_data = excluded.callback_data, upstream_code = excluded.upstream_code, \
-         trace = excluded.trace, \
-         settled = CASE WHEN excluded.settled = 1 THEN 1 ELSE calls.settled END WHERE calls.state <> 'ended' OR excluded.state = 'ended'",
+         trace = excluded.trace, opens_at = excluded.opens_at, \
+         settled = CASE WHEN excluded.settled = 1 THEN 1 ELSE calls.settled END \
+         WHERE calls.state <> 'ended' OR excluded.state = 'ended'",
     ))
     .bind(c.id.as_str())
     .bind(c.number_id.as_str())
@@ -234,6 +235,7 @@ async fn upsert(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Result<()
     .bind(json_text(&c.trace))
     .bind(c.policy_pack.as_deref())
     .bind(i16::from(c.settled))
+    .bind(millis(c.opens_at))
     .execute(&mut **tx)
     .await
     .map_err(|error| match StoreError::on_write(String::new)(error) {
@@ -336,6 +338,7 @@ fn read_call(row: &AnyRow, offers: Vec<OfferRecord>, legs: Vec<LegRecord>) -> Re
         ended_at: row.time_opt("ended_at")?,
         duration_ms: row.int("duration_ms")?,
         end_reason: row.word_opt("end_reason")?,
+        opens_at: row.time_opt("opens_at")?,
         ended_by: row.word_opt("ended_by")?,
         legs,
         recording: RecordingRecord {
@@ -433,6 +436,7 @@ mod tests {
         call.ended_by = Some(EndedBy::Customer);
         call.duration_ms = 51_000;
         call.upstream_code = Some(138_001);
+        call.opens_at = Some(at(3_600));
         // Dividing by nothing gives figures that are none.
         call.legs[0].quality =
             Quality { loss_ratio: f64::NAN, rtt_ms: Some(f64::INFINITY), packets_sent: u64::MAX, ..Quality::default() };

@@ -28,7 +28,7 @@ async fn next(t: &Fixture, phone: &str, secs: i64) -> AgentId {
     let facts = |agent: Agent| AgentFacts { idle_since: idle.get(&agent.id).copied(), agent, active_calls: 0 };
     let agents = agents.map(facts).collect();
     let facts = RoutingFacts { now: at(secs), number: number(), contact, agents, tried: vec![] };
-    route(&facts).candidates.into_iter().next().unwrap().agent_id
+    route(&facts, t.store.terms().rules(at(secs))).candidates.into_iter().next().unwrap().agent_id
 }
 
 /// A call that the next agent takes, or misses, and that is over a second later.

@@ -233,6 +233,7 @@ pub(super) fn ringing(contact: &Contact, now: Timestamp) -> CallRecord {
         ended_at: None,
         duration_ms: 0,
         end_reason: None,
+        opens_at: None,
         ended_by: None,
         legs: vec![LegRecord {
             id: LegId::generate(),

@@ -1,7 +1,7 @@
-//! Rate cards that were imported: the newest is in force, the others explain old charges.
+//! Rate cards that are or were in force: the newest import goes before files, the others explain old charges.
 
 use super::error::{Result, StoreError};
-use super::sql::Columns;
+use super::sql::{Columns, clean};
 use super::{Store, events, wallet};
 use crate::billing::RateCard;
 use crate::model::event::{Event, NewEvent};
@@ -16,10 +16,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Refused`] when the wallet holds another currency.
     pub async fn import_rate_card(&self, card: &RateCard, now: Timestamp) -> Result<Vec<Event>> {
-        // PostgreSQL cannot hold it, and no name or number of a card needs it.
-        if card.csv().contains('\0') {
-            return Err(StoreError::Refused { field: "market", reason: "U+0000 is not allowed".to_owned() });
-        }
+        can_be_kept(card)?;
         let mut tx = self.writer.begin().await?;
         // Also makes imports wait for each other.
         wallet::lock(&mut tx, card.currency()).await?.must_be_in(card.currency())?;
@@ -29,10 +26,11 @@ impl Store {
             .await?
             .int_opt("newest")?;
         sqlx::query(
-            "INSERT INTO rate_cards (sha256, imported_at, csv) VALUES ($1, $2, $3) \
+            "INSERT INTO rate_cards (sha256, source, imported_at, csv) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (sha256) DO UPDATE SET imported_at = excluded.imported_at",
         )
         .bind(card.sha256())
+        .bind(card.source())
         .bind(newest.map_or(now.as_millis(), |newest| now.as_millis().max(newest.saturating_add(1))))
         .bind(card.csv())
         .execute(&mut *tx)
@@ -44,13 +42,45 @@ impl Store {
         Ok(logged)
     }
 
+    /// Keeps a card that comes into force from a file, so that what it charges stays explained once it is replaced.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] when no database can hold it.
+    pub async fn keep_rate_card(&self, card: &RateCard) -> Result<()> {
+        can_be_kept(card)?;
+        sqlx::query("INSERT INTO rate_cards (sha256, source, csv) VALUES ($1, $2, $3) ON CONFLICT (sha256) DO NOTHING")
+            .bind(card.sha256())
+            .bind(clean(card.source()))
+            .bind(card.csv())
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
     /// The card imported last: its SHA-256 in hex, and its text.
     pub async fn imported_rate_card(&self) -> Result<Option<(String, String)>> {
-        let row = sqlx::query("SELECT sha256, csv FROM rate_cards ORDER BY imported_at DESC LIMIT 1")
-            .fetch_optional(&self.reader)
-            .await?;
+        let newest =
+            "SELECT sha256, csv FROM rate_cards WHERE imported_at IS NOT NULL ORDER BY imported_at DESC LIMIT 1";
+        let row = sqlx::query(newest).fetch_optional(&self.reader).await?;
         row.map(|row| Ok((row.text("sha256")?, row.text("csv")?))).transpose()
     }
+
+    /// A card that is or was in force, by its SHA-256 in hex: where it came from, and its text.
+    pub async fn rate_card(&self, sha256: &str) -> Result<Option<(String, String)>> {
+        let row = sqlx::query("SELECT source, csv FROM rate_cards WHERE sha256 = $1")
+            .bind(sha256)
+            .fetch_optional(&self.reader)
+            .await?;
+        row.map(|row| Ok((row.text("source")?, row.text("csv")?))).transpose()
+    }
+}
+
+/// PostgreSQL cannot hold U+0000, and no name or number of a card needs it.
+fn can_be_kept(card: &RateCard) -> Result<()> {
+    if card.csv().contains('\0') {
+        return Err(StoreError::Refused { field: "market", reason: "U+0000 is not allowed".to_owned() });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -81,6 +111,26 @@ mod tests {
         }
         let t = t.restart().await;
         assert_eq!(t.store.imported_rate_card().await.unwrap().unwrap().0, two.sha256());
+    }
+
+    on_both!(a_card_that_came_as_a_file_explains_old_charges_and_is_no_import);
+    async fn a_card_that_came_as_a_file_explains_old_charges_and_is_no_import(t: Fixture) {
+        let (file, import) = (card("USD", "0.01"), card("USD", "0.02"));
+        for _ in 0..2 {
+            t.store.keep_rate_card(&file).await.unwrap();
+        }
+        assert_eq!(t.store.imported_rate_card().await.unwrap(), None);
+        t.store.import_rate_card(&import, T0).await.unwrap();
+        let newest = t.store.imported_rate_card().await.unwrap().unwrap();
+        assert_eq!(newest.0, import.sha256(), "a file is older than every import, whenever it is read");
+        for one in [&file, &import] {
+            let kept = t.store.rate_card(one.sha256()).await.unwrap();
+            assert_eq!(kept, Some(("test.csv".to_owned(), one.csv().to_owned())));
+        }
+        assert_eq!(t.store.rate_card("00").await.unwrap(), None);
+        // The same card imported counts as an import from then on.
+        t.store.import_rate_card(&file, at(9)).await.unwrap();
+        assert_eq!(t.store.imported_rate_card().await.unwrap().unwrap().0, file.sha256());
     }
 
     on_both!(an_empty_wallet_follows_the_card_into_its_currency_and_a_used_one_refuses);

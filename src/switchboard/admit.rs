@@ -12,11 +12,11 @@ use crate::model::event::NewEvent;
 use crate::model::id::{AgentId, CallId, ContactId, NumberId, Wacid};
 use crate::model::money::Micros;
 use crate::model::phone::Phone;
-use crate::model::reason::{CallState, Direction, EndReason, RecordingState, RequestKind};
+use crate::model::reason::{CallState, Direction, RecordingState, RequestKind};
 use crate::model::time::Timestamp;
-use crate::policy::inbound::refuse;
+use crate::policy::inbound::{Closed, refuse};
 use crate::policy::permission::Risk;
-use crate::policy::request::may_ask;
+use crate::policy::request::{RequestFacts, may_ask, window_closes_at};
 use crate::policy::routing::AgentFacts;
 use crate::policy::{Blocker, Denial, OutboundFacts, Permit, Routing, RoutingFacts, admit, route};
 use crate::store::{CustomerIdentity, DialWish, StoreError, Terms};
@@ -42,6 +42,10 @@ pub struct Callability {
     pub request_blockers: Vec<Blocker>,
     /// When the request limits have room again; `None` when they have now.
     pub next_request_at: Option<Timestamp>,
+    /// Whether a free-form request may be sent.
+    pub free_form_allowed: bool,
+    /// Until when the customer may be written to in free form; `None` while that is not allowed.
+    pub window_closes_at: Option<Timestamp>,
     pub risk: Risk,
     pub quote: Quote,
     /// The wallet's balance less what is held back for running calls.
@@ -105,6 +109,8 @@ impl Switchboard {
             permission,
             request_blockers: may_ask(&asked, rules).err().map(|denial| denial.blockers).unwrap_or_default(),
             next_request_at: ledger.next_request_allowed_at(rules, now),
+            window_closes_at: window_closes_at(&asked, rules),
+            free_form_allowed: may_ask(&RequestFacts { kind: RequestKind::FreeForm, ..asked }, rules).is_ok(),
             risk: ledger.risk(rules, now),
             quote: look.quote,
             available,
@@ -120,14 +126,14 @@ impl Switchboard {
         number: &NumberId,
         who: &ContactRef,
         at: Timestamp,
-    ) -> Result<(Option<EndReason>, Routing), Refusal> {
+    ) -> Result<(Option<Closed>, Routing), Refusal> {
         let desk = &self.0;
-        let refused = refuse(&desk.parts.store.settings_in_force(number).await?, at);
+        let closed = refuse(&desk.parts.store.settings_in_force(number).await?, at);
         let contact = desk.parts.store.contact(who).await?.ok_or(Refusal::NotFound)?;
         let facts = desk.routing_facts(number, &contact.id).await?.ok_or(Refusal::NotFound)?;
         let facts = RoutingFacts { now: at, ..facts };
         let active = |agent: &AgentId| desk.registry.active_calls_of(agent);
-        Ok((refused, route(&with_activity(facts, &active))))
+        Ok((closed, route(&with_activity(facts, &active), desk.terms().rules(at))))
     }
 }
 
@@ -223,6 +229,7 @@ impl Desk {
             ended_at: None,
             duration_ms: 0,
             end_reason: None,
+            opens_at: None,
             ended_by: None,
             legs: Vec::new(),
             recording: RecordingRecord { state: RecordingState::None, duration_ms: 0, gaps: 0 },
@@ -260,19 +267,25 @@ impl Desk {
     }
 
     /// Starts the task of a call that WhatsApp announced.
-    pub(super) fn start_inbound(
-        self: &Arc<Self>,
-        number: &NumberId,
-        contact: Contact,
-        wacid: Wacid,
-        offer: String,
-        first: Vec<Signal>,
-    ) {
-        let record = self.new_record(CallId::generate(), Direction::UserInitiated, number, contact, None);
-        let record = CallRecord { wacid: Some(wacid), ..record };
+    pub(super) fn start_inbound(self: &Arc<Self>, announced: Announced) {
+        let Announced { number_id, contact, wacid, sdp, first, opens_at } = announced;
+        let record = self.new_record(CallId::generate(), Direction::UserInitiated, &number_id, contact, None);
+        let record = CallRecord { wacid: Some(wacid), opens_at, ..record };
         let call = Call::new(record, self.parts.patience);
-        Line::start(self, call, Customer::Offer(offer), None, first);
+        Line::start(self, call, Customer::Offer(sdp), None, vec![first]);
     }
+}
+
+/// A customer's call, as WhatsApp announced it.
+pub(super) struct Announced {
+    pub(super) number_id: NumberId,
+    pub(super) contact: Contact,
+    pub(super) wacid: Wacid,
+    pub(super) sdp: String,
+    /// What becomes of it: begun, or turned away.
+    pub(super) first: Signal,
+    /// When the number opens next, if hours turn the call away.
+    pub(super) opens_at: Option<Timestamp>,
 }
 
 /// What WhatsApp says of a customer, as the store takes it.

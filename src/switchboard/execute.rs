@@ -65,11 +65,13 @@ impl Line {
         let facts = self.desk.routing_facts(&record.number_id, &record.contact.id).await;
         let tried = record.offers.iter().map(|offer| offer.agent_id.clone()).collect();
         let pair = (record.number_id.clone(), record.contact.id.clone());
+        let terms = self.desk.terms();
         let candidate = match facts {
             Ok(Some(facts)) => {
                 let facts = RoutingFacts { tried, ..facts };
                 let routing = self.desk.registry.decide_and_reserve(&record.id, &pair, |active, _| {
-                    let routing = route(&with_activity(facts, active));
+                    let rules = terms.rules(facts.now);
+                    let routing = route(&with_activity(facts, active), rules);
                     let reserve = routing.candidates.first().map(|chosen| chosen.agent_id.clone());
                     (routing, reserve)
                 });

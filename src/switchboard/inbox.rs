@@ -24,7 +24,7 @@ use crate::signalling::whatsapp::{
 };
 use crate::store::StoreError;
 
-use super::admit::{age, identity};
+use super::admit::{Announced, age, identity};
 use super::{Desk, Switchboard, call_event};
 
 /// Webhooks kept and waiting; beyond it the next one waits with its 200, and WhatsApp tries again later.
@@ -159,7 +159,7 @@ impl Desk {
         }
         let contact = self.contact_of(connect.customer, kept.received_at).await?;
         let now = self.parts.clock.now().wall;
-        let mut result = WebhookResult::Done;
+        let (mut result, mut opens_at) = (WebhookResult::Done, None);
         let first = if let Some(terminate) = self.parts.store.tombstone(&connect.wacid).await? {
             match serde_json::from_value::<Terminated>(terminate) {
                 Ok(terminated) => Signal::Terminated(terminated),
@@ -170,13 +170,15 @@ impl Desk {
             Signal::Stale
         } else if self.draining_blockers() {
             Signal::Abandon(EndReason::Drained)
-        } else if let Some(reason) = refuse(&self.parts.store.settings_in_force(&connect.number_id).await?, now) {
-            Signal::Abandon(reason)
+        } else if let Some(closed) = refuse(&self.parts.store.settings_in_force(&connect.number_id).await?, now) {
+            opens_at = closed.opens_at;
+            Signal::Abandon(closed.reason)
         } else {
             Signal::Begin
         };
         tracing::info!(wacid = ?connect.wacid, contact = %contact.id, "WhatsApp announces a call");
-        self.start_inbound(&connect.number_id, contact, connect.wacid, connect.sdp, vec![first]);
+        let Connect { number_id, wacid, sdp, .. } = connect;
+        self.start_inbound(Announced { number_id, contact, wacid, sdp, first, opens_at });
         Ok(result)
     }
 

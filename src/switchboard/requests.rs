@@ -1,8 +1,8 @@
 //! Asking a customer for permission to call.
 
-use crate::model::directory::{ContactRef, Permission};
+use crate::model::directory::{Asker, ContactRef, Permission};
 use crate::model::event::NewEvent;
-use crate::model::id::{AgentId, ContactId, NumberId, RequestId};
+use crate::model::id::{ContactId, NumberId, RequestId};
 use crate::model::reason::RequestKind;
 use crate::policy::permission::Event;
 use crate::policy::request::may_ask;
@@ -15,8 +15,7 @@ use super::{Refusal, Switchboard};
 pub struct AskPermission {
     pub number_id: NumberId,
     pub contact: ContactRef,
-    /// The agent who asks; `None` for a program.
-    pub by: Option<AgentId>,
+    pub by: Asker,
     /// The words. What is permitted is the customer's choice alone.
     pub request: RequestBody,
 }
@@ -34,7 +33,7 @@ impl Switchboard {
             RequestBody::Template { .. } => RequestKind::Template,
         };
         let id = RequestId::generate();
-        let asked = Event::requested(id.as_str(), kind, None, clock.now().wall);
+        let asked = Event::requested(id.as_str(), kind, None, clock.now().wall).by(wish.by.clone());
         let terms = store.terms();
         let request = RequestWish { terms: &terms, number: &wish.number_id, to: &wish.contact, kind, asked: &asked };
         let decided = store.decide_request(
@@ -49,7 +48,11 @@ impl Switchboard {
                 let contact = store.contact(&wish.contact).await?.map(|contact| contact.id);
                 let data = serde_json::json!({"number_id": wish.number_id, "contact_id": contact,
                     "requested_by": wish.by, "blockers": denial.blockers});
-                let event = NewEvent { kind: "permission.request_blocked", call_id: None, agent_id: wish.by, data };
+                let agent_id = match wish.by {
+                    Asker::Agent { agent_id } => Some(agent_id),
+                    Asker::Key { .. } => None,
+                };
+                let event = NewEvent { kind: "permission.request_blocked", call_id: None, agent_id, data };
                 desk.announce(vec![event]).await?;
                 return Err(Refusal::RequestDenied(denial));
             }
@@ -87,24 +90,18 @@ impl Switchboard {
             }
         };
         desk.parts.metrics.permission_request("sent");
-        let sent = Event::requested(id.as_str(), kind, wamid, asked_at);
-        Ok(self.note_request(&wish.number_id, &contact.id, &sent, wish.by.as_ref()).await?)
+        let sent = Event::requested(id.as_str(), kind, wamid, asked_at).by(wish.by);
+        Ok(self.note_request(&wish.number_id, &contact.id, &sent).await?)
     }
 
     /// The request is on its way: its name at WhatsApp is kept, so that the reply finds it, and the log tells of it.
-    async fn note_request(
-        &self,
-        n: &NumberId,
-        c: &ContactId,
-        sent: &Event,
-        by: Option<&AgentId>,
-    ) -> Result<Permission, StoreError> {
+    async fn note_request(&self, n: &NumberId, c: &ContactId, sent: &Event) -> Result<Permission, StoreError> {
         let desk = &self.0;
         let (store, now) = (&desk.parts.store, desk.parts.clock.now().wall);
         desk.publish(store.record_permission(n, c, std::slice::from_ref(sent), now).await?);
         let permission = store.permission(n, c).await?.view(n, c, now);
         let contact = store.contact(&ContactRef::Id(c.clone())).await?;
-        let data = serde_json::json!({"permission": permission, "contact": contact, "requested_by": by});
+        let data = serde_json::json!({"permission": permission, "contact": contact});
         let event = NewEvent { kind: "permission.requested", call_id: None, agent_id: None, data };
         desk.announce(vec![event]).await?;
         Ok(permission)

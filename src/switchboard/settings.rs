@@ -9,6 +9,7 @@ use crate::model::settings::{CallHours, NumberSettings, Restriction, Unavailable
 use crate::model::time::Timestamp;
 use crate::policy::admit::{Prerequisite, prerequisites};
 use crate::policy::hours::{BadHours, normalise, today};
+use crate::policy::inbound::{Closed, refuse};
 use crate::policy::pack::{HoursRules, Rules};
 use crate::signalling::whatsapp::MetaCalling;
 use crate::signalling::whatsapp::settings::{Drift, drift};
@@ -49,6 +50,8 @@ pub struct SettingsView {
     pub pushed_at: Option<Timestamp>,
     /// Those in force.
     pub restrictions: Vec<Restriction>,
+    /// Why a customer's call would be turned away now; `None` while calls are let in.
+    pub closed: Option<Closed>,
 }
 
 /// Whether WhatsApp knows what is wished.
@@ -102,6 +105,7 @@ impl Switchboard {
             sync_error: Some("nothing has been sent to WhatsApp yet: change a setting to send all of them".to_owned()),
             pushed_at: None,
             restrictions,
+            closed: refuse(&NumberSettings::default(), now),
         };
         let Some(stored) = stored else { return Ok(view) };
         Ok(SettingsView {
@@ -110,6 +114,7 @@ impl Switchboard {
             sync: stored.sync(),
             sync_error: stored.push_error,
             pushed_at: stored.pushed_at,
+            closed: refuse(&stored.wished, now),
             wished: stored.wished,
             ..view
         })

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
+use thirtyfour::error::WebDriverErrorInner;
 use thirtyfour::prelude::*;
 use tokio::process::{Child, Command};
 
@@ -95,7 +96,10 @@ impl Browser {
     }
 
     pub(crate) async fn click_css(&self, css: &str) {
-        self.find(css).await.click().await.unwrap();
+        // The page may draw anew between the look and the click.
+        while let Err(error) = self.find(css).await.click().await {
+            assert!(matches!(*error, WebDriverErrorInner::StaleElementReference(_)), "{css}: {error}");
+        }
     }
 
     pub(crate) async fn text(&self, test_id: &str) -> String {

@@ -84,6 +84,23 @@ async fn a_rejected_offer_is_missed_by_that_agent_and_the_next_one_answers() {
 }
 
 #[tokio::test]
+async fn a_rejected_offer_ends_the_call_where_the_configuration_says_so() {
+    let world = World::with("[calls]\non_reject = \"end\"\n", Config::default()).await;
+    let (anna, _ben) = (world.agent("agt_a").await, world.agent("agt_b").await);
+    world.nino_of("agt_a").await;
+    let phone = world.wa.call(InboundCall::from(NINO)).await.unwrap();
+    let offer = anna.next_offer(SOON).await.unwrap();
+    offer.reject().await.unwrap();
+    phone.ended(SOON).await.unwrap();
+    let call = world.settled(&offer.call_id).await;
+    assert_eq!((&call["status"], &call["end_reason"]), (&json!("Missed by Agent"), &json!("missed_by_agent")));
+    let offers = call["offers"].as_array().unwrap();
+    assert_eq!(offers.len(), 1, "Ben is never rung: {call}");
+    assert_eq!((&offers[0]["agent_id"], &offers[0]["cause"]), (&json!("agt_a"), &json!("rejected")));
+    assert!(!phone.is_answered());
+}
+
+#[tokio::test]
 async fn a_ring_nobody_hears_goes_on_to_the_next_and_ends_as_missed() {
     let world = World::with("[calls]\nring_timeout_ms = 600\n", Config::default()).await;
     let anna = world.agent("agt_a").await;

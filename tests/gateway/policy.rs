@@ -66,6 +66,18 @@ async fn a_call_is_charged_once_by_the_pulse_and_stays_charged_over_a_crash(mut 
     assert_eq!(charges.len(), 1, "{entries}");
     assert_eq!(charges[0]["call_id"], json!(talk.call_id));
     assert_eq!(-charges[0]["micros"].as_i64().unwrap(), call["charge"]["micros"].as_i64().unwrap());
+    // Another card comes; the one of that time still explains the charge.
+    let card = charges[0]["explanation"]["rate_card"].as_str().unwrap();
+    let imported = "effective_from,market,currency,price_per_minute\n2025-01-01,*,USD,9\n";
+    world.gateway.put_rate_card(imported).await.ok();
+    assert_eq!(callability(&world).await["rate"]["micros_per_minute"], 9_000_000);
+    let old = world.get(&format!("rate-card?sha256={card}")).await;
+    assert_eq!((&old["sha256"], &old["in_force"]), (&json!(card), &json!(false)));
+    let (market, rows) = (&charges[0]["explanation"]["market"], old["rows"].as_array().unwrap());
+    assert!(
+        rows.iter().any(|row| row["market"] == *market && row["micros_per_minute"] == rate),
+        "{market} in {rows:?}"
+    );
     let wallet = world.get("wallet").await;
     assert_eq!(wallet["reserved_micros"], 0, "{wallet}");
     assert_eq!(wallet["balance_micros"].as_i64().unwrap(), 100_000_000 + charges[0]["micros"].as_i64().unwrap());
@@ -77,14 +89,23 @@ async fn a_customer_is_asked_once_a_day_and_free_form_only_after_a_word_from_the
     nino_of_ana(&world).await;
     let early = world.gateway.request("POST", "permission-requests", Some(ask("May we call?"))).await;
     assert_eq!(codes(&early.problem(409, "request_blocked")["blockers"]), ["window_closed"]);
+    let request = async || callability(&world).await["request"].clone();
+    let closed = request().await;
+    assert_eq!((&closed["allowed"], &closed["free_form_allowed"]), (&json!(true), &json!(false)), "{closed}");
+    assert_eq!(closed["window_closes_at"], json!(null));
     world.wa.customer_writes(NINO, "hello").await.unwrap();
     let permission = async || callability(&world).await["permission"].clone();
-    world
-        .until("the window opens", async || {
-            world.gateway.request("POST", "permission-requests", Some(ask("May we call?"))).await.status == 201
-        })
-        .await;
+    world.until("the window opens", async || request().await["free_form_allowed"] == true).await;
+    let closes_at: jiff::Timestamp = request().await["window_closes_at"].as_str().unwrap().parse().unwrap();
+    let left = closes_at.duration_since(jiff::Timestamp::now());
+    assert!((86_340..=86_400).contains(&left.as_secs()), "a day from now, less what has passed: {left:?}");
+    let first = world.gateway.request("POST", "permission-requests", Some(ask("May we call?"))).await;
+    assert_eq!(first.status, 201, "{}", String::from_utf8_lossy(&first.body));
     assert_eq!(permission().await["status"], "requested");
+    assert_eq!(permission().await["requested_by"], json!({"kind": "key", "name": "admin"}));
+    let used_up = request().await;
+    assert_eq!((&used_up["free_form_allowed"], &used_up["allowed"]), (&json!(false), &json!(false)), "{used_up}");
+    assert!(used_up["window_closes_at"].is_string(), "the window is still open");
     let again = json!({"number_id": NUMBER, "contact": format!("wa:{NINO}"), "kind": "template",
         "template": {"name": "may_we_call", "language": "en"}});
     let again = world.gateway.request("POST", "permission-requests", Some(again)).await.problem(409, "request_blocked");
@@ -188,6 +209,12 @@ async fn closed_hours_turn_callers_away_and_are_told_to_whatsapp_without_losing_
         (&stored["end_reason"], &stored["status"], &stored["offers"]),
         (&json!("business_unavailable"), &json!("Business unavailable"), &json!([]))
     );
+    let opens = days[2].tomorrow().unwrap().start_of_day().unwrap().timestamp();
+    let shown = async |path: &str| world.get(path).await["opens_at"].as_str().map(str::to_owned);
+    let stored_at = shown(&format!("calls/{}", stored["id"].as_str().unwrap())).await.unwrap();
+    assert_eq!(stored_at.parse::<jiff::Timestamp>().unwrap(), opens, "the day after tomorrow");
+    assert_eq!(shown(&settings).await.unwrap(), stored_at);
+    assert_eq!(world.get(&settings).await["open_now"], false);
     let missed = world.get("calls?section=missed").await;
     assert_eq!(missed["items"], json!([]), "nobody missed it");
     world.until("the drift is seen", async || world.get(&settings).await["drift"] != json!([])).await;

@@ -308,6 +308,7 @@ impl World {
             ended_at: None,
             duration_ms: 0,
             end_reason: None,
+            opens_at: None,
             ended_by: None,
             legs: Vec::new(),
             recording: RecordingRecord { state: RecordingState::None, duration_ms: 0, gaps: 0 },

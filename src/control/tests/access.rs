@@ -3,9 +3,13 @@
 use reqwest::Method;
 use serde_json::Value;
 
-use super::fixture::{House, answer};
+use super::fixture::{House, answer, id, now};
 use crate::control::Control;
+use crate::model::directory::Asker;
+use crate::model::id::NumberId;
+use crate::model::reason::RequestKind;
 use crate::policy::pack::{BUILT_IN, Pack};
+use crate::policy::permission::Event;
 use crate::store::Terms;
 
 /// Every operation behind the bearer secret, as method and path template.
@@ -155,6 +159,46 @@ async fn another_policy_pack_widens_and_narrows_what_the_doors_show_at_once() {
     assert_eq!(seen().await, (200, 1, "all".to_owned()));
     house.store.set_terms(Terms::built_in());
     assert_eq!(seen().await, (404, 0, "own".to_owned()));
+}
+
+#[tokio::test]
+async fn who_asked_a_customer_is_shown_to_those_who_see_that_agents_calls() {
+    let house = House::open().await;
+    let (number, at) = (NumberId::parse("100000000000001").unwrap(), now());
+    let who = "wa:995555010203".parse().unwrap();
+    let nino = house.store.contact(&who).await.unwrap().unwrap().id;
+    let asked = async |id: &str, asker: Asker| {
+        let event = Event::requested(id, RequestKind::Template, None, at).by(asker);
+        house.store.record_permission(&number, &nino, &[event], at).await.unwrap();
+    };
+    let shown = async |secret: &str| {
+        let (_, list) = answer(house.get("/v1/permissions?number_id=100000000000001", secret).await).await;
+        let of = if secret == house.beka { "agt_b" } else { "agt_a" };
+        let path = format!("/v1/contacts/{nino}/callability?number_id=100000000000001&agent_id={of}");
+        let (_, one) = answer(house.get(&path, secret).await).await;
+        let row = &list["items"][0];
+        assert_eq!(
+            (&row["status"], &one["permission"]["status"]),
+            (&"requested".into(), &"requested".into()),
+            "{list}"
+        );
+        assert_eq!(row["requested_by"], one["permission"]["requested_by"], "both say the same");
+        row["requested_by"].clone()
+    };
+    let ana = serde_json::json!({"kind": "agent", "agent_id": "agt_a"});
+    asked("req_1", Asker::Agent { agent_id: id("agt_a") }).await;
+    assert_eq!(shown(&house.admin).await, ana);
+    assert_eq!(shown(&house.ana).await, ana, "her own");
+    assert_eq!(shown(&house.beka).await, Value::Null, "a teammate sees his own work alone");
+    let own = r#"teammate = { calls = "own""#;
+    let wide = Pack::parse("wide.toml", &BUILT_IN.replace(own, r#"teammate = { calls = "all""#)).unwrap();
+    house.store.set_terms(Terms { pack: wide, ..Terms::built_in() });
+    assert_eq!(shown(&house.beka).await, ana);
+    house.store.set_terms(Terms::built_in());
+
+    asked("req_2", Asker::Key { name: "crm".to_owned() }).await;
+    assert_eq!(shown(&house.admin).await, serde_json::json!({"kind": "key", "name": "crm"}));
+    assert_eq!(shown(&house.ana).await, Value::Null, "a program is nobody she sees");
 }
 
 #[tokio::test]

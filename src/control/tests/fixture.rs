@@ -238,6 +238,7 @@ pub(super) fn missed_call(contact: Contact, agent: &AgentId, now: Timestamp) -> 
         ended_at: Some(now),
         duration_ms: 0,
         end_reason: Some(EndReason::MissedByAgent),
+        opens_at: None,
         ended_by: Some(EndedBy::System),
         legs: Vec::new(),
         recording: RecordingRecord { state: RecordingState::None, duration_ms: 0, gaps: 0 },

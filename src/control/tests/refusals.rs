@@ -3,6 +3,7 @@
 use reqwest::Method;
 
 use super::fixture::{House, VERIFY_TOKEN, answer, signature};
+use crate::policy::access::Scope;
 
 /// Who sends a request.
 #[derive(Clone, Copy, Debug)]
@@ -181,6 +182,9 @@ async fn a_refusal_names_the_field_it_is_about() {
         (r#"{"name":"X","switches":{"all":true}}"#, "switches.all: unknown field `all`"),
         (r#"{"name":"X","role":"admin","age":3}"#, "unknown field `age`"),
         (r#"{"role":"admin"}"#, "name: needed for a new agent"),
+        (r#"{"name":"X","excluded":"no"}"#, "excluded: invalid type: string \"no\", expected true or false"),
+        ("", "The body is empty; send a JSON object."),
+        (r#"["X"]"#, "The body must be a JSON object, in braces."),
         ("{\"name\":\"a\\u202eb\",\"role\":\"admin\"}", "name: control and text direction characters"),
     ] {
         let ask = house.ask(Method::PUT, "/v1/agents/agt_new", &house.admin);
@@ -188,6 +192,41 @@ async fn a_refusal_names_the_field_it_is_about() {
         let detail = problem["detail"].as_str().unwrap_or("");
         assert!(detail.contains(want), "{body}: {problem}");
     }
+}
+
+#[tokio::test]
+async fn of_several_things_that_are_named_the_refusal_says_which_is_not_there() {
+    let house = House::open().await;
+    let detail = async |ask: reqwest::RequestBuilder| {
+        let (status, problem) = answer(ask.send().await.unwrap()).await;
+        assert_eq!((status, &problem["code"]), (404, &"not_found".into()), "{problem}");
+        problem["detail"].as_str().unwrap().split(';').next().unwrap().to_owned()
+    };
+    let (number, nino) = ("100000000000001", "wa:995555010203");
+    for (number, who, agent, want) in [
+        ("9", nino, "agt_a", "number_id: there is no such number"),
+        (number, "wa:995555999999", "agt_a", "There is no such contact"),
+        (number, nino, "agt_none", "agent_id: there is no such agent"),
+    ] {
+        let path = format!("/v1/contacts/{who}/callability?number_id={number}&agent_id={agent}");
+        assert_eq!(detail(house.ask(Method::GET, &path, &house.admin)).await, want);
+        let dial = serde_json::json!({"number_id": number, "to": who, "agent_id": agent});
+        assert_eq!(detail(house.ask(Method::POST, "/v1/calls", &house.admin).json(&dial)).await, want);
+    }
+    for path in ["/v1/permission-requests", "/v1/routing/simulate"] {
+        let mut body = serde_json::json!({"number_id": "9", "contact": nino});
+        if path.ends_with("requests") {
+            body["kind"] = "free_form".into();
+        }
+        let ask = house.ask(Method::POST, path, &house.admin).json(&body);
+        assert_eq!(detail(ask).await, "number_id: there is no such number");
+    }
+    // Whoever may not read numbers and contacts learns nothing of them.
+    let now = super::fixture::now();
+    let asks_only = house.store.create_key("asks", &[Scope::PermissionsWrite], now).await.unwrap();
+    let body = serde_json::json!({"number_id": "9", "contact": nino, "kind": "free_form"});
+    let ask = house.ask(Method::POST, "/v1/permission-requests", &asks_only).json(&body);
+    assert_eq!(detail(ask).await, "There is no such thing, or it is not yours to see.");
 }
 
 #[tokio::test]

@@ -148,6 +148,8 @@ async fn a_number_without_settings_shows_the_defaults_and_its_links() {
         ("unavailable", json!([])),
         ("drift", json!([])),
         ("restrictions", json!([])),
+        ("open_now", json!(true)),
+        ("opens_at", json!(null)),
         (
             "deep_links",
             json!([{"kind": "call", "url": "https://wa.me/995322000111?call"},
@@ -190,6 +192,29 @@ async fn a_change_keeps_what_it_leaves_out_and_whatsapp_is_told() {
     assert_eq!((same["drift"].clone(), meta.asked()), (json!([]), Vec::<String>::new()), "nothing changed");
     assert_eq!(events(&house, "number.settings_changed").await.len(), 3);
     assert_eq!(events(&house, "number.settings_drifted").await.len(), 0);
+}
+
+#[tokio::test]
+async fn whoever_asks_is_told_whether_the_number_is_open_and_when_it_opens() {
+    let house = House::open().await;
+    let off = json!({"allow_voice_calls": false, "call_hours": weekly()});
+    let (_, body) = house.put(SETTINGS, off).await;
+    assert_eq!((&body["open_now"], &body["opens_at"]), (&json!(false), &json!(null)), "no hour opens it: {body}");
+    let (_, body) = house.put(SETTINGS, json!({"allow_voice_calls": true})).await;
+    assert_ne!(body["open_now"], body["opens_at"].is_string(), "it tells when it opens while it is closed: {body}");
+
+    #[rustfmt::skip]
+    let moments = [
+        ("2027-01-03T20:00:00+04:00", json!("outside_hours"), json!("2027-01-04T05:00:00.000Z")),
+        ("2027-01-04T09:00:00+04:00", json!(null), json!(null)),
+        ("2027-01-04T13:00:00+04:00", json!("outside_hours"), json!("2027-01-04T10:00:00.000Z")),
+    ];
+    for (at, refused, opens_at) in moments {
+        let body = json!({"number_id": "100000000000001", "contact": "wa:995555010203", "at": at});
+        let asked = house.ask(Method::POST, "/v1/routing/simulate", &house.admin).json(&body);
+        let (_, told) = answer(asked.send().await.unwrap()).await;
+        assert_eq!((&told["refused"], &told["opens_at"]), (&refused, &opens_at), "{at}: {told}");
+    }
 }
 
 #[tokio::test]

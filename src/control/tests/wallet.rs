@@ -172,7 +172,7 @@ async fn a_rate_card_is_in_force_at_once() {
     assert_eq!(read, put);
     let row = |market: &str, from: &str, micros: i64| json!({"market": market, "effective_from": from, "tier_from_minutes": 0, "micros_per_minute": micros});
     let want = json!({
-        "currency": "USD", "source": "imported.csv", "sha256": read["sha256"], "time_zone": "Asia/Tbilisi",
+        "in_force": true, "currency": "USD", "source": "imported.csv", "sha256": read["sha256"], "time_zone": "Asia/Tbilisi",
         "rows": [row("*", "2024-12-31T20:00:00.000Z", 20_000), row("GE", "2024-12-31T20:00:00.000Z", 500_000)],
         "upcoming": [row("GE", "2998-12-31T20:00:00.000Z", 600_000)],
     });
@@ -188,6 +188,36 @@ async fn a_rate_card_is_in_force_at_once() {
     }
     let log = house.store.events_after(1, 10).await.unwrap();
     assert_eq!(log.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>(), ["rate_card.imported"]);
+}
+
+#[tokio::test]
+async fn an_older_card_is_shown_by_its_hash_for_any_moment() {
+    let house = House::open().await;
+    let first = format!("{CARD}2999-01-01,GE,USD,0.6\n");
+    let (_, old) = put_card(&house, &house.admin, "text/csv", first.clone()).await;
+    let (_, new) = put_card(&house, &house.admin, "text/csv", CARD).await;
+    let path = |card: &Value, more: &str| format!("/v1/rate-card?sha256={}{more}", card["sha256"].as_str().unwrap());
+
+    let (status, shown) = answer(house.get(&path(&old, ""), &house.admin).await).await;
+    assert_eq!((status, &shown["in_force"], &shown["rows"]), (200, &json!(false), &old["rows"]));
+    let (_, current) = answer(house.get(&path(&new, ""), &house.admin).await).await;
+    assert_eq!(current, new, "the card in force, by its own name");
+    let (_, later) = answer(house.get(&path(&old, "&at=2999-06-01T00:00:00Z"), &house.admin).await).await;
+    let georgia = later["rows"].as_array().unwrap().iter().find(|row| row["market"] == "GE").unwrap();
+    assert_eq!((&georgia["micros_per_minute"], &later["upcoming"]), (&json!(600_000), &json!([])));
+    let file = house.ask(Method::GET, &path(&old, ""), &house.admin).header("accept", "text/csv");
+    assert_eq!(file.send().await.unwrap().text().await.unwrap(), first);
+
+    for (query, status, code) in [
+        ("sha256=abc", 400, "invalid_parameter"),
+        (&format!("sha256={}", "A".repeat(64)), 400, "invalid_parameter"),
+        (&format!("sha256={}", "a".repeat(64)), 404, "not_found"),
+        ("at=noon", 400, "invalid_parameter"),
+        ("sha=1", 400, "invalid_parameter"),
+    ] {
+        let (got, problem) = answer(house.get(&format!("/v1/rate-card?{query}"), &house.admin).await).await;
+        assert_eq!((got, problem["code"].as_str()), (status, Some(code)), "{query}: {problem}");
+    }
 }
 
 #[tokio::test]

@@ -136,6 +136,7 @@ pub(super) fn is_limit(table: &Table) -> bool {
 fn rules(from: Timestamp, together: &Table, first: bool) -> (Option<Rules>, Vec<Mistake>) {
     let mut sections = Sections { table: together.clone(), first, mistakes: Vec::new() };
     let prerequisites = sections.read("prerequisites");
+    let routing = sections.read("routing");
     let countries = sections.read("countries");
     let permission = sections.read("permission");
     let requests = sections.read("requests");
@@ -152,6 +153,7 @@ fn rules(from: Timestamp, together: &Table, first: bool) -> (Option<Rules>, Vec<
         Some(Rules {
             from,
             prerequisites: prerequisites?,
+            routing: routing?,
             countries: countries?,
             permission: permission?,
             requests: requests?,

@@ -31,6 +31,8 @@ fn the_built_in_pack_says_what_whatsapp_and_the_plans_say() {
     assert_eq!(rules.prerequisites.messaging_limit_min, 2_000);
     assert_eq!(rules.prerequisites.plans, [Plan::Advanced, Plan::SalesCrm]);
     assert_eq!(rules.prerequisites.add_ons, [AddOn::SalesCrm]);
+    assert_eq!(rules.routing.owner_plans, [Plan::SalesCrm]);
+    assert_eq!(rules.routing.owner_add_ons, [AddOn::SalesCrm]);
     let list = |list: &[Country]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     assert_eq!(list(&rules.countries.outbound_blocked), "US CA TR EG VN NG");
     assert_eq!(list(&rules.countries.unreachable), "CU IR KP SY");
@@ -132,7 +134,7 @@ fn what_is_missing_or_unknown_at_the_top_is_said() {
 #[test]
 fn a_first_edition_that_leaves_something_out_is_refused_section_by_section() {
     let errors = Pack::parse("p.toml", "name = \"x\"\n[[edition]]\nfrom = 2026-01-01T00:00:00Z\n").unwrap_err();
-    assert_eq!(errors.0.len(), 11, "{errors}");
+    assert_eq!(errors.0.len(), 12, "{errors}");
     assert_eq!(errors.0[0], "p.toml: edition 1: prerequisites: missing; the first edition must say everything");
     refused(
         &altered("reserve_s = 60\n", ""),
@@ -194,6 +196,12 @@ fn mistakes_are_named_by_edition_and_key_with_a_reason() {
         "prerequisites.plans = [\"gold\"]",
         "prerequisites.plans: unknown word `gold`, expected one of `starter`, `growth`, `advanced`, `sales_crm`",
     );
+    check(
+        "routing.owner_plans = [\"crm\"]",
+        "routing.owner_plans: unknown word `crm`, expected one of `starter`, `growth`, `advanced`, `sales_crm`",
+    );
+    check("routing.owner_add_ons = [\"crm\"]", "routing.owner_add_ons: unknown word `crm`, expected `sales_crm`");
+    check("routing.owners = []", "routing.owners: unknown key; there are `owner_plans` or `owner_add_ons`");
     check(
         "roles.boss = { calls = \"all\", configure_calls = true, wallet = true }",
         "roles: unknown word `boss`, expected one of `owner`, `sales_lead`, `admin`, `teammate`",

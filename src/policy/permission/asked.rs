@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Ledger;
+use crate::model::directory::Asker;
 use crate::model::reason::{BlockerCode, PermissionStatus};
 use crate::model::time::Timestamp;
 use crate::policy::admit::Blocker;
@@ -21,6 +22,8 @@ pub(super) struct Asked {
     pub(super) at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) wamid: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) by: Option<Asker>,
     /// It can be answered until just before this.
     pub(super) expires_at: Timestamp,
     /// Counts against the limits: no call has connected since.

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::directory::Asker;
 use crate::model::id::CallId;
 use crate::model::reason::{GrantSource, PermissionStatus, RequestKind};
 use crate::model::time::Timestamp;
@@ -22,7 +23,12 @@ pub struct Event {
 #[serde(rename_all = "snake_case", tag = "what")]
 pub enum What {
     /// We asked. `wamid`: Meta's id of the message, once known.
-    Requested { kind: RequestKind, wamid: Option<String> },
+    Requested {
+        kind: RequestKind,
+        wamid: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Asker>,
+    },
     /// The customer, or Meta after the customer's call, said yes. `context`: the request (`wamid.…`) or call (`wacid.…`) it
     /// answers. `expires_at`: end of a temporary one by Meta's word.
     Granted { permanent: bool, expires_at: Option<Timestamp>, source: GrantSource, context: Option<String> },
@@ -59,7 +65,16 @@ pub struct Reply {
 impl Event {
     /// We asked. `request_id` is ours; once Meta has named the message, the same event is written again with its `wamid`.
     pub fn requested(request_id: &str, kind: RequestKind, wamid: Option<String>, at: Timestamp) -> Self {
-        Self { key: format!("request:{request_id}"), at, what: What::Requested { kind, wamid } }
+        Self { key: format!("request:{request_id}"), at, what: What::Requested { kind, wamid, by: None } }
+    }
+
+    /// The same request, and who sent it.
+    #[must_use]
+    pub fn by(mut self, asker: Asker) -> Self {
+        if let What::Requested { by, .. } = &mut self.what {
+            *by = Some(asker);
+        }
+        self
     }
 
     /// The customer, or Meta on the customer's behalf, decided.

@@ -184,6 +184,7 @@ impl Ledger {
             source: self.decision.as_ref().and_then(|decision| decision.source),
             requested_at: self.requests.latest().map(|request| request.at),
             request_expires_at,
+            requested_by: self.requests.latest().and_then(|request| request.by.clone()),
             unanswered_in_a_row: self.unanswered,
             connected_at: self.connected_at,
             checked_at: self.checked_at,

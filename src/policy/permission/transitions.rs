@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::asked::Asked;
 use super::event::{Event, Order, What};
 use super::{Decision, Ledger, Standing};
+use crate::model::directory::Asker;
 use crate::model::reason::{GrantSource, PermissionStatus};
 use crate::model::time::Timestamp;
 use crate::policy::pack::{PermissionRules, Rules};
@@ -16,7 +17,7 @@ impl Ledger {
     pub(super) fn take(&mut self, order: Order, event: &Event, rules: &Rules) {
         let at = event.at;
         match &event.what {
-            What::Requested { wamid, .. } => self.requested(wamid.clone(), at, rules),
+            What::Requested { wamid, by, .. } => self.requested(wamid.clone(), by.clone(), at, rules),
             What::Granted { permanent, expires_at, source, context } => {
                 let standing = if *permanent { Standing::Permanent } else { temporary(*expires_at, at, rules) };
                 self.granted(standing, *source, context.as_deref(), at, &rules.permission);
@@ -41,9 +42,9 @@ impl Ledger {
         self.last = Some(order);
     }
 
-    fn requested(&mut self, wamid: Option<String>, at: Timestamp, rules: &Rules) {
+    fn requested(&mut self, wamid: Option<String>, by: Option<Asker>, at: Timestamp, rules: &Rules) {
         let expires_at = at.plus(Duration::from_hours(rules.permission.request_life_h.into()));
-        self.requests.push(Asked { at, wamid, expires_at, counts: true }, &rules.requests);
+        self.requests.push(Asked { at, wamid, by, expires_at, counts: true }, &rules.requests);
         self.waiting = true;
     }
 

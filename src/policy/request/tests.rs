@@ -117,6 +117,13 @@ fn the_service_window_closes_24_hours_after_the_customers_last_word() {
     check(|f| f.window_opened_at = Some(t(-24 * HOUR + 1)), &[]);
     check(|f| f.window_opened_at = Some(t(-24 * HOUR)), &[(WindowClosed, None)]);
     check(|f| f.window_opened_at = Some(t(-24 * HOUR - 1000)), &[(WindowClosed, None)]);
+    let pack = Pack::built_in();
+    for (opened, closes) in
+        [(None, None), (Some(-24 * HOUR), None), (Some(-24 * HOUR + 1), Some(1)), (Some(0), Some(24 * HOUR))]
+    {
+        let facts = RequestFacts { window_opened_at: opened.map(t), ..fine() };
+        assert_eq!(window_closes_at(&facts, pack.rules(facts.now)), closes.map(t), "{opened:?}");
+    }
 }
 
 #[test]

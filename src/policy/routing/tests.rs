@@ -2,8 +2,11 @@
 
 mod random;
 
+use std::sync::LazyLock;
+
+use super::super::pack::{Pack, Rules};
 use super::*;
-use crate::model::directory::{Platform, Switches};
+use crate::model::directory::{AddOn, Plan, Platform, Switches};
 use crate::model::id::{ContactId, NumberId};
 use crate::model::phone::Phone;
 use crate::model::reason::Role;
@@ -44,6 +47,13 @@ pub(in crate::policy) fn contact() -> Contact {
         owner_id: None,
         created_at: Timestamp::from_secs(1_794_000_000),
     }
+}
+
+/// By the rules that are built in.
+fn route(facts: &RoutingFacts) -> Routing {
+    static RULES: LazyLock<Rules> =
+        LazyLock::new(|| Pack::built_in().rules(Timestamp::from_secs(1_795_000_000)).clone());
+    super::route(facts, &RULES)
 }
 
 fn free(id: &str) -> AgentFacts {
@@ -141,6 +151,30 @@ fn an_excluded_assignee_who_is_offline_is_passed_over_for_the_next_step() {
     f.number.plan = Plan::SalesCrm;
     f.agents[1].idle_since = Some(Timestamp::from_secs(9));
     assert_eq!(queue(&f), ["agt_b", "agt_c"]);
+}
+
+#[test]
+fn the_pack_says_which_plans_and_add_ons_ask_the_owner() {
+    use super::super::pack::BUILT_IN;
+    let altered = |old: &str, new: &str| {
+        assert_eq!(BUILT_IN.matches(old).count(), 1, "{old}");
+        Pack::parse("p.toml", &BUILT_IN.replace(old, new)).unwrap()
+    };
+    let first = |pack: &Pack, f: &RoutingFacts| {
+        let rung = super::route(f, pack.rules(f.now)).candidates.into_iter().next();
+        rung.unwrap().agent_id.to_string()
+    };
+    let of = |plan, add_ons: &[AddOn]| {
+        let mut f = facts(None, Some("agt_z"), vec![free("agt_a"), free("agt_z")]);
+        f.number = Number { plan, add_ons: add_ons.to_vec(), ..number() };
+        f
+    };
+    let (advanced, crm) = (of(Plan::Advanced, &[]), of(Plan::SalesCrm, &[]));
+    let add_on = of(Plan::Starter, &[AddOn::SalesCrm]);
+    let others = altered("owner_plans = [\"sales_crm\"]", "owner_plans = [\"advanced\"]");
+    assert_eq!([&advanced, &crm, &add_on].map(|f| first(&others, f)), ["agt_z", "agt_a", "agt_z"]);
+    let no_add_ons = altered("owner_add_ons = [\"sales_crm\"]", "owner_add_ons = []");
+    assert_eq!([&advanced, &crm, &add_on].map(|f| first(&no_add_ons, f)), ["agt_a", "agt_z", "agt_a"]);
 }
 
 #[test]

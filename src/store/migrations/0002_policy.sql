@@ -136,10 +136,12 @@ CREATE TABLE usage (
     PRIMARY KEY (month, market)
 );
 
--- Rate cards that were imported; the newest is in force, the others explain old charges.
+-- Rate cards that are or were in force: old charges stay explained. The newest import goes before files.
 CREATE TABLE rate_cards (
     sha256 TEXT NOT NULL PRIMARY KEY,
-    imported_at BIGINT NOT NULL,
+    source TEXT NOT NULL,
+    -- NULL = it came as a file.
+    imported_at BIGINT,
     csv TEXT NOT NULL
 );
 
@@ -218,6 +220,8 @@ ALTER TABLE calls ADD COLUMN charge_again_at BIGINT;
 CREATE INDEX calls_uncharged ON calls (charge_again_at) WHERE charge_again_at IS NOT NULL;
 -- The pack the call was decided by.
 ALTER TABLE calls ADD COLUMN pack TEXT;
+-- When the number opens next, of a call that the hours turned away.
+ALTER TABLE calls ADD COLUMN opens_at BIGINT;
 -- What ended before all this is settled.
 UPDATE calls SET settled = 1 WHERE state = 'ended';
 CREATE INDEX calls_unsettled ON calls (id) WHERE settled = 0 AND state = 'ended';

@@ -5,7 +5,7 @@ import { dial } from '../line.js';
 import { state } from '../state.js';
 import { prefs, setPref } from '../prefs.js';
 import { bdi, fill, h, icon } from './dom.js';
-import { contactName, contactNumber, when } from './format.js';
+import { contactName, contactNumber, countryName, money, when } from './format.js';
 import { avatar, notice } from './parts.js';
 import { openDialog } from './dialog.js';
 
@@ -19,15 +19,18 @@ export function openCallDialog(contact) {
   const chosen = state.numbers.find(({ id }) => id === prefs.numberId) ?? state.numbers[0];
   let numberId = chosen?.id ?? null;
   const trouble = h('div', { ariaLive: 'polite' });
+  const price = h('ul', { class: 'blockers', ariaLive: 'polite' });
   let start;
 
   const check = async () => {
     start.disabled = true;
     try {
       const answer = await api.get(callabilityPath(contact.id, numberId));
+      fill(price, priceNotes(answer.rate));
       fill(trouble, !answer.callable && blockerNotice(answer.blockers), answer.callable && riskNotice(answer.risk));
       start.disabled = !answer.callable;
     } catch (error) {
+      fill(price);
       fill(trouble, notice('stop', 'warn', error.message));
     }
   };
@@ -57,7 +60,8 @@ export function openCallDialog(contact) {
             setPref('numberId', id);
             void check();
           }, numberId)),
-          h('ul', { class: 'blockers' }, NOTES.map(([name, text]) => h('li', { data: { good: '' } }, icon(name, 'icon-s'), h('span', null, text)))),
+          h('ul', { class: 'blockers' }, NOTES.map(([name, text]) => note(name, text))),
+          price,
           trouble,
         ],
         foot: [h('button', { type: 'button', class: 'btn', onclick: dialog.close }, 'Close'), start],
@@ -75,6 +79,19 @@ export function callabilityPath(contactId, numberId) {
 export function blockerList(blockers) {
   return h('ul', { class: 'blockers' }, blockers.map((blocker) => h('li', { data: { code: blocker.code } }, icon('warn', 'icon-s'),
     h('span', null, blocker.message, blocker.clears_at && h('span', { class: 'dim' }, ` Possible again ${when(blocker.clears_at)}.`)))));
+}
+
+function note(name, text, testid) {
+  return h('li', { data: { good: '' }, testid }, icon(name, 'icon-s'), h('span', null, text));
+}
+
+/** What the call would cost, and what there is to pay it with. */
+function priceNotes({ country, micros_per_minute: perMinute, currency, available_micros: available }) {
+  const to = country ? ` to ${countryName(country)}` : '';
+  return [
+    note('note', `Estimated rate${to}: ${money(perMinute, currency)} per minute, counted in begun six seconds.`, 'call-rate'),
+    note('note', `Wallet: ${money(available, currency)} available.`, 'call-wallet'),
+  ];
 }
 
 function blockerNotice(blockers) {

@@ -51,6 +51,16 @@ export function clockTime(time) {
   return time ? timeSeconds.format(new Date(time)) : '–';
 }
 
+/** 9500 micros → "$0.0095": no digit is lost, because rates live behind the cents. */
+export function money(micros, currency) {
+  return new Intl.NumberFormat(undefined, { style: 'currency', currency, minimumFractionDigits: 2, maximumFractionDigits: 6 }).format(micros / 1_000_000);
+}
+
+/** "GE" → "Georgia". */
+export function countryName(code) {
+  return new Intl.DisplayNames(undefined, { type: 'region' }).of(code);
+}
+
 export function bytes(count) {
   if (count < 1_000_000) return `${Math.max(1, Math.round(count / 1000))} kB`;
   return `${(count / 1_000_000).toFixed(1)} MB`;

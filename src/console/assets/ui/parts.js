@@ -66,6 +66,6 @@ export function failed(error, again) {
 /** Facts as a list of terms; a null value is left out. */
 export function facts(pairs) {
   return h('dl', { class: 'facts' },
-    pairs.filter(([, value]) => value !== null && value !== undefined && value !== '')
+    pairs.filter(([, value]) => value !== null && value !== undefined && value !== false && value !== '')
       .map(([term, value]) => [h('dt', null, term), h('dd', null, value)]));
 }

@@ -115,6 +115,7 @@ function drawFacts(box, call, clock) {
     ['Agent', agentName(call.agent_id) ?? 'Nobody'],
     ['Business number', h('span', { class: 'num' }, numberOf(call.number_id) ?? call.number_id)],
     ['How it ended', words.endReason(call.end_reason)],
+    ['Open again', call.opens_at && whenExactly(call.opens_at)],
     ['Ended by', words.endedBy(call.ended_by)],
     ['Summary', call.summary?.text || '–'],
     ['Call id', h('span', { class: 'mono' }, call.id)],

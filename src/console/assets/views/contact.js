@@ -10,7 +10,7 @@ import { contactName, contactNumber, permissionTone, when, whenExactly, words } 
 import { avatar, empty, facts, failed, skeleton } from '../ui/parts.js';
 
 /** What the agent can clear alone, in a moment: the button stays, the dialog says what to do. */
-const FIXABLE = new Set(['agent_offline', 'agent_busy', 'call_in_progress', 'draining']);
+const FIXABLE = new Set(['agent_busy', 'call_in_progress', 'draining']);
 const PAGE = 20;
 const GATHER_MS = 250;
 
@@ -130,11 +130,17 @@ function callingWords(contact, callability, trouble) {
     facts([
       ['Permission', words.permission(permission?.status)],
       ['Expires', permission?.expires_at && whenExactly(permission.expires_at)],
+      ['Asked by', asker(permission?.requested_by)],
+      ['Free-form request', request?.free_form_allowed && `until ${whenExactly(request.window_closes_at)}`],
       ['Next request', request && !request.allowed && request.next_allowed_at && `from ${whenExactly(request.next_allowed_at)}`],
     ]),
     callable
       ? h('ul', { class: 'blockers' }, h('li', { data: { good: '' } }, icon('check', 'icon-s'), h('span', null, contact.assignee_id === state.agent.id ? 'You can call this customer now.' : 'This customer can be called by the assignee.')))
       : h('div', { testid: 'blockers' }, h('p', { class: 'label' }, 'Why you cannot call now'), blockerList(blockers)));
+}
+
+function asker(by) {
+  return by && (by.kind === 'agent' ? agentName(by.agent_id) : `${by.name} (program)`);
 }
 
 function pastCalls(box, scope, contactId) {

@@ -1,6 +1,8 @@
 //! Requests: how long they can be answered, and how many there may be.
 
 use super::*;
+use crate::model::directory::Asker;
+use crate::model::id::{AgentId, ContactId, NumberId};
 use crate::model::reason::BlockerCode;
 
 #[test]
@@ -225,4 +227,23 @@ fn the_limits_are_those_of_the_pack() {
     };
     assert_eq!(blocked(99, 99 * HOUR), []);
     assert_eq!(blocked(100, 100 * HOUR), [(WEEKLY, Some(t(168 * HOUR)))]);
+}
+
+#[test]
+fn the_latest_request_says_who_asked() {
+    let view = |events: &[Event]| {
+        let (n, c) = (NumberId::parse("1").unwrap(), ContactId::parse("con_1").unwrap());
+        fold(events).view(&n, &c, t(100)).requested_by
+    };
+    let ana = Asker::Agent { agent_id: AgentId::parse("agt_a").unwrap() };
+    let crm = Asker::Key { name: "crm".to_owned() };
+    let by = |id: &str, at, asker: &Asker| asked(id, at).by(asker.clone());
+    assert_eq!(view(&[]), None);
+    // Entered by a version that did not know.
+    assert_eq!(view(&[asked("A", 0)]), None);
+    assert_eq!(view(&[by("B", 10, &crm), by("A", 0, &ana)]), Some(crm.clone()));
+    assert_eq!(view(&[by("A", 0, &crm), by("B", 10, &ana)]), Some(ana));
+    let kept = serde_json::to_value(by("A", 0, &crm)).unwrap();
+    assert_eq!(kept["what"]["by"], serde_json::json!({"kind": "key", "name": "crm"}));
+    assert_eq!(serde_json::from_value::<Event>(kept).unwrap(), by("A", 0, &crm));
 }
