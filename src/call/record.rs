@@ -94,6 +94,46 @@ pub struct Absent {
 /// Nothing transcribes or sums up this call.
 pub const OFF: Absent = Absent { state: "off" };
 
+impl CallRecord {
+    /// A call that begins: nothing has come of it yet, and nobody of ours is on it.
+    pub fn begun(
+        id: CallId,
+        number_id: NumberId,
+        direction: Direction,
+        contact: Contact,
+        created_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            number_id,
+            direction,
+            state: CallState::New,
+            status: Status::Ringing,
+            contact,
+            agent_id: None,
+            offers: Vec::new(),
+            created_at,
+            answered_at: None,
+            ended_at: None,
+            duration_ms: 0,
+            end_reason: None,
+            opens_at: None,
+            ended_by: None,
+            legs: Vec::new(),
+            recording: RecordingRecord { state: RecordingState::None, duration_ms: 0, gaps: 0 },
+            transcript: OFF,
+            summary: OFF,
+            charge: None,
+            wacid: None,
+            callback_data: None,
+            upstream_code: None,
+            trace: serde_json::Value::Null,
+            policy_pack: None,
+            settled: false,
+        }
+    }
+}
+
 crate::model::words! {
     /// The words of the call lists.
     Status {

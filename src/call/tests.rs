@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::model::directory::Contact;
 use crate::model::id::{AgentId, CallId, ContactId, NumberId, OfferId, Wacid};
-use crate::model::reason::{CallState, Direction, EndReason, EndedBy, OfferCause, OfferOutcome, RecordingState};
+use crate::model::reason::{CallState, Direction, EndReason, EndedBy, OfferCause, OfferOutcome};
 use crate::model::time::{Clock, Moment, Timestamp};
 
-use super::record::{CallRecord, OFF, RecordingRecord, Status};
+use super::record::{CallRecord, Status};
 use super::signal::{Candidate, Signal, Terminated, UpstreamFailure};
 use super::state::Refused;
 use super::{Action, Call, OnReject, Patience};
@@ -425,42 +425,21 @@ impl Story {
 }
 
 fn record(direction: Direction) -> CallRecord {
-    CallRecord {
-        id: CallId::generate(),
-        number_id: NumberId::parse("100000000000001").unwrap(),
-        direction,
-        state: CallState::New,
-        status: Status::Ringing,
-        contact: Contact {
-            id: ContactId::generate(),
-            phone: None,
-            user_id: None,
-            name: None,
-            username: None,
-            assignee_id: None,
-            owner_id: None,
-            created_at: START,
-        },
-        agent_id: (direction == Direction::BusinessInitiated).then(|| AgentId::parse("agt_a").unwrap()),
-        offers: Vec::new(),
+    let contact = Contact {
+        id: ContactId::generate(),
+        phone: None,
+        user_id: None,
+        name: None,
+        username: None,
+        assignee_id: None,
+        owner_id: None,
         created_at: START,
-        answered_at: None,
-        ended_at: None,
-        duration_ms: 0,
-        end_reason: None,
-        opens_at: None,
-        ended_by: None,
-        legs: Vec::new(),
-        recording: RecordingRecord { state: RecordingState::None, duration_ms: 0, gaps: 0 },
-        transcript: OFF,
-        summary: OFF,
-        charge: None,
+    };
+    let number = NumberId::parse("100000000000001").unwrap();
+    CallRecord {
+        agent_id: (direction == Direction::BusinessInitiated).then(|| AgentId::parse("agt_a").unwrap()),
         wacid: (direction == Direction::UserInitiated).then(|| Wacid::parse("wacid.X").unwrap()),
-        callback_data: None,
-        upstream_code: None,
-        trace: serde_json::Value::Null,
-        policy_pack: None,
-        settled: false,
+        ..CallRecord::begun(CallId::generate(), number, direction, contact, START)
     }
 }
 

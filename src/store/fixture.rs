@@ -7,13 +7,13 @@ use std::time::Duration;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
 
 use super::{CustomerIdentity, Store};
-use crate::call::record::{CallRecord, LegRecord, OFF, OfferRecord, RecordingRecord, Status};
+use crate::call::record::{CallRecord, LegRecord, OfferRecord, Status};
 use crate::model::directory::{Agent, Contact, Number, Plan, Platform, Switches};
 use crate::model::id::{AgentId, CallId, LegId, NumberId, OfferId};
 use crate::model::phone::Phone;
 use crate::model::quality::Quality;
 use crate::model::reason::{
-    CallState, Direction, EndReason, GrantSource, LegKind, OfferCause, OfferOutcome, Presence, RecordingState, Role,
+    CallState, Direction, EndReason, GrantSource, LegKind, OfferCause, OfferOutcome, Presence, Role,
 };
 use crate::model::time::Timestamp;
 use crate::policy::permission::{Event, What};
@@ -212,13 +212,7 @@ pub(super) fn agent(name: &str) -> Agent {
 /// A user-initiated call with one offer and one leg, not saved.
 pub(super) fn ringing(contact: &Contact, now: Timestamp) -> CallRecord {
     CallRecord {
-        id: CallId::generate(),
-        number_id: number_id(),
-        direction: Direction::UserInitiated,
         state: CallState::Ringing,
-        status: Status::Ringing,
-        contact: contact.clone(),
-        agent_id: None,
         offers: vec![OfferRecord {
             id: OfferId::generate(),
             agent_id: agent_id("a"),
@@ -228,28 +222,13 @@ pub(super) fn ringing(contact: &Contact, now: Timestamp) -> CallRecord {
             ended_at: None,
             reason: "the assignee".to_owned(),
         }],
-        created_at: now,
-        answered_at: None,
-        ended_at: None,
-        duration_ms: 0,
-        end_reason: None,
-        opens_at: None,
-        ended_by: None,
         legs: vec![LegRecord {
             id: LegId::generate(),
             kind: LegKind::WhatsApp,
             quality: Quality { packets_received: 7, loss_ratio: 0.25, mos: Some(4.1), ..Quality::default() },
         }],
-        recording: RecordingRecord { state: RecordingState::None, duration_ms: 0, gaps: 0 },
-        transcript: OFF,
-        summary: OFF,
-        charge: None,
-        wacid: None,
-        callback_data: None,
-        upstream_code: None,
         trace: serde_json::json!([{"step": "chat_assignee", "verdict": "chosen"}]),
-        policy_pack: None,
-        settled: false,
+        ..CallRecord::begun(CallId::generate(), number_id(), Direction::UserInitiated, contact.clone(), now)
     }
 }
 

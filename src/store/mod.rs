@@ -73,6 +73,7 @@ mod postgres;
 mod prune;
 mod rate_cards;
 mod recordings;
+mod replies;
 mod requests;
 mod restrictions;
 mod secret_key;

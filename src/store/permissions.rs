@@ -329,7 +329,7 @@ pub(super) async fn join(tx: &mut Transaction<'static, Any>, kept: &str, joined:
 }
 
 /// Makes the row if there is none, and locks it either way.
-async fn lock(tx: &mut Transaction<'static, Any>, n: &NumberId, c: &ContactId) -> Result<AnyRow> {
+pub(super) async fn lock(tx: &mut Transaction<'static, Any>, n: &NumberId, c: &ContactId) -> Result<AnyRow> {
     let row = sqlx::query(
         "INSERT INTO permissions (number_id, contact_id, revision, state, touched_at) \
          VALUES ($1, (SELECT COALESCE(merged_into, id) FROM contacts WHERE id = $2), 0, $3, 0) \

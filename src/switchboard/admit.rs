@@ -5,14 +5,13 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::billing::Quote;
-use crate::call::record::{OFF, RecordingRecord, Status};
 use crate::call::{Call, CallRecord, Signal};
 use crate::model::directory::{Contact, ContactRef, Permission};
 use crate::model::event::NewEvent;
 use crate::model::id::{AgentId, CallId, ContactId, NumberId, Wacid};
 use crate::model::money::Micros;
 use crate::model::phone::Phone;
-use crate::model::reason::{CallState, Direction, RecordingState, RequestKind};
+use crate::model::reason::{Direction, EndReason, RequestKind};
 use crate::model::time::Timestamp;
 use crate::policy::inbound::{Closed, refuse};
 use crate::policy::permission::Risk;
@@ -216,32 +215,9 @@ impl Desk {
             "only a permit starts an outbound call"
         );
         CallRecord {
-            id,
-            number_id: number.clone(),
-            direction,
-            state: CallState::New,
-            status: Status::Ringing,
-            contact,
             agent_id: permit.map(|permit| permit.agent_id().clone()),
-            offers: Vec::new(),
-            created_at: self.parts.clock.now().wall,
-            answered_at: None,
-            ended_at: None,
-            duration_ms: 0,
-            end_reason: None,
-            opens_at: None,
-            ended_by: None,
-            legs: Vec::new(),
-            recording: RecordingRecord { state: RecordingState::None, duration_ms: 0, gaps: 0 },
-            transcript: OFF,
-            summary: OFF,
-            charge: None,
-            wacid: None,
-            callback_data: None,
-            upstream_code: None,
-            trace: serde_json::Value::Null,
             policy_pack: Some(self.parts.store.terms().pack_id.clone()),
-            settled: false,
+            ..CallRecord::begun(id, number.clone(), direction, contact, self.parts.clock.now().wall)
         }
     }
 

@@ -14,10 +14,10 @@ use tokio::sync::mpsc;
 use crate::call::{Call, CallRecord, Signal, Terminated};
 use crate::metrics::WebhookResult;
 use crate::model::id::{CallId, NumberId, Wacid};
-use crate::model::reason::{Direction, EndReason, GrantSource};
+use crate::model::reason::{Direction, EndReason};
 use crate::model::time::Timestamp;
 use crate::policy::inbound::refuse;
-use crate::policy::permission::{Event, Reply, What};
+use crate::policy::permission::Reply;
 use crate::signalling::whatsapp::{
     CallStatus, Connect, Customer, Delivery, PermissionReply, ReplySource, SdpType, Status, Terminate, TerminateStatus,
     parse,
@@ -269,11 +269,7 @@ impl Desk {
         }
         let contact = self.contact_of(reply.customer.clone(), kept.received_at).await?;
         let at = reply.at.unwrap_or(kept.received_at);
-        // A reply is a message: it opens the service window like any other.
-        if reply.source == ReplySource::UserAction {
-            self.parts.store.customer_wrote(&reply.number_id, &contact.id, at).await?;
-        }
-        let said = Event::reply(Reply {
+        let said = Reply {
             id: reply.id,
             granted: reply.granted,
             permanent: reply.permanent,
@@ -281,15 +277,12 @@ impl Desk {
             automatic: reply.source == ReplySource::Automatic,
             context: reply.context_id,
             at,
-        });
-        if matches!(&said.what, What::Granted { source: GrantSource::Callback, .. })
-            && !self.parts.store.settings_in_force(&reply.number_id).await?.callback_permission
-        {
+        };
+        let now = self.parts.clock.now().wall;
+        let Some(logged) = self.parts.store.take_reply(&reply.number_id, &contact.id, said, now).await? else {
             tracing::info!(contact = %contact.id, "a callback permission is not taken: the number has them switched off");
             return Ok(WebhookResult::Ignored);
-        }
-        let now = self.parts.clock.now().wall;
-        let logged = self.parts.store.record_permission(&reply.number_id, &contact.id, &[said], now).await?;
+        };
         self.publish(logged);
         Ok(WebhookResult::Done)
     }

@@ -1,410 +1,410 @@
 //! The same life in two worlds: the reference, and the store with the real rules.
 
-use tandem::billing::RateCard;
-use tandem::call::record::{CallRecord, OFF, RecordingRecord, Status};
-use tandem::model::directory::{Agent, Contact, ContactRef, Number, Plan, Platform, Switches};
-use tandem::model::id::{AgentId, CallId, NumberId};
+mod house;
+
+use tandem::call::record::{CallRecord, Status};
+use tandem::model::directory::{Contact, ContactRef};
+use tandem::model::id::CallId;
 use tandem::model::money::Currency;
-use tandem::model::phone::Phone;
-use tandem::model::reason::{
-    BlockerCode, CallState, Direction, EndReason, GrantSource, PermissionStatus, Presence, RecordingState, RequestKind,
-    Role,
-};
-use tandem::model::time::Timestamp;
-use tandem::policy::pack::{BUILT_IN, Pack};
-use tandem::policy::permission::{Event, What};
+use tandem::model::reason::{CallState, Direction, EndReason, PermissionStatus, RequestKind};
+use tandem::policy::permission::{Event, Reply};
 use tandem::policy::request::may_ask;
-use tandem::policy::{Blocker, admit};
-use tandem::store::{CustomerIdentity, DialWish, RequestWish, Store, Terms, TopUp};
+use tandem::policy::{Denial, admit};
+use tandem::store::{DialWish, RequestWish, Store, TopUp};
 
-use crate::reference::{ATTEMPTS, CHEAP, CONNECTED, DEAR, Fact, Reference, TIER, WEEK};
-use crate::steps::{Books, CUSTOMERS, How, Step, Word};
+use crate::compare::{coded, same};
+use crate::reference::{End, Fact, Line, Reference, Report};
+use crate::steps::{Books, Fate, How, Step, Word, customer_of, number_of};
+use crate::terms::{DAY, SECOND};
 
-/// 2026-11-18T09:46:40Z.
-const START: i64 = 1_795_000_000;
+pub(crate) use house::{agent, at, number};
+
+/// What passes between two steps: a few of them fall into the same second.
+const BEAT: i64 = 300;
 
 /// A report of WhatsApp's on its way.
 #[derive(Clone)]
-struct Report {
-    who: usize,
-    event: Event,
-    fact: (i64, Fact),
+struct Told {
+    pair: usize,
+    key: String,
+    reply: Reply,
+    fact: Fact,
+}
+
+/// A request that was allowed.
+#[derive(Clone, Copy)]
+struct Asked {
+    pair: usize,
+    name: usize,
+    kind: RequestKind,
+    at: i64,
 }
 
 pub(crate) struct World {
     dir: tempfile::TempDir,
     url: String,
-    store: Store,
-    reference: Reference,
-    /// Seconds since 1970; every step has a second of its own.
-    now: i64,
-    contacts: Vec<Contact>,
-    requests: Vec<Vec<usize>>,
-    under_way: Vec<Report>,
-    arrived: Vec<Report>,
-    running: Vec<(usize, CallRecord)>,
-    ended: Vec<CallRecord>,
+    pub(crate) store: Store,
+    pub(crate) reference: Reference,
+    /// Milliseconds since 1970.
+    pub(crate) now: i64,
+    pub(crate) contacts: Vec<Contact>,
+    requests: Vec<Asked>,
+    unnamed: Vec<Asked>,
+    under_way: Vec<Told>,
+    arrived: Vec<Told>,
+    /// By their place in the reference.
+    records: Vec<CallRecord>,
+    running: Vec<usize>,
+    ended: Vec<usize>,
+    /// Allowed, and never stored.
+    lost: Vec<usize>,
     names: usize,
+    /// Whom the step was about.
+    pub(crate) touched: Option<usize>,
     /// What a step itself found different.
-    noted: Result<(), String>,
+    pub(crate) noted: Result<(), String>,
 }
 
 impl World {
-    pub(crate) async fn new(server: &str) -> Self {
-        // Half a life is waiting for the disk otherwise; nothing here is about power cuts.
-        let memory = std::path::Path::new("/dev/shm");
-        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
-        let url = if server.is_empty() { String::new() } else { database(server).await };
-        let store = open(&url, dir.path()).await;
-        store.put_number(&number(), None).await.unwrap();
-        store.put_agent(&agent()).await.unwrap();
-        let mut contacts = Vec::new();
-        for who in 0..CUSTOMERS {
-            let phone = Some(Phone::parse(&format!("99555501020{who}")).unwrap());
-            let identity = CustomerIdentity { phone, ..CustomerIdentity::default() };
-            let mut contact = store.identify(&identity, at(START)).await.unwrap();
-            contact.assignee_id = Some(agent().id);
-            store.put_contact(&contact).await.unwrap();
-            contacts.push(contact);
-        }
-        Self {
-            dir,
-            url,
-            store,
-            reference: Reference::default(),
-            now: START,
-            contacts,
-            requests: vec![Vec::new(); CUSTOMERS],
-            under_way: Vec::new(),
-            arrived: Vec::new(),
-            running: Vec::new(),
-            ended: Vec::new(),
-            names: 0,
-            noted: Ok(()),
-        }
-    }
-
     pub(crate) async fn take(&mut self, step: Step) {
-        self.now += 1;
+        if !matches!(step, Step::Pass(_)) {
+            self.now += BEAT;
+        }
         match step {
-            Step::Pass(seconds) => self.now += seconds,
-            Step::Ask { who } => self.ask(who).await,
-            Step::Decide { who, word, nth } => self.decide(who, word, nth),
+            Step::Pass(seconds) => self.now += seconds * SECOND,
+            Step::Ask { pair, kind, fate } => self.ask(pair, kind, fate).await,
+            Step::Learn { nth } => self.learn(nth).await,
+            Step::Write { pair } => self.write(pair).await,
+            Step::Decide { pair, word, nth, at_once } => self.decide(pair, word, nth, at_once).await,
             Step::Deliver { nth, again } => self.deliver(nth, again).await,
-            Step::Dial { who } => self.dial(who).await,
-            Step::End { nth, how } => self.end(nth, how).await,
-            Step::EndAgain { nth } => {
-                if let Some(record) = self.ended.iter().rev().nth(nth) {
-                    self.store.save_call(record, vec![], at(self.now)).await.unwrap();
-                }
-            }
-            Step::CalledBy { who, answered } => self.called_by(who, answered).await,
+            Step::Dial { pair } => self.dial(pair, false).await,
+            Step::DialAndDie { pair } => self.dial(pair, true).await,
+            Step::Answer { nth } => self.answer(nth).await,
+            Step::End { nth, how, settled } => self.end(nth, how, settled).await,
+            Step::Correct { nth, how } => self.correct(nth, how).await,
+            Step::EndAgain { nth } => self.end_again(nth).await,
+            Step::CalledBy { pair, answered } => self.called_by(pair, answered).await,
             Step::TopUp { micros } => {
                 let top_up = TopUp { micros, currency: Currency::USD, reference: None, key: None };
                 self.store.top_up(&top_up, at(self.now)).await.unwrap();
-                self.reference.balance += micros;
+                self.reference.lines.push(Line::TopUp(micros));
             }
-            Step::Check { who, books } => self.check(who, books).await,
+            Step::Check { pair, books } => self.check(pair, books).await,
+            Step::Callbacks { number, on } => self.switch_callbacks(number, on).await,
             Step::Tick => drop(self.store.expire_permissions(at(self.now)).await.unwrap()),
-            Step::Restart => {
-                self.store.close().await;
-                self.store = open(&self.url, self.dir.path()).await;
-            }
+            Step::Restart => self.restart().await,
         }
     }
 
-    /// The first difference between the two worlds, in words. Each step looks at some of the customers: a difference does
-    /// not go away, and time passes between the looks.
-    pub(crate) async fn compare(&self, customers: std::ops::Range<usize>) -> Result<(), String> {
-        self.noted.clone()?;
-        let now = at(self.now);
-        for who in customers {
-            let ledger = self.store.permission(&number().id, &self.contacts[who].id).await.unwrap();
-            let (reading, view) = (ledger.read(now), ledger.view(&number().id, &self.contacts[who].id, now));
-            let want = self.reference.permission(who, self.now);
-            same("status", who, reading.status.as_str(), want.status)?;
-            if reading.status == PermissionStatus::Temporary {
-                same("end", who, reading.expires_at.map(seconds), want.until)?;
-            }
-            same("unanswered", who, view.unanswered_in_a_row, want.unanswered)?;
-            let rules = self.store.terms();
-            let asking = coded(&ledger.request_blockers(rules.rules(now), now));
-            same("asking", who, asking, want.asking)?;
-            same("dialling", who, self.against_dialling(who).await, self.reference.against_dialling(who, self.now))?;
-        }
-        let wallet = self.store.wallet(Currency::USD).await.unwrap();
-        same("balance", 0, wallet.balance_micros, self.reference.balance)?;
-        same("available", 0, wallet.available_micros, self.reference.available())
-    }
-
-    async fn against_dialling(&self, who: usize) -> Vec<(&'static str, Option<i64>)> {
-        let (now, to) = (at(self.now), ContactRef::Id(self.contacts[who].id.clone()));
-        let look = self.store.look_at_dial(&number().id, &to, &agent().id, now).await.unwrap().unwrap();
-        match admit(&look.facts, self.store.terms().rules(now)) {
-            Ok(_) => Vec::new(),
-            Err(denial) => coded(&denial.blockers),
-        }
-    }
-
-    async fn ask(&mut self, who: usize) {
-        let (now, to) = (at(self.now), ContactRef::Id(self.contacts[who].id.clone()));
+    async fn ask(&mut self, pair: usize, kind: RequestKind, fate: Fate) {
         let name = self.names;
         self.names += 1;
-        let id = format!("req_{name}");
-        let asked = Event::requested(&id, RequestKind::Template, None, now);
+        let asked = Asked { pair, name, kind, at: self.now };
+        let (now, number, to) = (at(self.now), number(number_of(pair)).id, self.customer(pair));
         let terms = self.store.terms();
-        let decide = |facts| may_ask(&facts, terms.rules(now));
-        let (number, kind) = (number().id, RequestKind::Template);
-        let wish = RequestWish { terms: &terms, number: &number, to: &to, kind, asked: &asked };
-        let decided = self.store.decide_request(wish, || now, decide).await.unwrap();
-        let allowed = decided.unwrap().is_ok();
-        self.note("asking is allowed", who, allowed, self.reference.permission(who, self.now).asking.is_empty());
-        if allowed {
-            let sent = Event::requested(&id, RequestKind::Template, Some(wamid(name)), now);
-            self.record(who, sent).await;
-            self.reference.known[who].push((self.now, Fact::Asked { name }));
-            self.requests[who].push(name);
+        let event = asked.event(None);
+        let wish = RequestWish { terms: &terms, number: &number, to: &to, kind, asked: &event };
+        let decided = self.store.decide_request(wish, || now, |facts| may_ask(&facts, terms.rules(now))).await;
+        let decided = decided.unwrap().unwrap();
+        let allowed = decided.is_ok();
+        let want = self.reference.against_asking(pair, kind == RequestKind::FreeForm, self.now);
+        self.note("asking", pair, coded(decided), want);
+        if !allowed {
+            return;
         }
+        match fate {
+            Fate::Sent => {
+                self.record(pair, asked.event(Some(wamid(name)))).await;
+                self.reference.hear(pair, asked.key(), self.now, Fact::Asked { name: Some(name) });
+            }
+            Fate::Unnamed => {
+                self.unnamed.push(asked);
+                self.reference.hear(pair, asked.key(), self.now, Fact::Asked { name: None });
+            }
+            Fate::Refused => {
+                let contact = self.contacts[customer_of(pair)].id.clone();
+                self.store.withdraw_request(&number, &contact, &event.key, now).await.unwrap();
+                return;
+            }
+        }
+        self.requests.push(asked);
     }
 
-    fn decide(&mut self, who: usize, word: Word, nth: usize) {
-        let answers = self.requests[who].iter().rev().nth(nth).copied();
-        let end = self.now + WEEK;
-        let context = answers.map(wamid);
-        let grant = |until: Option<i64>, source, context, answers| {
-            let what = What::Granted { permanent: until.is_none(), expires_at: until.map(at), source, context };
-            (what, Fact::Granted { until, answers })
+    async fn learn(&mut self, nth: usize) {
+        let Some(n) = newest(self.unnamed.len(), nth) else { return };
+        let asked = self.unnamed.remove(n);
+        self.record(asked.pair, asked.event(Some(wamid(asked.name)))).await;
+        self.reference.hear(asked.pair, asked.key(), asked.at, Fact::Asked { name: Some(asked.name) });
+    }
+
+    async fn write(&mut self, pair: usize) {
+        self.touched = Some(pair);
+        let (number, contact) = (number(number_of(pair)).id, &self.contacts[customer_of(pair)].id);
+        self.store.customer_wrote(&number, contact, at(self.now)).await.unwrap();
+        self.reference.openings.push((pair, self.now));
+    }
+
+    async fn decide(&mut self, pair: usize, word: Word, nth: usize, at_once: bool) {
+        let asked: Vec<&Asked> = self.requests.iter().filter(|asked| asked.pair == pair).collect();
+        let answers = newest(asked.len(), nth).map(|n| asked[n].name);
+        let second = self.now.div_euclid(SECOND) * SECOND;
+        let week = second + 7 * DAY;
+        let grant = |end| Fact::Granted { end, answers };
+        let fact = match word {
+            Word::Temporary => grant(End::At(week)),
+            Word::Untold => grant(End::Untold),
+            Word::Permanent => grant(End::Never),
+            Word::Callback => Fact::Granted { end: End::At(week), answers: None },
+            Word::No => Fact::Declined { answers },
+            Word::Revoked => Fact::Revoked,
         };
-        let source = if answers.is_some() { GrantSource::Request } else { GrantSource::Profile };
-        let (what, fact) = match word {
-            Word::Temporary => grant(Some(end), source, context, answers),
-            Word::Permanent => grant(None, source, context, answers),
-            Word::Callback => grant(Some(end), GrantSource::Callback, Some("wacid.x".to_owned()), None),
-            Word::No => (What::Declined { context }, Fact::Declined { answers }),
-            Word::Revoked => (What::Revoked, Fact::Revoked),
+        let context = match word {
+            Word::Callback => Some("wacid.x".to_owned()),
+            Word::Revoked => None,
+            _ => answers.map(wamid),
         };
         self.names += 1;
-        let event = Event { key: format!("reply:{}", self.names), at: at(self.now), what };
-        self.under_way.push(Report { who, event, fact: (self.now, fact) });
+        // WhatsApp need not name its reply: then the same word of the same second is the same reply.
+        let id = (!self.names.is_multiple_of(4)).then(|| format!("wamid.reply{}", self.names));
+        let key = id.clone().unwrap_or_else(|| format!("{second} {context:?} {fact:?}"));
+        let reply = Reply {
+            id,
+            granted: matches!(fact, Fact::Granted { .. }),
+            permanent: word == Word::Permanent,
+            expires_at: matches!(word, Word::Temporary | Word::Callback).then(|| at(week)),
+            automatic: matches!(word, Word::Callback | Word::Revoked),
+            context,
+            at: at(second),
+        };
+        let told = Told { pair, key, reply, fact };
+        if at_once {
+            self.arrived.push(told.clone());
+            self.hear(told).await;
+        } else {
+            self.under_way.push(told);
+        }
     }
 
     async fn deliver(&mut self, nth: usize, again: bool) {
-        if again {
-            if let Some(report) = self.arrived.iter().rev().nth(nth).cloned() {
-                self.record(report.who, report.event).await;
-            }
+        let told = if again {
+            let Some(n) = newest(self.arrived.len(), nth) else { return };
+            self.arrived[n].clone()
         } else if nth < self.under_way.len() {
-            let report = self.under_way.remove(nth);
-            self.record(report.who, report.event.clone()).await;
-            self.reference.known[report.who].push(report.fact);
-            self.arrived.push(report);
+            let told = self.under_way.remove(nth);
+            self.arrived.push(told.clone());
+            told
+        } else {
+            return;
+        };
+        self.hear(told).await;
+    }
+
+    async fn hear(&mut self, told: Told) {
+        let Told { pair, key, reply, fact } = told;
+        self.touched = Some(pair);
+        let (number_id, contact) = (number(number_of(pair)).id, &self.contacts[customer_of(pair)].id);
+        self.store.take_reply(&number_id, contact, reply.clone(), at(self.now)).await.unwrap();
+        if !reply.automatic {
+            self.reference.openings.push((pair, reply.at.as_millis()));
+        }
+        let callback = reply.automatic && reply.granted;
+        if !(callback && self.reference.callbacks_off[number_of(pair)]) {
+            self.reference.hear(pair, key, reply.at.as_millis(), fact);
         }
     }
 
-    async fn dial(&mut self, who: usize) {
-        let (now, to) = (at(self.now), ContactRef::Id(self.contacts[who].id.clone()));
-        let call = CallId::generate();
-        let (number, agent) = (number().id, agent().id);
-        let terms = self.store.terms();
+    async fn dial(&mut self, pair: usize, dies: bool) {
+        let (now, to, number) = (at(self.now), self.customer(pair), number(number_of(pair)).id);
+        let (call, agent, terms) = (CallId::generate(), agent().id, self.store.terms());
         let wish = DialWish { terms: &terms, call: &call, number: &number, to: &to, agent: &agent };
-        let decided = self.store.decide_dial(wish, || now, |facts| admit(&facts, terms.rules(now))).await.unwrap();
-        let allowed = decided.unwrap().is_ok();
-        self.note("dialling is allowed", who, allowed, self.reference.against_dialling(who, self.now).is_empty());
-        if allowed {
-            let record = self.call(call, who, Direction::BusinessInitiated);
-            self.store.save_call(&record, vec![], now).await.unwrap();
-            self.running.push((who, record));
-            let held = self.reference.rate(month(self.now));
-            self.reference.running.push((who, held));
-            self.reference.dialled.push(self.now);
-        }
-    }
-
-    async fn end(&mut self, nth: usize, how: How) {
-        if nth >= self.running.len() {
+        let decided = self.store.decide_dial(wish, || now, |facts| admit(&facts, terms.rules(now))).await;
+        let decided: Result<_, Denial> = decided.unwrap().unwrap();
+        let allowed = decided.is_ok();
+        let want = self.reference.against_dialling(pair, self.now);
+        self.note("dialling", pair, coded(decided), want);
+        if !allowed {
             return;
         }
-        let (who, mut record) = self.running.remove(nth);
-        self.reference.running.remove(nth);
-        let now = at(self.now);
-        let reason = match how {
-            How::Answered(talked) => {
-                record.answered_at = Some(now);
-                record.duration_ms = talked * 1000;
-                EndReason::Completed
-            }
-            How::LetRing => EndReason::MissedByCustomer,
-            How::Declined => EndReason::RejectedByCustomer,
-            How::Failed => EndReason::SetupFailed,
-        };
-        self.close(&mut record, reason);
-        self.store.save_call(&record, vec![], now).await.unwrap();
-        match how {
-            How::Answered(talked) => {
-                self.reference.known[who].push((self.now, Fact::Connected));
-                self.reference.connected.push(self.now);
-                let price = self.reference.charge(month(record.created_at.as_millis() / 1000), talked);
-                let stored = self.store.call(&record.id).await.unwrap().unwrap();
-                self.note("price", who, stored.charge.map(|charge| charge.micros), Some(price));
-            }
-            How::LetRing | How::Declined => self.reference.known[who].push((self.now, Fact::Unanswered)),
-            How::Failed => {}
+        let n = self.begin(call, pair, Direction::BusinessInitiated);
+        if dies {
+            self.lost.push(n);
+        } else {
+            self.store.save_call(&self.records[n], vec![], now).await.unwrap();
+            self.running.push(n);
         }
-        self.ended.push(record);
     }
 
-    async fn called_by(&mut self, who: usize, answered: bool) {
-        let mut record = self.call(CallId::generate(), who, Direction::UserInitiated);
-        if answered {
-            record.answered_at = Some(at(self.now));
-            record.duration_ms = 60_000;
-            self.reference.known[who].push((self.now, Fact::Connected));
+    async fn answer(&mut self, nth: usize) {
+        let Some(n) = newest(self.running.len(), nth) else { return };
+        let n = self.running[n];
+        let record = &mut self.records[n];
+        if record.answered_at.is_none() {
+            (record.state, record.answered_at) = (CallState::Active, Some(at(self.now)));
+            self.report(n).await;
         }
-        self.close(&mut record, if answered { EndReason::Completed } else { EndReason::MissedByAgent });
-        self.store.save_call(&record, vec![], at(self.now)).await.unwrap();
-        self.ended.push(record);
     }
 
-    async fn check(&mut self, who: usize, books: Books) {
-        let (status, until) = match books {
+    async fn end(&mut self, nth: usize, how: How, settled: bool) {
+        let Some(n) = newest(self.running.len(), nth) else { return };
+        let n = self.running.remove(n);
+        let record = &mut self.records[n];
+        record.ended_at = Some(at(self.now));
+        record.settled = settled;
+        if let Some(answered_at) = record.answered_at {
+            record.duration_ms = self.now - answered_at.as_millis();
+            record.end_reason = Some(EndReason::Completed);
+        } else {
+            came_out(record, how);
+        }
+        self.ended.push(n);
+        self.report(n).await;
+    }
+
+    async fn correct(&mut self, nth: usize, how: How) {
+        let Some(n) = newest(self.ended.len(), nth) else { return };
+        let n = self.ended[n];
+        self.records[n].settled = true;
+        came_out(&mut self.records[n], how);
+        self.report(n).await;
+    }
+
+    async fn end_again(&mut self, nth: usize) {
+        if let Some(n) = newest(self.ended.len(), nth) {
+            self.report(self.ended[n]).await;
+        }
+    }
+
+    async fn called_by(&mut self, pair: usize, answered: bool) {
+        let n = self.begin(CallId::generate(), pair, Direction::UserInitiated);
+        let record = &mut self.records[n];
+        record.ended_at = Some(at(self.now));
+        record.settled = true;
+        came_out(record, if answered { How::Answered(0) } else { How::LetRing });
+        self.ended.push(n);
+        self.report(n).await;
+    }
+
+    async fn check(&mut self, pair: usize, books: Books) {
+        let second = self.now.div_euclid(SECOND) * SECOND;
+        let (status, holds) = match books {
             Books::Nothing => (PermissionStatus::None, None),
-            Books::Temporary { lasts_s } => (PermissionStatus::Temporary, Some(Some(self.now + lasts_s))),
-            Books::Permanent => (PermissionStatus::Permanent, Some(None)),
+            Books::Temporary(left_s) => (PermissionStatus::Temporary, Some(End::At(second + left_s * SECOND))),
+            Books::Untold => (PermissionStatus::Temporary, Some(End::Untold)),
+            Books::Permanent => (PermissionStatus::Permanent, Some(End::Never)),
         };
-        self.record(who, Event::checked(status, until.flatten().map(at), at(self.now))).await;
-        self.reference.known[who].push((self.now, Fact::Checked { until }));
+        let end = if let Some(End::At(end)) = holds { Some(at(end)) } else { None };
+        self.record(pair, Event::checked(status, end, at(self.now))).await;
+        // A second question of the same second replaces the first.
+        self.reference.hear(pair, format!("checked {second}"), second, Fact::Checked { holds });
     }
 
-    fn note<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, who: usize, got: T, want: T) {
-        let noted = same(what, who, got, want);
+    async fn switch_callbacks(&mut self, n: usize, on: bool) {
+        let number = number(n).id;
+        let stored = self.store.settings(&number).await.unwrap();
+        let (revision, mut wished) = stored.map_or_else(Default::default, |stored| (stored.revision, stored.wished));
+        wished.callback_permission = on;
+        let now = at(self.now);
+        self.store.put_settings(&number, revision, &wished, now, now).await.unwrap().unwrap();
+        self.reference.callbacks_off[n] = !on;
+    }
+
+    async fn restart(&mut self) {
+        self.store.close().await;
+        self.store = house::open(&self.url, self.dir.path()).await;
+        self.store.forget_lost_dials().await.unwrap();
+        for n in std::mem::take(&mut self.lost) {
+            let ended = Some(self.now);
+            let gone = Report { answered: None, ended, not_taken: false, talked_ms: 0, settled: true };
+            self.reference.report(n, gone);
+        }
+    }
+
+    /// Enters a call in both worlds, so far in memory alone.
+    fn begin(&mut self, id: CallId, pair: usize, direction: Direction) -> usize {
+        let contact = self.contacts[customer_of(pair)].clone();
+        self.records.push(CallRecord {
+            state: CallState::Ringing,
+            agent_id: Some(agent().id),
+            ..CallRecord::begun(id, number(number_of(pair)).id, direction, contact, at(self.now))
+        });
+        self.reference.begin(pair, direction == Direction::BusinessInitiated, self.now);
+        self.records.len() - 1
+    }
+
+    /// Stores a call as it stands, and compares what it costs.
+    async fn report(&mut self, n: usize) {
+        let record = &mut self.records[n];
+        if record.ended_at.is_some() {
+            record.state = CallState::Ended;
+        }
+        record.status = Status::of(record.state, record.answered_at.is_some(), record.end_reason);
+        let saved = self.store.save_call(record, vec![], at(self.now)).await.unwrap();
+        let report = Report {
+            answered: record.answered_at.map(|at| at.as_millis()),
+            ended: record.ended_at.map(|at| at.as_millis()),
+            not_taken: matches!(record.end_reason, Some(EndReason::MissedByCustomer | EndReason::RejectedByCustomer)),
+            talked_ms: record.duration_ms,
+            settled: record.settled,
+        };
+        self.reference.report(n, report);
+        let call = &self.reference.calls[n];
+        let pair = call.pair;
+        let costs = call.outbound && report.settled && report.answered.is_some();
+        let want = costs.then(|| self.reference.books().charge(n));
+        self.note("charge", pair, saved.charge.map(|charge| (charge.micros, charge.pulses)), want);
+    }
+
+    fn customer(&mut self, pair: usize) -> ContactRef {
+        self.touched = Some(pair);
+        ContactRef::Id(self.contacts[customer_of(pair)].id.clone())
+    }
+
+    fn note<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, pair: usize, got: T, want: T) {
+        self.touched = Some(pair);
+        let noted = same(&format!("{what} of pair {pair}, decided"), got, want);
         self.noted = std::mem::replace(&mut self.noted, Ok(())).and(noted);
     }
 
-    async fn record(&self, who: usize, event: Event) {
-        let contact = &self.contacts[who].id;
-        self.store.record_permission(&number().id, contact, &[event], at(self.now)).await.unwrap();
+    async fn record(&mut self, pair: usize, event: Event) {
+        self.touched = Some(pair);
+        let (number, contact) = (number(number_of(pair)).id, &self.contacts[customer_of(pair)].id);
+        self.store.record_permission(&number, contact, &[event], at(self.now)).await.unwrap();
+    }
+}
+
+impl Asked {
+    fn event(self, wamid: Option<String>) -> Event {
+        Event::requested(&format!("req_{}", self.name), self.kind, wamid, at(self.at))
     }
 
-    fn close(&self, record: &mut CallRecord, reason: EndReason) {
-        record.state = CallState::Ended;
-        record.end_reason = Some(reason);
-        record.ended_at = Some(at(self.now));
-        record.settled = true;
-        record.status = Status::of(record.state, record.answered_at.is_some(), record.end_reason);
+    fn key(self) -> String {
+        format!("asked {}", self.name)
     }
+}
 
-    fn call(&self, id: CallId, who: usize, direction: Direction) -> CallRecord {
-        CallRecord {
-            id,
-            number_id: number().id,
-            direction,
-            state: CallState::Ringing,
-            status: Status::Ringing,
-            contact: self.contacts[who].clone(),
-            agent_id: Some(agent().id),
-            offers: Vec::new(),
-            created_at: at(self.now),
-            answered_at: None,
-            ended_at: None,
-            duration_ms: 0,
-            end_reason: None,
-            opens_at: None,
-            ended_by: None,
-            legs: Vec::new(),
-            recording: RecordingRecord { state: RecordingState::None, duration_ms: 0, gaps: 0 },
-            transcript: OFF,
-            summary: OFF,
-            charge: None,
-            wacid: None,
-            callback_data: None,
-            upstream_code: None,
-            trace: serde_json::Value::Null,
-            policy_pack: None,
-            settled: false,
+/// How a call came out that has ended.
+fn came_out(record: &mut CallRecord, how: How) {
+    (record.answered_at, record.duration_ms) = (None, 0);
+    let outbound = record.direction == Direction::BusinessInitiated;
+    record.end_reason = Some(match how {
+        How::Answered(talked_s) => {
+            let ended = record.ended_at.unwrap().as_millis();
+            record.answered_at = Some(at((ended - talked_s * SECOND).max(record.created_at.as_millis())));
+            record.duration_ms = talked_s * SECOND;
+            EndReason::Completed
         }
-    }
+        How::LetRing if outbound => EndReason::MissedByCustomer,
+        How::Declined if outbound => EndReason::RejectedByCustomer,
+        How::LetRing | How::Declined => EndReason::MissedByAgent,
+        How::Failed => EndReason::SetupFailed,
+    });
 }
 
-async fn open(url: &str, dir: &std::path::Path) -> Store {
-    let store = Store::open(url, dir).await.unwrap();
-    let pack = BUILT_IN
-        .replace("connected_per_number = { max = 100,", &format!("connected_per_number = {{ max = {CONNECTED},"))
-        .replace("attempts_per_number = { max = 10000,", &format!("attempts_per_number = {{ max = {ATTEMPTS},"));
-    let card = format!(
-        "effective_from,market,currency,tier_from_minutes,price_per_minute\n2020-01-01,*,USD,0,{}\n2020-01-01,*,USD,{TIER},{}\n",
-        decimal(DEAR),
-        decimal(CHEAP)
-    );
-    let card = RateCard::parse("test", &card).unwrap();
-    store.set_terms(Terms::new(Pack::parse("test", &pack).unwrap(), pack, card));
-    store
-}
-
-fn decimal(micros: i64) -> String {
-    format!("0.{micros:06}")
-}
-
-async fn database(server: &str) -> String {
-    use sqlx::Connection;
-    let name = format!("life_{}", uuid::Uuid::now_v7().simple());
-    let mut connection = sqlx::PgConnection::connect(server).await.unwrap();
-    sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await.unwrap();
-    let (head, _) = server.rsplit_once('/').unwrap();
-    format!("{head}/{name}")
-}
-
-fn same<T: PartialEq<U> + std::fmt::Debug, U: std::fmt::Debug>(
-    what: &str,
-    who: usize,
-    got: T,
-    want: U,
-) -> Result<(), String> {
-    if got == want { Ok(()) } else { Err(format!("{what} of customer {who}: {got:?}, the reference says {want:?}")) }
-}
-
-fn coded(blockers: &[Blocker]) -> Vec<(&'static str, Option<i64>)> {
-    blockers.iter().map(|b| (BlockerCode::as_str(b.code), b.clears_at.map(seconds))).collect()
+/// The place of the nth newest of so many.
+fn newest(len: usize, nth: usize) -> Option<usize> {
+    len.checked_sub(nth + 1)
 }
 
 fn wamid(name: usize) -> String {
     format!("wamid.{name}")
-}
-
-fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_secs(seconds)
-}
-
-fn seconds(at: Timestamp) -> i64 {
-    at.as_millis() / 1000
-}
-
-/// A number for each month of UTC.
-fn month(now: i64) -> i64 {
-    let date = jiff::Timestamp::from_second(now).unwrap().to_zoned(jiff::tz::TimeZone::UTC);
-    i64::from(date.year()) * 12 + i64::from(date.month())
-}
-
-fn number() -> Number {
-    Number {
-        id: NumberId::parse("100000000000001").unwrap(),
-        display_phone_number: Phone::parse("+995322000111").unwrap(),
-        plan: Plan::Advanced,
-        add_ons: Vec::new(),
-        messaging_limit: 2_000,
-        platform: Platform::CloudApi,
-        graph_token_set: false,
-    }
-}
-
-fn agent() -> Agent {
-    Agent {
-        id: AgentId::parse("agt_a").unwrap(),
-        name: "Ana".to_owned(),
-        email: None,
-        role: Role::Teammate,
-        team_id: None,
-        excluded: false,
-        switches: Switches::default(),
-        status: Presence::Offline,
-    }
 }

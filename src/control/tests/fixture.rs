@@ -12,16 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::Bus;
 use crate::call::Patience;
-use crate::call::record::{CallRecord, OFF, OfferRecord, RecordingRecord, Status};
+use crate::call::record::{CallRecord, OfferRecord, Status};
 use crate::control::{Control, bind, serve};
 use crate::media::Identity;
 use crate::metrics::Metrics;
 use crate::model::directory::{Agent, Contact, Number, Plan, Platform, Switches};
 use crate::model::event::NewEvent;
 use crate::model::id::{AgentId, CallId, NumberId, OfferId};
-use crate::model::reason::{
-    CallState, Direction, EndReason, EndedBy, OfferCause, OfferOutcome, Presence, RecordingState, Role,
-};
+use crate::model::reason::{CallState, Direction, EndReason, EndedBy, OfferCause, OfferOutcome, Presence, Role};
 use crate::model::time::{Clock, Timestamp};
 use crate::policy::access::Scope;
 use crate::record::Recorder;
@@ -217,13 +215,8 @@ pub(super) fn agent(agent: &str, name: &str) -> Agent {
 
 pub(super) fn missed_call(contact: Contact, agent: &AgentId, now: Timestamp) -> CallRecord {
     CallRecord {
-        id: CallId::generate(),
-        number_id: number().id,
-        direction: Direction::UserInitiated,
         state: CallState::Ended,
         status: Status::MissedByAgent,
-        contact,
-        agent_id: None,
         offers: vec![OfferRecord {
             id: OfferId::generate(),
             agent_id: agent.clone(),
@@ -233,24 +226,12 @@ pub(super) fn missed_call(contact: Contact, agent: &AgentId, now: Timestamp) -> 
             ended_at: Some(now),
             reason: "assigned to the chat".to_owned(),
         }],
-        created_at: now,
-        answered_at: None,
         ended_at: Some(now),
-        duration_ms: 0,
         end_reason: Some(EndReason::MissedByAgent),
         opens_at: None,
         ended_by: Some(EndedBy::System),
-        legs: Vec::new(),
-        recording: RecordingRecord { state: RecordingState::None, duration_ms: 0, gaps: 0 },
-        transcript: OFF,
-        summary: OFF,
-        charge: None,
-        wacid: None,
-        callback_data: None,
-        upstream_code: None,
         trace: json!([{"step": "chat_assignee", "agent_id": "agt_a", "verdict": "chosen", "reason": "assigned"}]),
-        policy_pack: None,
-        settled: false,
+        ..CallRecord::begun(CallId::generate(), number().id, Direction::UserInitiated, contact, now)
     }
 }
 

@@ -5,7 +5,8 @@ use super::super::routing::tests::{agent, contact, number};
 use super::*;
 use crate::model::directory::{AddOn, Plan, Platform};
 use crate::model::phone::Phone;
-use crate::model::reason::Role;
+use crate::model::reason::{GrantSource, Role};
+use crate::policy::permission::{Event, What};
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -97,6 +98,28 @@ fn permission_and_assignment_are_judged_independently() {
     check(Some("agt_a"), Expired, &[PermissionExpired]);
     check(Some("agt_b"), Expired, &[NotAssignee, PermissionExpired]);
     check(None, Expired, &[NotAssigned, PermissionExpired]);
+}
+
+#[test]
+fn a_temporary_permission_admits_calls_until_a_week_after_the_word_to_the_second() {
+    let granted = |expires_at| {
+        let what = What::Granted { permanent: false, expires_at, source: GrantSource::Request, context: None };
+        Event { key: "reply:wamid.1".to_owned(), at: NOW, what }
+    };
+    let week = 168 * 3600;
+    // WhatsApp tells the end, or it is ours to know.
+    for word in [granted(None), granted(Some(NOW.plus(Duration::from_secs(week))))] {
+        let permission = Ledger::fold([&word], &Pack::built_in());
+        let check = |after: Duration, want: &[BlockerCode]| {
+            let facts = OutboundFacts { now: NOW.plus(after), permission: permission.clone(), ..callable() };
+            let found = admit(&facts, &rules()).err().map_or_else(Vec::new, |denial| denial.blockers);
+            assert_eq!(codes(&found), want, "{after:?} after {word:?}");
+        };
+        check(Duration::from_secs(week - 1), &[]);
+        check(Duration::from_secs(week) - MS, &[]);
+        check(Duration::from_secs(week), &[BlockerCode::PermissionExpired]);
+        check(Duration::from_secs(week + 1), &[BlockerCode::PermissionExpired]);
+    }
 }
 
 #[test]
