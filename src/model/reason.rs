@@ -98,6 +98,8 @@ words! {
         WalletNegative = "wallet_negative",
         CallInProgress = "call_in_progress",
         QualityRestricted = "quality_restricted",
+        /// The pickup guard holds outbound calls back before WhatsApp does.
+        PickupHold = "pickup_hold",
         AgentBusy = "agent_busy",
         AgentOffline = "agent_offline",
         Draining = "draining",
@@ -156,7 +158,7 @@ words! {
 
 words! {
     /// How near a number is to being restricted for its pickup.
-    PickupStage { Fine = "fine", Notice = "notice", Warning = "warning", Critical = "critical" }
+    PickupStage { Fine = "fine", Notice = "notice", Warning = "warning", Critical = "critical", Held = "held" }
 }
 
 words! {

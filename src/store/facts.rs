@@ -6,7 +6,7 @@ use super::contacts::read_contact;
 use super::directory::{read_agent, read_number};
 use super::error::Result;
 use super::sql::{Columns, Select};
-use super::{Store, Terms, permissions};
+use super::{Store, Terms, permissions, pickup};
 use crate::model::directory::{Agent, Contact, ContactRef, Number};
 use crate::model::id::{AgentId, ContactId, NumberId};
 use crate::model::reason::RequestKind;
@@ -98,6 +98,7 @@ pub(super) async fn of_request(
         kind,
         settings: settings(tx, n).await?,
         restrictions: restrictions(tx, n).await?,
+        outbound_hours: pickup::held_by(tx, n, &terms.rules(now).pickup, now).await?,
         permission: permissions::read(tx, n, &contact.id, terms).await?,
         window_opened_at: window_opened_at(tx, n, &contact.id).await?,
         number,
