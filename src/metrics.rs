@@ -74,6 +74,7 @@ families! {
     dial_blocked_total counter ["reason"] "Reasons why outbound calls were not placed; one refusal may have several.";
     permission_requests_total counter ["result"] "Requests for permission to call: sent, refused by our rules, failed at WhatsApp.";
     permission_drift_total counter [] "Permissions that WhatsApp's own books said otherwise about; repaired.";
+    reconciliations_total counter ["result"] "Days compared with WhatsApp's count of calls: agrees, differs, or failed to be compared.";
     rtp_packets_total counter ["dir", "leg"] "RTP packets of ended legs, as the gateway sees it: in or out.";
     rtp_lost_packets_total counter ["leg"] "RTP packets of ended legs that never came.";
     rtp_jitter_seconds histogram ["leg"] "Interarrival jitter of ended legs." in JITTERS;
@@ -226,6 +227,11 @@ impl Metrics {
 
     pub fn permission_drift(&self) {
         one_counter(&self.families.permission_drift_total).inc();
+    }
+
+    /// `result`: `agrees`, `differs` or `failed`.
+    pub fn reconciliation(&self, result: &'static str) {
+        self.families.reconciliations_total.with_label_values(&[result]).inc();
     }
 
     /// The final figures of a leg.

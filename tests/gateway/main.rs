@@ -30,5 +30,6 @@ mod media;
 mod outbound;
 mod peers;
 mod policy;
+mod reconcile;
 mod webhooks;
 mod world;

@@ -85,7 +85,7 @@ impl Default for Config {
             webhook_retry_pause: Duration::from_secs(1),
             webhook_attempts: 8,
             enforce_permission: false,
-            price_per_minute: 0.0127,
+            price_per_minute: 0.0095,
             rules: Rules::default(),
             expiration_as_in_table: false,
             listen_to_media: true,
