@@ -75,6 +75,7 @@ families! {
     permission_requests_total counter ["result"] "Requests for permission to call: sent, refused by our rules, failed at WhatsApp.";
     permission_drift_total counter [] "Permissions that WhatsApp's own books said otherwise about; repaired.";
     uncharged_calls gauge [] "Ended calls whose charge the ledger has refused so far; anything but 0 wants looking into.";
+    reconciliations_total counter ["result"] "Days compared with WhatsApp's count of calls: agrees, differs, or failed to be compared.";
     rtp_packets_total counter ["dir", "leg"] "RTP packets of ended legs, as the gateway sees it: in or out.";
     rtp_lost_packets_total counter ["leg"] "RTP packets of ended legs that never came.";
     rtp_jitter_seconds histogram ["leg"] "Interarrival jitter of ended legs." in JITTERS;
@@ -231,6 +232,11 @@ impl Metrics {
 
     pub fn uncharged_calls(&self, calls: i64) {
         self.families.uncharged_calls.with_label_values::<&str>(&[]).set(calls);
+    }
+
+    /// `result`: `agrees`, `differs` or `failed`.
+    pub fn reconciliation(&self, result: &'static str) {
+        self.families.reconciliations_total.with_label_values(&[result]).inc();
     }
 
     /// The final figures of a leg.

@@ -25,6 +25,7 @@ mod permission_requests;
 mod policy;
 mod problem;
 mod rate_card;
+mod reconciliations;
 mod recordings;
 mod request_id;
 mod serve;
@@ -133,6 +134,7 @@ fn api() -> OpenApiRouter<Shared> {
         .merge(offers::routes())
         .merge(events::routes())
         .merge(wallet::routes())
+        .merge(reconciliations::routes())
         .merge(rate_card::routes())
 }
 

@@ -19,6 +19,7 @@ use crate::model::phone::Phone;
 use crate::model::reason::PickupStage;
 use crate::model::settings::{CallHours, NumberSettings, Restriction, Unavailable, Violation};
 use crate::model::time::Timestamp;
+use crate::policy::Blocker;
 use crate::policy::access::{Action, Resource};
 use crate::policy::admit::Prerequisite;
 use crate::signalling::whatsapp::settings::Drift;
@@ -185,6 +186,8 @@ struct HealthView {
     /// How near the number is to being restricted for missed calls.
     stage: PickupStage,
     stage_since: Option<Timestamp>,
+    /// Set while the pickup guard holds outbound calls and permission requests back: why, and until when.
+    hold: Option<Blocker>,
     /// What is wrong, a sentence each.
     warnings: Vec<String>,
     /// WhatsApp's own warnings, the latest of each kind.
@@ -229,7 +232,7 @@ async fn health(
     Id(id): Id<NumberId>,
 ) -> Result<Answer<HealthView>, Problem> {
     caller.may(Action::Read, Resource::Number)?;
-    let Health { window_h, pickup, stage, stage_since, warnings, violations, restrictions } =
+    let Health { window_h, pickup, stage, stage_since, hold, warnings, violations, restrictions } =
         control.switchboard.health(&id).await?;
     Ok(Answer(HealthView {
         window_h,
@@ -239,6 +242,7 @@ async fn health(
         },
         stage,
         stage_since,
+        hold,
         warnings,
         violations,
         restrictions,

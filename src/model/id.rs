@@ -85,6 +85,8 @@ ids! {
     TeamId "team_",
     /// A business number: Meta's `phone_number_id`.
     NumberId "num_",
+    /// A WhatsApp business account, which owns numbers: Meta's `waba_id`.
+    WabaId "waba_",
     /// A request for permission to call.
     RequestId "req_",
     /// An API key's public part.

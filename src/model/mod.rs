@@ -4,6 +4,7 @@
 //! Nothing here waits, decides or knows who uses it.
 
 pub mod country;
+pub mod day;
 pub mod directory;
 pub mod event;
 pub mod id;

@@ -97,6 +97,8 @@ words! {
         WalletNegative = "wallet_negative",
         CallInProgress = "call_in_progress",
         QualityRestricted = "quality_restricted",
+        /// The pickup guard holds outbound calls back before WhatsApp does.
+        PickupHold = "pickup_hold",
         AgentBusy = "agent_busy",
         Draining = "draining",
         /// A free-form request outside the 24 hours after the customer's last word.
@@ -154,7 +156,7 @@ words! {
 
 words! {
     /// How near a number is to being restricted for its pickup.
-    PickupStage { Fine = "fine", Notice = "notice", Warning = "warning", Critical = "critical" }
+    PickupStage { Fine = "fine", Notice = "notice", Warning = "warning", Critical = "critical", Held = "held" }
 }
 
 words! {

@@ -12,6 +12,7 @@
 //! | `bic_not_available` | WhatsApp reaches nobody in the customer's country | nothing |
 //! | `calling_disabled` | Allow Voice Calls is off | switching it on |
 //! | `quality_restricted` | WhatsApp stopped the number's outbound calls | the end of the restriction |
+//! | `pickup_hold` | the pack holds numbers back whose calls are not taken | enough of them leaving the window |
 //! | `not_assigned` | the chat has no assignee | assigning it |
 //! | `not_assignee` | it is somebody else's, whatever the caller's role | assigning it to the caller |
 //! | `no_permission` | the customer never granted, refused or revoked | the customer |
@@ -38,6 +39,7 @@ use crate::model::time::Timestamp;
 use super::limits::{Limit, Window};
 use super::pack::Rules;
 use super::permission::{Ledger, Reading};
+use super::pickup::{self, Hour};
 
 mod prerequisites;
 #[cfg(test)]
@@ -53,6 +55,8 @@ pub struct OutboundFacts {
     pub settings: NumberSettings,
     /// Those in force; expired ones may still be among them.
     pub restrictions: Vec<Restriction>,
+    /// What the pickup guard looks at; empty where the pack holds nothing back.
+    pub outbound_hours: Vec<Hour>,
     pub contact: Contact,
     pub agent: Agent,
     pub permission: Ledger,
@@ -150,7 +154,7 @@ struct Case<'a> {
 }
 
 /// In the order of the table at the top.
-const RULES: [fn(&Case<'_>) -> Option<Blocker>; 16] = [
+const RULES: [fn(&Case<'_>) -> Option<Blocker>; 17] = [
     |case| prerequisites::not_cloud_api(&case.facts.number),
     |case| prerequisites::messaging_limit(&case.facts.number, case.rules),
     |case| prerequisites::plan_required(&case.facts.number, case.rules),
@@ -158,6 +162,7 @@ const RULES: [fn(&Case<'_>) -> Option<Blocker>; 16] = [
     customer_unreachable,
     calling_disabled,
     |case| restricted(&case.facts.restrictions, case.facts.now),
+    |case| pickup::hold(&case.facts.outbound_hours, &case.rules.pickup, case.facts.now),
     not_mine,
     no_permission,
     connected_by_number,

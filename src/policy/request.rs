@@ -10,6 +10,7 @@ use crate::model::time::Timestamp;
 use super::admit::{Blocker, Denial, prerequisites, restricted};
 use super::pack::Rules;
 use super::permission::Ledger;
+use super::pickup::{self, Hour};
 
 /// Everything that bears on one permission request.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct RequestFacts {
     pub number: Number,
     pub settings: NumberSettings,
     pub restrictions: Vec<Restriction>,
+    /// What the pickup guard looks at; empty where the pack holds nothing back.
+    pub outbound_hours: Vec<Hour>,
     pub contact: Contact,
     pub permission: Ledger,
     /// When the customer last wrote, called or took our call.
@@ -40,6 +43,7 @@ pub struct RequestPermit(());
 /// | `already_permanent` | the customer has permitted calls for good | nothing: call |
 /// | `request_limit_24h`, `request_limit_7d` | the customer was asked often enough | time, or a connected call |
 /// | `quality_restricted` | WhatsApp took outbound calls from the number | its end |
+/// | `pickup_hold` | the pack holds numbers back whose calls are not taken | time |
 ///
 /// # Errors
 /// [`Denial`].
@@ -70,6 +74,7 @@ pub fn may_ask(facts: &RequestFacts, rules: &Rules) -> Result<RequestPermit, Den
     }
     blockers.extend(facts.permission.request_blockers(rules, facts.now));
     blockers.extend(restricted(&facts.restrictions, facts.now));
+    blockers.extend(pickup::hold(&facts.outbound_hours, &rules.pickup, facts.now));
     if blockers.is_empty() { Ok(RequestPermit(())) } else { Err(Denial { blockers }) }
 }
 

@@ -5,7 +5,7 @@ use sqlx::{Any, Transaction};
 
 use super::error::{Result, StoreError};
 use super::sql::{Columns, Select};
-use super::{Store, Terms, facts, permissions, wallet};
+use super::{Store, Terms, facts, permissions, pickup, wallet};
 use crate::billing::{Customer, Quote};
 use crate::model::directory::{Contact, ContactRef};
 use crate::model::id::{AgentId, CallId, ContactId, NumberId};
@@ -188,6 +188,7 @@ async fn gather(
         now,
         settings,
         restrictions,
+        outbound_hours: pickup::held_by(tx, &number.id, &rules.pickup, now).await?,
         permission,
         attempts: counts.attempts,
         connected_number: counts.connected_number,
@@ -321,7 +322,7 @@ mod tests {
     use super::*;
     use crate::call::record::{CallRecord, Status};
     use crate::model::directory::Plan;
-    use crate::model::reason::{CallState, Direction, EndReason, RequestKind};
+    use crate::model::reason::{BlockerCode, CallState, Direction, EndReason, RequestKind};
     use crate::policy::pack::{BUILT_IN, Pack};
     use crate::policy::permission::Event;
     use crate::policy::{Denial, Permit, admit};
@@ -503,6 +504,38 @@ mod tests {
         assert_eq!(t.store.forget_lost_dials().await.unwrap(), 1);
         assert_eq!(t.store.wallet(crate::model::money::Currency::USD).await.unwrap().reserved_micros, 0);
         dial(&t, &contact, at(1)).await.1.expect("its place is free");
+    }
+
+    on_both!(a_number_whose_calls_nobody_takes_is_held_back_until_they_have_left_the_window);
+    async fn a_number_whose_calls_nobody_takes_is_held_back_until_they_have_left_the_window(t: Fixture) {
+        let holding = BUILT_IN.replace("hold_outbound_percent = \"never\"", "hold_outbound_percent = 85");
+        ready(&t, &holding, 1_000_000_000).await;
+        let nino = callable(&t, "995556000001").await;
+        for _ in 0..20 {
+            let (call, permit) = dial(&t, &nino, T0).await;
+            permit.expect("19 calls say nothing");
+            // A customer who lets it ring ten times would revoke; this is about the number.
+            t.store
+                .save_call(&over(record(call, &nino, T0), EndReason::MissedByCustomer, None, T0), vec![], T0)
+                .await
+                .unwrap();
+            t.store.record_permission(&number_id(), &nino.id, &[granted("again", at(1))], at(1)).await.unwrap();
+        }
+        let (hour, week) = (3600, 7 * 24 * 3600);
+        // T0 is 6:40 past its hour, which counts whole.
+        let over_at = at(hour + week - 400);
+        let blocked = dial(&t, &nino, at(10)).await.1.unwrap_err().blockers;
+        assert_eq!(
+            blocked.iter().map(|b| (b.code, b.clears_at)).collect::<Vec<_>>(),
+            [(BlockerCode::PickupHold, Some(over_at))]
+        );
+        let to = ContactRef::Id(nino.id.clone());
+        let asked = t.store.look_at_request(&number_id(), &to, RequestKind::Template, at(10)).await.unwrap().unwrap();
+        let held = crate::policy::request::may_ask(&asked, t.store.terms().rules(at(10))).unwrap_err().blockers;
+        assert!(held.contains(&blocked[0]), "permission is not asked for either: {held:?}");
+        let last = Timestamp::from_millis(over_at.as_millis() - 1);
+        assert!(dial(&t, &nino, last).await.1.is_err());
+        dial(&t, &nino, over_at).await.1.expect("released by itself");
     }
 
     on_both!(inbound_calls_cost_nothing_and_need_no_money);

@@ -6,7 +6,7 @@ use super::contacts::read_contact;
 use super::directory::{read_agent, read_number};
 use super::error::Result;
 use super::sql::{Columns, Select};
-use super::{Store, Terms, permissions};
+use super::{Store, Terms, permissions, pickup};
 use crate::model::directory::{Agent, Contact, ContactRef, Number};
 use crate::model::id::{AgentId, ContactId, NumberId};
 use crate::model::reason::RequestKind;
@@ -94,14 +94,21 @@ pub(super) async fn of_request(
     now: impl FnOnce() -> Timestamp,
 ) -> Result<Option<RequestFacts>> {
     let (Some(number), Some(contact)) = (number(tx, n).await?, contact(tx, to).await?) else { return Ok(None) };
+    let settings = settings(tx, n).await?;
+    let restrictions = restrictions(tx, n).await?;
+    let permission = permissions::read(tx, n, &contact.id, terms).await?;
+    let window_opened_at = window_opened_at(tx, n, &contact.id).await?;
+    let now = now();
+    let outbound_hours = pickup::held_by(tx, n, &terms.rules(now).pickup, now).await?;
     Ok(Some(RequestFacts {
+        now,
         kind,
-        settings: settings(tx, n).await?,
-        restrictions: restrictions(tx, n).await?,
-        permission: permissions::read(tx, n, &contact.id, terms).await?,
-        window_opened_at: window_opened_at(tx, n, &contact.id).await?,
-        now: now(),
         number,
+        settings,
+        restrictions,
+        outbound_hours,
         contact,
+        permission,
+        window_opened_at,
     }))
 }

@@ -11,7 +11,8 @@ use crate::model::event::Event;
 use crate::model::id::NumberId;
 use crate::model::reason::{Direction, PickupStage};
 use crate::model::time::Timestamp;
-use crate::policy::pickup::Pickup;
+use crate::policy::pack::PickupRules;
+use crate::policy::pickup::{Hour, Pickup, window_start};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -36,6 +37,14 @@ impl Store {
             outbound: count("outbound")?,
             outbound_missed: count("outbound_missed")?,
         })
+    }
+
+    /// Hours of a number with outbound calls that ended since the hour of `since`.
+    pub async fn outbound_hours(&self, n: &NumberId, since: Timestamp) -> Result<Vec<Hour>> {
+        let mut tx = self.reader.begin().await?;
+        let hours = outbound_hours(&mut tx, n, since).await?;
+        tx.commit().await?;
+        Ok(hours)
     }
 
     /// Numbers with calls since the hour of `since`, or whose stage may have to fall back without any.
@@ -98,6 +107,37 @@ impl Store {
         let gone = sqlx::query("DELETE FROM pickup WHERE hour < $1").bind(hour(before)).execute(&self.writer).await?;
         Ok(gone.rows_affected())
     }
+}
+
+/// What the pickup guard looks at before an outbound call: nothing, unless the pack has it hold calls back.
+pub(super) async fn held_by(
+    tx: &mut Transaction<'static, Any>,
+    n: &NumberId,
+    rules: &PickupRules,
+    now: Timestamp,
+) -> Result<Vec<Hour>> {
+    match rules.hold_outbound_percent {
+        Some(_) => outbound_hours(tx, n, window_start(rules, now)).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+async fn outbound_hours(tx: &mut Transaction<'static, Any>, n: &NumberId, since: Timestamp) -> Result<Vec<Hour>> {
+    let rows = sqlx::query(
+        "SELECT hour, outbound, outbound_missed FROM pickup WHERE number_id = $1 AND hour >= $2 AND outbound > 0",
+    )
+    .bind(n.as_str())
+    .bind(hour(since))
+    .fetch_all(&mut **tx)
+    .await?;
+    let read = rows.iter().map(|row| {
+        Ok(Hour {
+            begins_at: Timestamp::from_millis(row.int("hour")? * HOUR_MS),
+            calls: u64::try_from(row.int("outbound")?).unwrap_or(0),
+            missed: u64::try_from(row.int("outbound_missed")?).unwrap_or(0),
+        })
+    });
+    read.collect()
 }
 
 /// A call as the guard counts it.
@@ -224,5 +264,27 @@ mod tests {
         assert_eq!(t.store.pickup_numbers(at(90_000)).await.unwrap(), [], "fine, and no calls");
         count(&t, UserInitiated, false, 90_000).await;
         assert_eq!(t.store.pickup_numbers(at(90_000)).await.unwrap(), [number_id()]);
+    }
+
+    on_both!(the_hours_of_outbound_calls_are_read_within_the_window);
+    async fn the_hours_of_outbound_calls_are_read_within_the_window(t: Fixture) {
+        t.seed().await;
+        for (direction, missed, secs) in [
+            (BusinessInitiated, true, 0),
+            (BusinessInitiated, false, 10),
+            (UserInitiated, true, 3600),
+            (BusinessInitiated, true, 7200),
+        ] {
+            count(&t, direction, missed, secs).await;
+        }
+        let hours = async |since| {
+            let mut hours = t.store.outbound_hours(&number_id(), at(since)).await.unwrap();
+            hours.sort_by_key(|hour| hour.begins_at);
+            hours.into_iter().map(|hour| (hour.begins_at, hour.calls, hour.missed)).collect::<Vec<_>>()
+        };
+        // T0 is 6:40 past the hour.
+        let begins_at = |hour: i64| Timestamp::from_secs(1_794_999_600 + hour * 3600);
+        assert_eq!(hours(0).await, [(begins_at(0), 2, 1), (begins_at(2), 1, 1)]);
+        assert_eq!(hours(3600).await, [(begins_at(2), 1, 1)]);
     }
 }

@@ -11,7 +11,7 @@ use crate::model::event::NewEvent;
 use crate::model::id::{AgentId, CallId, ContactId, NumberId, Wacid};
 use crate::model::money::Micros;
 use crate::model::phone::Phone;
-use crate::model::reason::{Direction, EndReason, RequestKind};
+use crate::model::reason::{Direction, RequestKind};
 use crate::model::time::Timestamp;
 use crate::policy::inbound::{Closed, refuse};
 use crate::policy::permission::Risk;

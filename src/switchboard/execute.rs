@@ -334,8 +334,8 @@ impl Line {
 
 /// A number and its Graph token, owned by a request.
 pub(super) struct OwnedAccount {
-    number: NumberId,
-    token: secrecy::SecretString,
+    pub(super) number: NumberId,
+    pub(super) token: secrecy::SecretString,
 }
 
 impl OwnedAccount {

@@ -86,6 +86,7 @@ async fn work_off(desk: &Arc<Desk>, kept: Kept) {
                 };
                 desk.parts.metrics.webhook(kind, result);
             }
+            desk.learn_owners(&kept.body, kept.received_at).await;
         }
         Err(error) => {
             tracing::warn!(webhook = kept.id, %error, "a signed webhook is not in WhatsApp's shape");

@@ -10,6 +10,7 @@ mod line;
 mod permissions;
 mod presence;
 mod push;
+mod reconcile;
 mod registry;
 mod requests;
 mod restrictions;

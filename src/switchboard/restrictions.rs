@@ -1,14 +1,13 @@
 //! What WhatsApp warns a number of and takes from it, and how near a number is to that.
 
-use std::time::Duration;
-
 use crate::metrics::WebhookResult;
 use crate::model::id::NumberId;
 use crate::model::reason::{PickupStage, RestrictionKind, ViolationKind};
 use crate::model::settings::{Restriction, Violation};
 use crate::model::time::Timestamp;
+use crate::policy::Blocker;
 use crate::policy::pack::PickupRules;
-use crate::policy::pickup::{self, Pickup};
+use crate::policy::pickup::{self, Pickup, window_start};
 use crate::signalling::whatsapp::{AccountUpdate, Restricted};
 use crate::store::StoreError;
 
@@ -23,6 +22,8 @@ pub struct Health {
     pub stage: PickupStage,
     /// Since when it is at that stage, as far as it was noticed.
     pub stage_since: Option<Timestamp>,
+    /// Why the guard holds outbound calls back, and until when.
+    pub hold: Option<Blocker>,
     /// What is wrong, a sentence each.
     pub warnings: Vec<String>,
     /// WhatsApp's own warnings.
@@ -40,16 +41,18 @@ impl Switchboard {
         store.number(number).await?.ok_or(Refusal::NotFound)?;
         let now = desk.parts.clock.now().wall;
         let rules = desk.rules(now).pickup;
-        let pickup = store.pickup(number, window_start(&rules, now)).await?;
+        let since = window_start(&rules, now);
+        let (pickup, hours) = (store.pickup(number, since).await?, store.outbound_hours(number, since).await?);
         let stage = pickup::stage(pickup, &rules);
-        let (noticed, since) = store.pickup_stage(number).await?;
+        let (noticed, stage_since) = store.pickup_stage(number).await?;
         let violations = store.violations(number).await?;
         let restrictions = desk.restrictions_in_force(number, now).await?;
         Ok(Health {
             window_h: rules.window_h,
             pickup,
             stage,
-            stage_since: since.filter(|_| noticed == stage),
+            stage_since: stage_since.filter(|_| noticed == stage),
+            hold: pickup::hold(&hours, &rules, now),
             warnings: warnings(stage, pickup, &rules, &violations, &restrictions),
             violations,
             restrictions,
@@ -138,11 +141,6 @@ impl Desk {
         }
         Ok(())
     }
-}
-
-pub(super) fn window_start(rules: &PickupRules, now: Timestamp) -> Timestamp {
-    let window = Duration::from_hours(rules.window_h.into());
-    Timestamp::from_millis(now.as_millis().saturating_sub(i64::try_from(window.as_millis()).unwrap_or(i64::MAX)))
 }
 
 fn warnings(

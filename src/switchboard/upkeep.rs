@@ -1,6 +1,6 @@
 //! What is done as time passes. For numbers: settings that are due are pushed, restrictions end, WhatsApp is asked what it
-//! has, calls age out of the pickup window. For calls: a sign of life is kept, what was left unsettled or uncharged is
-//! taken up again.
+//! has, calls age out of the pickup window, days are compared with WhatsApp's count. For calls: a sign of life is kept,
+//! what was left unsettled or uncharged is taken up again.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -13,10 +13,12 @@ use crate::store::StoreError;
 use super::Desk;
 use super::push::LEASE;
 
-/// Two look-ups in an index; the first retry of a push comes after 5 s.
+/// Three look-ups in an index; the first retry of a push comes after 5 s.
 const EVERY: Duration = Duration::from_secs(5);
 /// Hours, closed dates and switches are changed elsewhere a few times a year.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
+/// A round through all accounts, even if WhatsApp answers none of them.
+const COMPARED_WITHIN: Duration = Duration::from_secs(3600);
 /// The longest window a pack may set.
 const PICKUP_KEPT: Duration = Duration::from_secs(31 * 24 * 3600);
 
@@ -66,7 +68,13 @@ async fn often(desk: &Arc<Desk>) -> Result<(), StoreError> {
             }
         });
     }
-    desk.lift_expired().await
+    desk.lift_expired().await?;
+    let due = desk.parts.store.due_comparisons(now, now.plus(COMPARED_WITHIN)).await?;
+    if !due.is_empty() {
+        let desk = Arc::clone(desk);
+        tokio::spawn(async move { desk.compare_due(due).await });
+    }
+    Ok(())
 }
 
 async fn seldom(desk: &Arc<Desk>) -> Result<(), StoreError> {

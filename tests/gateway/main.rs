@@ -31,5 +31,6 @@ mod money;
 mod outbound;
 mod peers;
 mod policy;
+mod reconcile;
 mod webhooks;
 mod world;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tandem_loadtest::whatsapp::{Config as PhoneNetwork, Grant, InboundCall, Kind, Restriction, Script, WebhookFaults};
+use tandem_loadtest::whatsapp::{
+    Action, Config as PhoneNetwork, Grant, InboundCall, Kind, Restriction, Script, WebhookFaults,
+};
 
 use crate::world::{NINO, NUMBER, SOON, World};
 
@@ -262,6 +264,47 @@ async fn a_number_that_whatsapp_paused_places_no_calls_until_the_pause_is_over()
     let health = world.get(&format!("numbers/{NUMBER}/health")).await;
     assert_eq!(callability(&world).await["blockers"][0]["clears_at"], health["restrictions"][0]["expires_at"]);
     world.until("it is over by the clock", async || blockers(&world).await.is_empty()).await;
+}
+
+#[tokio::test]
+async fn falling_pickup_is_announced_stage_by_stage_and_then_holds_calls_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let pack = dir.path().join("pack.toml");
+    let guarded = include_str!("../../config/policy/default.toml")
+        .replace("calls_min = 20", "calls_min = 2")
+        .replace("hold_outbound_percent = \"never\"", "hold_outbound_percent = 75");
+    std::fs::write(&pack, guarded).unwrap();
+    let network = PhoneNetwork { outbound_ring_timeout: Duration::from_millis(500), ..PhoneNetwork::default() };
+    let world = World::with(&format!("[policy]\npack = {pack:?}\n"), network).await;
+    let ana = world.agent("agt_a").await;
+    world.nino_of("agt_a").await;
+    let health = async || world.get(&format!("numbers/{NUMBER}/health")).await;
+    let answers = Script { hang_up_after: Some(Duration::from_millis(500)), ..Script::answers_after(Duration::ZERO) };
+    let mut stages = Vec::new();
+    // Taken of all: 1/1, 1/2, 1/3, 1/4.
+    for (calls, script) in [(1, answers), (2, Script::ignores()), (3, Script::ignores()), (4, Script::ignores())] {
+        world.wa.set_customer(NINO, script);
+        ana.dial(NUMBER, &format!("wa:{NINO}")).await.unwrap();
+        world.until("it is counted", async || health().await["pickup"]["outbound"]["calls"] == calls).await;
+        stages.push(health().await["stage"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(stages, ["fine", "warning", "warning", "held"]);
+    let hold = health().await["hold"].clone();
+    assert_eq!(blockers(&world).await, ["pickup_hold"]);
+    assert_eq!(callability(&world).await["blockers"][0], hold, "one sentence everywhere");
+    let refused = world.gateway.request("POST", "calls", Some(dial())).await.problem(409, "call_blocked");
+    assert_eq!(
+        (codes(&refused["blockers"]), &refused["clears_at"]),
+        (vec!["pickup_hold".to_owned()], &hold["clears_at"])
+    );
+    assert!(codes(&callability(&world).await["request"]["blockers"]).contains(&"pickup_hold".to_owned()));
+    let told = async || {
+        let events = world.get("events?after=0&limit=200").await["items"].as_array().unwrap().clone();
+        let stages = events.iter().filter(|event| event["type"] == "number.pickup_stage_changed");
+        stages.map(|event| event["data"]["stage"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    world.until("the log tells it in order", async || told().await == ["warning", "held"]).await;
+    assert_eq!(world.wa.requests().iter().filter(|request| request.action == Some(Action::Connect)).count(), 4);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::analytics::Counted;
 use super::clock::Clock;
 use super::config::{BusinessNumber, CallOptions, Config, Customer, Hold, Script};
 use super::enforcement::Pauses;
@@ -34,6 +35,7 @@ pub(super) struct Exchange {
     pub(super) permissions: Ledger,
     pub(super) settings: Settings,
     pub(super) pauses: Pauses,
+    pub(super) counted: Counted,
     pub(super) courier: Arc<Courier>,
     pub(super) faults: Mutex<WebhookFaults>,
     pub(super) threads: MediaThreads,
@@ -314,6 +316,9 @@ impl Call {
             phone.ended();
         }
         self.tell(Kind::Terminate, payload::terminate(&self.facts(), &ending, &self.faults()));
+        if let Some(started) = ending.started {
+            self.exchange.counted.add(&self.number.display, self.direction, started, ending.ended);
+        }
         self.settle_permission(ending.started.is_some(), ending.failed);
         self.note(What::Ended, now);
         true

@@ -52,6 +52,8 @@ pub struct Config {
     pub webhook_attempts: u32,
     /// Refuse business-initiated calls without a granted permission (138006).
     pub enforce_permission: bool,
+    /// What a minute of a business-initiated call costs, in US dollars, in call analytics.
+    pub price_per_minute: f64,
     /// Meta's limits, and whether they are enforced.
     pub rules: Rules,
     /// `GET call_permissions` names the end of a permission `expiration`, as Meta's table does, instead of
@@ -83,6 +85,7 @@ impl Default for Config {
             webhook_retry_pause: Duration::from_secs(1),
             webhook_attempts: 8,
             enforce_permission: false,
+            price_per_minute: 0.0095,
             rules: Rules::default(),
             expiration_as_in_table: false,
             listen_to_media: true,

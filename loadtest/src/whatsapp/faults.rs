@@ -120,6 +120,8 @@ pub enum Action {
     Settings,
     /// Read them.
     ReadSettings,
+    /// Read what calls came to.
+    Analytics,
 }
 
 impl Action {

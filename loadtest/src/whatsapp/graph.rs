@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::Inner;
@@ -31,7 +32,7 @@ const NEVER: Duration = Duration::from_secs(600);
 pub struct GraphRequest {
     /// What it asked for; `None`: an action that does not exist.
     pub action: Option<Action>,
-    /// The number in its path.
+    /// The number, or the account, in its path.
     pub number_id: String,
     /// The call, if the request names one, or the new one.
     pub wacid: Option<String>,
@@ -58,6 +59,7 @@ pub(super) fn router(inner: Arc<Inner>) -> Router {
         .route("/{version}/{number_id}/messages", post(messages))
         .route("/{version}/{number_id}/call_permissions", get(call_permissions))
         .route("/{version}/{number_id}/settings", get(read_settings).post(change_settings))
+        .route("/{version}/{account_id}", get(account))
         .fallback(|| async { GraphError::new(100, "Unknown path components").into_response() })
         .with_state(inner)
 }
@@ -151,6 +153,31 @@ async fn change_settings(
     .await
 }
 
+#[derive(Deserialize)]
+struct AccountQuery {
+    fields: Option<String>,
+}
+
+async fn account(
+    State(inner): State<Arc<Inner>>,
+    ConnectInfo(scissors): ConnectInfo<Scissors>,
+    Path((version, account_id)): Path<(String, String)>,
+    Query(query): Query<AccountQuery>,
+    headers: HeaderMap,
+) -> Response {
+    let request = GraphRequest::new(Some(Action::Analytics), &account_id, json!({"fields": query.fields}));
+    let work = Arc::clone(&inner);
+    answer(inner, scissors, request, async move {
+        work.check_token(&version, &headers)?;
+        let config = &work.exchange.config;
+        if account_id != config.account_id {
+            return Err(GraphError::new(100, &format!("Object with ID '{account_id}' does not exist")));
+        }
+        work.exchange.counted.answer(&account_id, query.fields.as_deref().unwrap_or_default(), config.price_per_minute)
+    })
+    .await
+}
+
 /// Does the work and answers, unless a fault was asked for.
 async fn answer(
     inner: Arc<Inner>,
@@ -204,6 +231,12 @@ async fn answer(
 
 impl Inner {
     fn check_caller(&self, version: &str, number_id: &str, headers: &HeaderMap) -> Result<BusinessNumber, GraphError> {
+        self.check_token(version, headers)?;
+        let number = self.exchange.config.numbers.iter().find(|number| number.id == number_id);
+        number.cloned().ok_or_else(|| GraphError::new(100, &format!("Object with ID '{number_id}' does not exist")))
+    }
+
+    fn check_token(&self, version: &str, headers: &HeaderMap) -> Result<(), GraphError> {
         let is_version =
             version.strip_prefix('v').is_some_and(|rest| rest.split('.').all(|part| part.parse::<u16>().is_ok()));
         if !is_version {
@@ -213,8 +246,7 @@ impl Inner {
         if headers.get("authorization").and_then(|value| value.to_str().ok()) != Some(wanted.as_str()) {
             return Err(GraphError::new(190, "the access token is missing or wrong"));
         }
-        let number = self.exchange.config.numbers.iter().find(|number| number.id == number_id);
-        number.cloned().ok_or_else(|| GraphError::new(100, &format!("Object with ID '{number_id}' does not exist")))
+        Ok(())
     }
 }
 

@@ -16,6 +16,7 @@
 //! # }
 //! ```
 
+mod analytics;
 mod call;
 mod clock;
 mod config;
@@ -62,6 +63,7 @@ pub use rules::Rules;
 pub use sdp::{SdpStyle, Setup};
 pub use webhook::{Delivery, Signature};
 
+use analytics::Counted;
 use call::{Call, Exchange};
 use clock::Clock;
 use connection::{CuttableListener, Scissors};
@@ -152,6 +154,7 @@ impl FakeWhatsApp {
             permissions: Ledger::new(config.rules.clone()),
             settings: Settings::new(&config.numbers),
             pauses: Pauses::default(),
+            counted: Counted::default(),
             config,
             courier,
             faults: Mutex::default(),
@@ -286,7 +289,13 @@ impl FakeWhatsApp {
         self.inner.lock().requests.clone()
     }
 
-    /// All Graph requests so far that only read: permissions and settings.
+    /// Every answered call so far happened this much earlier, as far as [call analytics](Action::Analytics) tell: a day that
+    /// is over need not be waited for.
+    pub fn date_calls_back(&self, by: Duration) {
+        self.inner.exchange.counted.date_back(by);
+    }
+
+    /// All Graph requests so far that only read: permissions, settings and analytics.
     pub fn reads(&self) -> Vec<GraphRequest> {
         self.inner.lock().reads.clone()
     }
@@ -341,7 +350,8 @@ impl Inner {
 
     fn note_request(&self, request: GraphRequest) {
         tracing::debug!(action = ?request.action, status = request.status, code = ?request.code, "graph_request");
-        let only_reads = matches!(request.action, Some(Action::CallPermissions | Action::ReadSettings));
+        let only_reads =
+            matches!(request.action, Some(Action::CallPermissions | Action::ReadSettings | Action::Analytics));
         let mut state = self.lock();
         if only_reads { state.reads.push(request) } else { state.requests.push(request) }
     }

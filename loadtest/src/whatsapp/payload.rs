@@ -20,7 +20,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::UserInitiated => "USER_INITIATED",
             Self::BusinessInitiated => "BUSINESS_INITIATED",

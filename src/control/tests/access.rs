@@ -38,6 +38,7 @@ fn body_of(path: &str) -> (&'static str, &'static str) {
             ("application/json", r#"{"number_id":"1","contact":"wa:995555010203","kind":"template"}"#)
         }
         "top-ups" => ("application/json", r#"{"micros":1,"currency":"USD"}"#),
+        "reconciliations" => ("application/json", r#"{"waba_id":"1","day":"2026-01-01"}"#),
         "rate-card" => ("text/csv", "market\n"),
         "simulate" => ("application/json", r#"{"number_id":"1","contact":"wa:995555010203"}"#),
         "calls" => ("application/json", r#"{"number_id":"1","to":"wa:995555010203","agent_id":"agt_b"}"#),

@@ -138,6 +138,9 @@ pub(super) const ROWS: &[Row] = &[
     row("POST /v1/permission-requests", Json(r#"{"number_id":"{number}","contact":"{contact}","kind":"template"}"#), Answers(422), Agents::OwnChat, &[PermissionsWrite]),
     row("GET /v1/wallet", Nothing, Answers(200), Agents::SeesWallet, &[CallsRead, SettingsWrite]),
     row("GET /v1/wallet/entries", Nothing, Answers(200), Agents::SeesWallet, &[CallsRead, SettingsWrite]),
+    row("GET /v1/wallet/reconciliations", Nothing, Answers(200), Agents::SeesWallet, &[CallsRead, SettingsWrite]),
+    // 404: there is no such account, which one learns who may.
+    row("POST /v1/wallet/reconciliations", Json(r#"{"waba_id":"1","day":"2026-01-01"}"#), Answers(404), Agents::NoneOpenly, &[SettingsWrite]),
     row("POST /v1/wallet/top-ups", Json(r#"{"micros":-1,"currency":"USD","reference":"x"}"#), Answers(422), Agents::NoneOpenly, &[SettingsWrite]),
     row("GET /v1/rate-card", Nothing, Answers(200), Agents::SeesWallet, &[CallsRead, SettingsWrite]),
     row("PUT /v1/rate-card", Csv("market\n"), Answers(422), Agents::NoneOpenly, &[SettingsWrite]),

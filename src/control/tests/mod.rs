@@ -8,6 +8,7 @@ mod contract;
 mod files;
 mod fixture;
 mod once;
+mod reconciliations;
 mod refusals;
 mod settings;
 mod streams;

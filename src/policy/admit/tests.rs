@@ -12,10 +12,11 @@ const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MS: Duration = Duration::from_millis(1);
 
-/// The built-in rules of today, with a limit per pair beside the one per number.
+/// The built-in rules of today, with a limit per pair beside the one per number, and a guard that holds calls back.
 fn rules() -> Rules {
     let mut rules = Pack::built_in().rules(NOW).clone();
     rules.calls.connected_per_pair = Some(Limit { max: 3, window_h: 24 });
+    rules.pickup.hold_outbound_percent = Some(85);
     rules
 }
 
@@ -25,6 +26,7 @@ fn callable() -> OutboundFacts {
         number: number(),
         settings: NumberSettings::default(),
         restrictions: vec![],
+        outbound_hours: vec![],
         contact: Contact { assignee_id: Some(agent("agt_a").id), ..contact() },
         agent: agent("agt_a"),
         permission: Ledger::default(),
@@ -321,7 +323,7 @@ fn hidden_buttons_and_closed_hours_keep_nobody_from_calling_out() {
 type Against = (fn(&mut OutboundFacts), BlockerCode);
 
 /// Everything that can stand against a call beside assignment and permission, in the order of the table.
-const AGAINST: [Against; 14] = [
+const AGAINST: [Against; 15] = [
     (|f| f.number.platform = Platform::BusinessApp, BlockerCode::NotCloudApi),
     (|f| f.number.messaging_limit = 1_999, BlockerCode::MessagingLimit),
     (|f| f.number.plan = Plan::Starter, BlockerCode::PlanRequired),
@@ -329,6 +331,7 @@ const AGAINST: [Against; 14] = [
     (|f| f.contact.phone = Some(phone("+53 5 1234567")), BlockerCode::BicNotAvailable),
     (|f| f.settings.allow_voice_calls = false, BlockerCode::CallingDisabled),
     (|f| f.restrictions = vec![restriction(RestrictionKind::Outbound, None)], BlockerCode::QualityRestricted),
+    (|f| f.outbound_hours = vec![Hour { begins_at: NOW, calls: 20, missed: 17 }], BlockerCode::PickupHold),
     (|f| f.connected_number = Window { in_flight: 0, nth: Some(NOW) }, BlockerCode::ConnectedLimit),
     (|f| f.connected_pair = Window { in_flight: 3, nth: None }, BlockerCode::ConnectedLimit),
     (|f| f.attempts = Window { in_flight: 0, nth: Some(NOW) }, BlockerCode::AttemptsLimit),
@@ -338,7 +341,7 @@ const AGAINST: [Against; 14] = [
     (|f| f.draining = true, BlockerCode::Draining),
 ];
 /// How many of them come before assignment and permission.
-const FIRST: usize = 7;
+const FIRST: usize = 8;
 
 #[test]
 fn every_combination_of_reasons_is_reported_whole_and_in_order() {
@@ -371,7 +374,7 @@ fn every_combination_of_reasons_is_reported_whole_and_in_order() {
                 let found = blockers(&facts, reading(status), &rules);
                 assert!(
                     found.iter().map(|b| b.code).eq(want),
-                    "{bits:014b} {assignment:?} {status}: {:?}",
+                    "{bits:015b} {assignment:?} {status}: {:?}",
                     codes(&found)
                 );
                 assert!(found.iter().all(|b| b.message.len() > 40 && b.message.ends_with('.')), "{found:?}");
@@ -379,7 +382,7 @@ fn every_combination_of_reasons_is_reported_whole_and_in_order() {
             }
         }
     }
-    assert_eq!(seen, (1 << 14) * 9);
+    assert_eq!(seen, (1 << 15) * 9);
 }
 
 #[test]
@@ -394,7 +397,7 @@ fn every_reason_says_another_sentence() {
         sentences.extend(refused.into_iter().map(|b| b.message));
     }
     let count = sentences.len();
-    assert_eq!(count, 14 + 5);
+    assert_eq!(count, 15 + 5);
     sentences.sort();
     sentences.dedup();
     assert_eq!(sentences.len(), count);

@@ -111,6 +111,11 @@ fn numbers(rules: &Rules, wrong: &mut Wrong) {
         "pickup",
         "the percentages of notice, warning and critical must rise, from 1 at least to 100 at most",
     );
+    wrong.unless(
+        k.hold_outbound_percent.is_none_or(|hold| k.critical_missed_percent < hold && hold <= 100),
+        "pickup.hold_outbound_percent",
+        "must be greater than pickup.critical_missed_percent and 100 at most, so that warnings come first; or \"never\"",
+    );
 }
 
 fn roles(rules: &Rules, wrong: &mut Wrong) {

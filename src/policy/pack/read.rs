@@ -275,3 +275,32 @@ pub(super) mod limit_or_unlimited {
         }
     }
 }
+
+/// A share, or the word `never`: an edition that leaves it out keeps the one before, so lifting it needs a word.
+pub(super) mod percent_or_never {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged, expecting = "must be a percentage such as 85, or \"never\"")]
+    enum Written {
+        Percent(u32),
+        Word(Word),
+    }
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Word {
+        Never,
+    }
+
+    pub(in super::super) fn serialize<S: Serializer>(percent: &Option<u32>, ser: S) -> Result<S::Ok, S::Error> {
+        percent.map_or(Written::Word(Word::Never), Written::Percent).serialize(ser)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(de: D) -> Result<Option<u32>, D::Error> {
+        Ok(match Written::deserialize(de)? {
+            Written::Percent(percent) => Some(percent),
+            Written::Word(Word::Never) => None,
+        })
+    }
+}

@@ -92,6 +92,24 @@ fn a_limit_is_lifted_and_put_elsewhere_by_an_edition() {
 }
 
 #[test]
+fn holding_back_is_switched_on_and_off_by_an_edition_and_off_where_nobody_says_so() {
+    let silent = Pack::parse("p.toml", &altered("hold_outbound_percent = \"never\"\n", "")).unwrap();
+    let hold = |pack: &Pack| pack.rules(at("2026-07-01T00:00:00Z")).pickup.hold_outbound_percent;
+    assert_eq!((hold(&silent), hold(&Pack::built_in())), (None, None));
+    let on = later("pickup.hold_outbound_percent = 85\n");
+    assert_eq!(hold(&Pack::parse("p.toml", &on).unwrap()), Some(85));
+    let off = "[[edition]]\nfrom = \"2026-06-27T00:00:00Z\"\npickup.hold_outbound_percent = \"never\"\n";
+    assert_eq!(hold(&Pack::parse("p.toml", &format!("{on}\n{off}")).unwrap()), None);
+    let written = ["often", "-1"].map(|word| later(&format!("pickup.hold_outbound_percent = \"{word}\"\n")));
+    for text in written {
+        refused(
+            &text,
+            &["p.toml: edition 4: pickup.hold_outbound_percent: must be a percentage such as 85, or \"never\""],
+        );
+    }
+}
+
+#[test]
 fn an_edition_may_begin_at_a_date_of_tomls_own_or_in_another_zone() {
     for from in ["2026-06-26T00:00:00Z", "\"2026-06-26T02:00:00+02:00\"", "2026-06-26 03:00:00+03:00"] {
         let text = format!("{BUILT_IN}\n[[edition]]\nfrom = {from}\nwallet.reserve_s = 30\n");
@@ -258,6 +276,13 @@ fn numbers_that_are_out_of_range_or_contradict_each_other_are_refused() {
         check(
             &format!("pickup.{pickup}"),
             "pickup: the percentages of notice, warning and critical must rise, from 1 at least to 100 at most",
+        );
+    }
+    for hold in [0, 70, 101] {
+        check(
+            &format!("pickup.hold_outbound_percent = {hold}"),
+            "pickup.hold_outbound_percent: must be greater than pickup.critical_missed_percent and 100 at most, so that \
+             warnings come first; or \"never\"",
         );
     }
     check("pickup.calls_min = 0", "pickup.calls_min: must be 1 or more");

@@ -7,7 +7,8 @@ use crate::model::reason::RestrictionKind;
 use crate::policy::pack::Pack;
 use crate::policy::permission::{Event, Reply};
 use BlockerCode::{
-    AlreadyPermanent, CallingDisabled, NotCloudApi, QualityRestricted, RequestLimit7d, RequestLimit24h, WindowClosed,
+    AlreadyPermanent, CallingDisabled, NotCloudApi, PickupHold, QualityRestricted, RequestLimit7d, RequestLimit24h,
+    WindowClosed,
 };
 
 const HOUR: i64 = 3600 * 1000;
@@ -38,6 +39,7 @@ fn fine() -> RequestFacts {
         },
         settings: NumberSettings::default(),
         restrictions: Vec::new(),
+        outbound_hours: Vec::new(),
         contact: Contact {
             id: ContactId::parse("con_nino").unwrap(),
             phone: Some(Phone::parse("+995555010203").unwrap()),
@@ -53,12 +55,18 @@ fn fine() -> RequestFacts {
     }
 }
 
+/// The built-in rules of today, with a guard that holds calls back.
+fn rules() -> Rules {
+    let mut rules = Pack::built_in().rules(t(0)).clone();
+    rules.pickup.hold_outbound_percent = Some(85);
+    rules
+}
+
 #[track_caller]
 fn check(change: impl FnOnce(&mut RequestFacts), want: &[(BlockerCode, Option<i64>)]) {
     let mut facts = fine();
     change(&mut facts);
-    let pack = Pack::built_in();
-    let blockers = may_ask(&facts, pack.rules(facts.now)).map_or_else(|denial| denial.blockers, |_| Vec::new());
+    let blockers = may_ask(&facts, &rules()).map_or_else(|denial| denial.blockers, |_| Vec::new());
     let got: Vec<_> = blockers.iter().map(|b| (b.code, b.clears_at)).collect();
     let want: Vec<_> = want.iter().map(|(code, clears_in)| (*code, clears_in.map(t))).collect();
     assert_eq!(got, want);
@@ -154,7 +162,7 @@ fn only_a_restriction_of_outbound_calls_that_is_in_force_blocks() {
 
 #[test]
 fn every_combination_of_blockers_is_reported_whole() {
-    for set in 0..1_u32 << 7 {
+    for set in 0..1_u32 << 8 {
         let has = |bit: u32| set & (1 << bit) != 0;
         let mut events = Vec::new();
         // Two long ago use up the week, the one of an hour ago the day (and, with one of the two, the week).
@@ -175,6 +183,7 @@ fn every_combination_of_blockers_is_reported_whole() {
             (has(3), RequestLimit24h),
             (has(4), RequestLimit7d),
             (has(6), QualityRestricted),
+            (has(7), PickupHold),
         ];
         let mut facts = fine();
         facts.permission = ledger(&events);
@@ -188,7 +197,10 @@ fn every_combination_of_blockers_is_reported_whole() {
         if has(6) {
             facts.restrictions = vec![restriction(RestrictionKind::Outbound, None)];
         }
-        let got: Vec<BlockerCode> = may_ask(&facts, Pack::built_in().rules(facts.now))
+        if has(7) {
+            facts.outbound_hours = vec![Hour { begins_at: t(-HOUR), calls: 20, missed: 17 }];
+        }
+        let got: Vec<BlockerCode> = may_ask(&facts, &rules())
             .map_or_else(|denial| denial.blockers, |_| Vec::new())
             .iter()
             .map(|blocker| blocker.code)

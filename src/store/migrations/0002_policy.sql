@@ -210,6 +210,35 @@ CREATE TABLE pickup_stages (
 -- When the gateway last said that it runs, while it had calls: none of them lasted longer than is known from here.
 INSERT INTO counters (name, value) VALUES ('alive', 0);
 
+-- WhatsApp business accounts, as the webhooks of their numbers name them.
+CREATE TABLE business_accounts (
+    id TEXT NOT NULL PRIMARY KEY,
+    learnt_at BIGINT NOT NULL,
+    -- When its calls are to be compared with WhatsApp's count next.
+    compare_at BIGINT NOT NULL,
+    -- Why the last comparison failed, and how many have in a row; NULL and 0 = it did not.
+    error TEXT,
+    failures BIGINT NOT NULL
+);
+CREATE INDEX business_accounts_by_comparison ON business_accounts (compare_at);
+ALTER TABLE numbers ADD COLUMN waba_id TEXT REFERENCES business_accounts (id);
+CREATE INDEX numbers_by_account ON numbers (waba_id);
+
+-- Days of an account, ours and WhatsApp's side by side.
+CREATE TABLE reconciliations (
+    waba_id TEXT NOT NULL REFERENCES business_accounts (id),
+    -- Days since 1970, UTC.
+    day BIGINT NOT NULL,
+    agrees SMALLINT NOT NULL,
+    -- The whole comparison, as JSON.
+    body TEXT NOT NULL,
+    PRIMARY KEY (waba_id, day)
+);
+CREATE INDEX reconciliations_by_age ON reconciliations (day, waba_id);
+
+-- Answered calls of a number by their end.
+CREATE INDEX calls_answered ON calls (number_id, ended_at) WHERE answered_at IS NOT NULL;
+
 -- Nothing more will be said about the call: it has been charged and counted.
 ALTER TABLE calls ADD COLUMN settled SMALLINT NOT NULL DEFAULT 0;
 ALTER TABLE calls ADD COLUMN charge_micros BIGINT;

@@ -1,5 +1,6 @@
 //! Asks WhatsApp to do something: the calling endpoint and its five actions ([`calls`]), permission requests
-//! ([`messages`]), its books on a customer ([`permissions`]), a number's settings ([`settings`]).
+//! ([`messages`]), its books on a customer ([`permissions`]) and on calls ([`analytics`]), a number's settings
+//! ([`settings`]).
 //!
 //! An answer may be lost after the deed is done, so every retry must be harmless. Each try sends the same bytes. An
 //! `accept` whose first try got no answer and whose second hears "already accepted" has worked; a call that is to end and
@@ -7,6 +8,7 @@
 //! is a second message: they are repeated only when the first provably never reached Meta, and otherwise reported as
 //! [`GraphErrorKind::UnknownOutcome`], whereupon the webhook of the call may still tell its id.
 
+mod analytics;
 mod attempt;
 mod calls;
 mod error;

@@ -47,11 +47,23 @@ impl Graph {
         edge: Edge,
         repeat: Repeat,
     ) -> Result<Request, GraphError> {
-        let id = from.number_id.as_str();
+        let mut request = self.read_of(from, op, from.number_id.as_str(), repeat)?;
+        request.url.path_segments_mut().expect("the base is a web address").push(edge.name());
+        Ok(request)
+    }
+
+    /// A request that only reads, of the thing with this id.
+    pub(super) fn read_of(
+        &self,
+        from: Account<'_>,
+        op: &'static str,
+        id: &str,
+        repeat: Repeat,
+    ) -> Result<Request, GraphError> {
         // The only names of an identity's alphabet that a path would swallow.
         let url = Some(id).filter(|id| !matches!(*id, "." | ".."));
-        let url = url.and_then(|id| Url::parse(&format!("{}/{id}/{}", self.base, edge.name())).ok());
-        let url = url.ok_or_else(|| GraphError::ours(op, "the number's id cannot be part of a web address"))?;
+        let url = url.and_then(|id| Url::parse(&format!("{}/{id}", self.base)).ok());
+        let url = url.ok_or_else(|| GraphError::ours(op, "the id cannot be part of a web address"))?;
         let bearer = HeaderValue::from_str(&format!("Bearer {}", from.token.expose_secret()));
         let mut bearer = bearer.map_err(|_| GraphError::unusable_token(op))?;
         bearer.set_sensitive(true);

@@ -6,6 +6,7 @@
 
 mod account;
 mod action;
+mod analytics;
 mod answer;
 mod books;
 mod calling;
@@ -25,6 +26,8 @@ use crate::model::time::Timestamp;
 
 pub use account::{AccountUpdate, Restricted, SettingsUpdate, Violated};
 pub(super) use action::{Action, CALLBACK_DATA_LEN_MAX};
+pub(super) use analytics::read_analytics;
+pub use analytics::{CallAnalytics, CallFigures};
 pub(super) use answer::{MetaError, read_call_id, read_error};
 pub(super) use books::read_books;
 pub use books::{Allowed, BookedLimit, Books};
@@ -32,7 +35,7 @@ pub(super) use calling::read_settings;
 pub use calling::{Icons, MetaCalling, MetaHoliday, MetaHours, MetaSpan};
 pub use message::RequestBody;
 pub(super) use message::read_message_id;
-pub use read::{BadPayload, parse};
+pub use read::{BadPayload, owners, parse};
 
 /// One thing that a webhook reports. Reports come twice, late and in any order; [`Delivery::dedup_key`] tells repeats.
 #[derive(Clone, Debug, PartialEq)]

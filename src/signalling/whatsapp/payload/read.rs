@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::model::id::{NumberId, Wacid};
+use crate::model::id::{NumberId, WabaId, Wacid};
 use crate::model::phone::Phone;
 use crate::model::reason::Direction;
 use crate::model::time::Timestamp;
@@ -31,10 +31,7 @@ pub enum BadPayload {
 /// [`BadPayload`] only when the body as a whole is no webhook; anything smaller is a [`Delivery::Bad`] among its
 /// neighbours.
 pub fn parse(body: &[u8]) -> Result<Vec<Delivery>, BadPayload> {
-    let root: Value = match serde_json::from_slice(body) {
-        Ok(root) => root,
-        Err(error) => serde_json::from_str(&mend(body)).map_err(|_| BadPayload::NotJson(error))?,
-    };
+    let root = root(body)?;
     let entries = root.get("entry").and_then(Value::as_array).ok_or(BadPayload::NoEntry)?;
     let mut deliveries = Vec::new();
     for entry in entries {
@@ -42,6 +39,30 @@ pub fn parse(body: &[u8]) -> Result<Vec<Delivery>, BadPayload> {
         list(entry, "changes").iter().for_each(|change| read_change(change, entry_at, &mut deliveries));
     }
     Ok(deliveries)
+}
+
+/// Which WhatsApp business account each number in a webhook belongs to: the webhook's entries carry the account's id. Empty
+/// for a body that is no webhook.
+pub fn owners(body: &[u8]) -> Vec<(NumberId, WabaId)> {
+    let Ok(root) = root(body) else { return Vec::new() };
+    let mut owners = Vec::new();
+    for entry in list(&root, "entry") {
+        let Some(owner) = text(entry, "id").and_then(|id| WabaId::parse(&id).ok()) else { continue };
+        for value in list(entry, "changes").iter().filter_map(|change| change.get("value")) {
+            let named = ["metadata", "phone_number_settings"].map(|key| value.get(key).unwrap_or(&Value::Null));
+            let number = named.into_iter().find_map(|place| NumberId::parse(&text(place, "phone_number_id")?).ok());
+            let owned = number.map(|number| (number, owner.clone())).filter(|owned| !owners.contains(owned));
+            owners.extend(owned);
+        }
+    }
+    owners
+}
+
+fn root(body: &[u8]) -> Result<Value, BadPayload> {
+    match serde_json::from_slice(body) {
+        Ok(root) => Ok(root),
+        Err(error) => serde_json::from_str(&mend(body)).map_err(|_| BadPayload::NotJson(error)),
+    }
 }
 
 fn read_change(change: &Value, entry_at: Option<Timestamp>, deliveries: &mut Vec<Delivery>) {

@@ -2,7 +2,8 @@
 
 use super::super::super::payload::{MetaCalling, MetaHours, RequestBody};
 use super::*;
-use crate::model::reason::PermissionStatus;
+use crate::model::id::WabaId;
+use crate::model::reason::{Direction, PermissionStatus};
 use crate::model::time::Timestamp;
 
 const ASKED: &str = r#"{"messaging_product":"whatsapp","messages":[{"id":"wamid.REQ="}]}"#;
@@ -144,4 +145,34 @@ async fn words_about_calls_in_a_refusal_of_settings_do_not_make_it_a_call_that_i
     let error = ask("settings_write", &[Answer(400, body)]).await.0.unwrap_err();
     assert_eq!(error.kind, GraphErrorKind::Refused);
     assert!(error.to_string().contains("overlap"), "{error}");
+}
+
+#[tokio::test]
+async fn calls_are_counted_by_half_hours_of_one_utc_day_and_one_direction() {
+    let counted = r#"{"id":"200000000000002","currency":"USD","call_analytics":{"data_points":[
+        {"start":1794960000,"end":1794961800,"cost":0.5,"count":2,"average_duration":30}]}}"#;
+    let (meta, graph) = Meta::with(&[Answer(503, ""), Answer(200, counted), Answer(200, DONE)]).await;
+    let (id, token) = (number(), SecretString::from("t"));
+    let from = Account { number_id: &id, token: &token };
+    let (waba, day) = (WabaId::parse("200000000000002").unwrap(), "2026-11-18".parse().unwrap());
+    let analytics = graph.call_analytics(from, &waba, Direction::BusinessInitiated, day).await.unwrap();
+    assert_eq!((analytics.points[0].calls, analytics.points[0].duration_ms), (2, 60_000));
+    let seen = meta.seen();
+    assert_eq!((seen.len(), &seen[0], seen[0].path.as_str()), (2, &seen[1], "v26.0/200000000000002"));
+    let query: Vec<_> = url_query(&seen[0].query);
+    assert_eq!(
+        query,
+        [(
+            "fields".to_owned(),
+            "currency,call_analytics.start(1794960000).end(1795046400).granularity(HALF_HOUR)\
+            .directions(BUSINESS_INITIATED)"
+                .to_owned()
+        )]
+    );
+    let error = graph.call_analytics(from, &waba, Direction::UserInitiated, day).await.unwrap_err();
+    assert!(error.to_string().contains("cannot be read"), "{error}");
+}
+
+fn url_query(query: &str) -> Vec<(String, String)> {
+    reqwest::Url::parse(&format!("http://host/?{query}")).unwrap().query_pairs().into_owned().collect()
 }

@@ -134,3 +134,24 @@ fn changed_settings_are_read_with_their_number() {
         assert_eq!(read(nothing), unknown);
     }
 }
+
+#[test]
+fn the_entries_of_a_webhook_tell_whose_the_numbers_are() {
+    let whose = |body: &Value| {
+        let owners = owners(body.to_string().as_bytes()).into_iter();
+        owners.map(|(number, waba)| (number.to_string(), waba.to_string())).collect::<Vec<_>>()
+    };
+    let of = |id: Value, changes: Value| json!({"id": id, "changes": changes});
+    let call =
+        |number: &str| json!({"field": "calls", "value": {"metadata": {"phone_number_id": number}, "calls": []}});
+    let settings =
+        json!({"field": "account_settings_update", "value": {"phone_number_settings": {"phone_number_id": "3"}}});
+    let body = json!({"entry": [
+        of(json!("20"), json!([call("1"), call("1"), call("2")])), of(json!(21), json!([settings])), of(json!("20"), json!([call("2")])),
+        of(json!("a/b"), json!([call("4")])), of(json!("22"), json!([{"field": "account_update", "value": {"event": "X"}}, 7]))]});
+    let want = [("1", "20"), ("2", "20"), ("3", "21")].map(|(number, waba)| (number.to_owned(), waba.to_owned()));
+    assert_eq!(whose(&body), want);
+    for nothing in [json!({}), json!([]), json!({"entry": 7}), json!({"entry": [{"changes": [call("1")]}]})] {
+        assert_eq!(whose(&nothing), [], "{nothing}");
+    }
+}
