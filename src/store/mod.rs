@@ -92,6 +92,8 @@ mod concurrency;
 mod fairness;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod upgrade;
 
 /// A charge that the ledger refused is tried again after this time.
 const CHARGE_AGAIN_AFTER: Duration = Duration::from_secs(60);
