@@ -51,6 +51,7 @@ pub use settings::StoredSettings;
 pub use terms::{KeptPack, Terms};
 pub use wallet::{Charged, Entry, Explanation, TopUp, Wallet};
 
+mod again;
 mod books;
 #[cfg(test)]
 mod books_tests;

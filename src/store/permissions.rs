@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
+use super::again::again;
 use super::contacts::read_contact;
 use super::error::{Result, StoreError};
 use super::paging::{Cursor, Page, page, page_limit};
@@ -95,11 +96,14 @@ impl Store {
         said: &[Event],
         now: Timestamp,
     ) -> Result<Vec<Logged>> {
-        let mut tx = self.writer.begin().await?;
-        let news = take(&mut tx, n, c, said, &self.terms(), now).await?;
-        let logged = events::append(&mut tx, news, now).await?;
-        tx.commit().await?;
-        Ok(logged)
+        again(|| async move {
+            let mut tx = self.writer.begin().await?;
+            let news = take(&mut tx, n, c, said, &self.terms(), now).await?;
+            let logged = events::append(&mut tx, news, now).await?;
+            tx.commit().await?;
+            Ok(logged)
+        })
+        .await
     }
 
     /// Works off what the clock alone has changed by `now`: permissions that ran out, requests that nobody answered. True

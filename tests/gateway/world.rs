@@ -224,7 +224,8 @@ impl Database {
 
     /// From now on no call ends here, whoever says so.
     pub(crate) async fn refuse_ends(&self) {
-        let function = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'the disk is full'; END $$";
+        let function =
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'the disk is full'; END $$";
         self.run(function).await;
         self.run("CREATE TRIGGER refuse BEFORE UPDATE ON calls FOR EACH ROW WHEN (NEW.state = 'ended') EXECUTE FUNCTION refuse()")
             .await;
