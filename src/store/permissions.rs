@@ -614,7 +614,7 @@ mod tests {
             crowd.push(contact.id);
         }
         t.store.check_permission_at(&number_id(), &nino.id, at(10), false).await.unwrap();
-        assert_eq!(t.store.numbers_to_check(at(9)).await.unwrap(), [other.id.clone()]);
+        assert_eq!(t.store.numbers_to_check(at(9)).await.unwrap(), std::slice::from_ref(&other.id));
         assert_eq!(t.store.numbers_to_check(at(10)).await.unwrap(), [other.id.clone(), number_id()]);
         let claim = async |n: &NumberId, secs| {
             let mut claimed = t.store.claim_checks(n, 2, Duration::from_secs(300), at(secs)).await.unwrap();
@@ -623,7 +623,7 @@ mod tests {
         };
         assert_eq!(claim(&other.id, 10).await, crowd[..2]);
         assert_eq!(claim(&other.id, 11).await, crowd[2..4]);
-        assert_eq!(claim(&number_id(), 11).await, [nino.id.clone()]);
+        assert_eq!(claim(&number_id(), 11).await, std::slice::from_ref(&nino.id));
         assert_eq!(claim(&other.id, 12).await, crowd[4..]);
         assert_eq!(claim(&other.id, 309).await, []);
         assert_eq!(claim(&other.id, 310).await, crowd[..2], "nobody answered in five minutes");

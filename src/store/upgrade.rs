@@ -176,7 +176,8 @@ impl FirstRelease {
         let into = select.split(" FROM ").nth(1).unwrap().split(' ').next().unwrap();
         for row in sqlx::query(select).fetch_all(&from.reader).await.unwrap() {
             let columns: Vec<_> = row.columns().iter().map(|column| column.name().to_owned()).collect();
-            let values: Vec<_> = values(&row).into_iter().map(|value| value.unwrap_or("NULL".to_owned())).collect();
+            let values: Vec<_> =
+                values(&row).into_iter().map(|value| value.unwrap_or_else(|| "NULL".to_owned())).collect();
             self.run(&format!("INSERT INTO {into} ({}) VALUES ({})", columns.join(", "), values.join(", "))).await;
         }
     }
