@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
+use super::again::again;
 use super::books::{self, Before};
 use super::contacts::read_contact;
 use super::error::{Result, StoreError};
+use super::identity::folded_into;
 use super::sql::{Columns, Select, clean, clean_opt, json_text, millis};
 use super::{CHARGE_AGAIN_AFTER, Store, Terms, events};
 use crate::call::record::{CallRecord, LegRecord, OFF, OfferRecord, RecordingRecord};
@@ -35,11 +37,15 @@ impl Store {
     /// [`StoreError::CallEnded`] when the stored call has ended and this copy has not; [`StoreError::Missing`] when
     /// number, contact or an agent is unknown; [`StoreError::Taken`] when another call has this `wacid`.
     pub async fn save_call(&self, c: &CallRecord, events: Vec<NewEvent>, now: Timestamp) -> Result<Saved> {
-        let mut tx = self.writer.begin().await?;
-        let before = Before::read(&mut tx, &c.id).await?;
-        let saved = write(&mut tx, c, before, events, &self.terms(), now).await?;
-        tx.commit().await?;
-        Ok(saved)
+        let events = &events;
+        again(|| async move {
+            let mut tx = self.writer.begin().await?;
+            let before = Before::read(&mut tx, &c.id).await?;
+            let saved = write(&mut tx, c, before, events.clone(), &self.terms(), now).await?;
+            tx.commit().await?;
+            Ok(saved)
+        })
+        .await
     }
 
     /// Changes a stored call that nobody has at hand: read, changed and saved in one transaction, so that nothing others
@@ -149,7 +155,7 @@ async fn read_calls(tx: &mut Transaction<'static, Any>, select: Select) -> Resul
 }
 
 /// Writes a record whose call is locked by [`Before::read`], and all that follows from it.
-async fn write(
+pub(super) async fn write(
     tx: &mut Transaction<'static, Any>,
     c: &CallRecord,
     before: Before,
@@ -157,6 +163,7 @@ async fn write(
     terms: &Terms,
     now: Timestamp,
 ) -> Result<Saved> {
+    let who = folded_into(tx, &c.contact.id).await?;
     upsert(tx, c).await?;
     write_offers(tx, c).await?;
     write_legs(tx, c).await?;
@@ -167,6 +174,10 @@ async fn write(
         let charged = CallRecord { charge: posted.charge, ..c.clone() };
         let data = serde_json::to_value(&charged).expect("a call record is plain data");
         events.push(NewEvent { kind: "call.updated", call_id: Some(c.id.clone()), agent_id: None, data });
+    }
+    // What was written before the contact moved names the old one. From here to the commit it cannot move: our rows refer to it.
+    if folded_into(tx, &c.contact.id).await? != who {
+        return Err(StoreError::Overtaken);
     }
     Ok(Saved { events: events::append(tx, events, now).await?, charge: posted.charge })
 }

@@ -66,6 +66,9 @@ pub enum StoreError {
     /// A live copy of a call tried to overwrite its end.
     #[error("call {0} has ended in the store; a running copy may not overwrite that")]
     CallEnded(crate::model::id::CallId),
+    /// The contact was folded into another while something was written about it. Done again, it passes.
+    #[error("the contact turned out to be another one meanwhile: try again")]
+    Overtaken,
     #[error("`cursor` is not one this gateway gave out: leave it away to start at the first page")]
     BadCursor,
     /// A row does not read back as what was written.

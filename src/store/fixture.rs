@@ -148,6 +148,14 @@ impl Fixture {
         self.database.as_ref()
     }
 
+    /// Waits until a session of this database waits for another's lock.
+    pub(super) async fn until_somebody_waits(&self) {
+        let waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while sqlx::query(waiting).fetch_optional(&self.store.reader).await.unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// The program dies without a word (nothing is closed first) and starts again.
     pub(super) async fn restart(self) -> Self {
         let store = Store::open(&self.url, self.dir.path()).await.unwrap();

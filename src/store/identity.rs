@@ -5,10 +5,11 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
 use super::Store;
+use super::again::again;
 use super::contacts::{CustomerIdentity, index_text, read_contact};
 use super::error::{Result, StoreError};
 use super::permissions;
-use super::sql::clean_opt;
+use super::sql::{Columns, clean_opt};
 use crate::model::directory::Contact;
 use crate::model::id::ContactId;
 use crate::model::phone::Phone;
@@ -39,12 +40,15 @@ impl Store {
         if let Some(known) = self.known_in_full(who).await? {
             return Ok(known);
         }
-        let mut tx = self.writer.begin().await?;
-        lock(&mut tx).await?;
-        let contact = settle(&mut tx, who, now).await?;
-        index_text(&mut tx, &contact).await?;
-        tx.commit().await?;
-        Ok(contact)
+        again(|| async move {
+            let mut tx = self.writer.begin().await?;
+            lock(&mut tx).await?;
+            let contact = settle(&mut tx, who, now).await?;
+            index_text(&mut tx, &contact).await?;
+            tx.commit().await?;
+            Ok(contact)
+        })
+        .await
     }
 
     async fn known_in_full(&self, who: &CustomerIdentity) -> Result<Option<Contact>> {
@@ -146,16 +150,19 @@ async fn fill(
     read_contact(&row)
 }
 
-/// Moves everything of `folded` to `kept` and leaves only a forwarding id behind. Calls first, contacts second: the
-/// order in which saving a call takes its locks.
+/// Which contact this one was folded into.
+pub(super) async fn folded_into(tx: &mut Transaction<'static, Any>, c: &ContactId) -> Result<Option<String>> {
+    let row = sqlx::query("SELECT merged_into FROM contacts WHERE id = $1")
+        .bind(c.as_str())
+        .fetch_optional(&mut **tx)
+        .await?;
+    row.map_or(Ok(None), |row| row.text_opt("merged_into"))
+}
+
+/// Moves everything of `folded` to `kept` and leaves only a forwarding id behind.
 async fn fold(tx: &mut Transaction<'static, Any>, kept: &Contact, folded: &Contact) -> Result<()> {
     let (kept, folded) = (kept.id.as_str(), folded.id.as_str());
-    sqlx::query("UPDATE calls SET contact_id = $1 WHERE contact_id = $2")
-        .bind(kept)
-        .bind(folded)
-        .execute(&mut **tx)
-        .await?;
-    permissions::join(tx, kept, folded).await?;
+    move_over(tx, kept, folded).await?;
     sqlx::query(
         "UPDATE contacts SET phone = NULL, user_id = NULL, search_text = '', merged_into = $1 \
          WHERE id = $2 OR merged_into = $2",
@@ -164,11 +171,24 @@ async fn fold(tx: &mut Transaction<'static, Any>, kept: &Contact, folded: &Conta
     .bind(folded)
     .execute(&mut **tx)
     .await?;
-    Ok(())
+    // That waited for everybody who was writing about the contact; what they wrote is there only now.
+    move_over(tx, kept, folded).await
 }
+
+/// Calls first: the order in which saving a call takes its locks.
+async fn move_over(tx: &mut Transaction<'static, Any>, kept: &str, folded: &str) -> Result<()> {
+    sqlx::query("UPDATE calls SET contact_id = $1 WHERE contact_id = $2")
+        .bind(kept)
+        .bind(folded)
+        .execute(&mut **tx)
+        .await?;
+    permissions::join(tx, kept, folded).await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::CallRecord;
     use crate::model::directory::ContactRef;
     use crate::model::reason::PermissionStatus;
     use crate::store::fixture::{self, Fixture, T0, at, declined, granted, on_both};
@@ -250,6 +270,58 @@ mod tests {
         let now = t.store.call(&call.id).await.unwrap().unwrap().contact;
         assert_eq!((&now.id, now.name.as_deref(), now.user_id.as_deref()), (&by_phone.id, Some("Nino"), Some("GE.1")));
         assert!(now.phone.is_some());
+    }
+
+    async fn all_at(t: &Fixture, contact: &ContactId) {
+        for table in ["calls", "service_windows", "permissions", "permission_events"] {
+            let sql = format!("SELECT contact_id FROM {table}");
+            let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&t.store.reader).await.unwrap();
+            assert!(
+                !rows.is_empty() && rows.iter().all(|row| row.text("contact_id").unwrap() == contact.as_str()),
+                "{table}"
+            );
+        }
+    }
+
+    /// Of the customer whom only the user id named, and who is being called.
+    async fn two_and_a_call(t: &Fixture) -> (Contact, Contact, CallRecord) {
+        t.seed().await;
+        let by_phone = t.store.identify(&who(Some("995555010203"), None), T0).await.unwrap();
+        let by_user = t.store.identify(&who(None, Some("GE.1")), T0).await.unwrap();
+        let call = CallRecord { answered_at: Some(at(1)), offers: Vec::new(), ..fixture::ringing(&by_user, T0) };
+        (by_phone, by_user, call)
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_just_being_saved_moves_along_when_its_contact_is_folded_into_another() {
+        let t = fixture::postgres().await;
+        let (by_phone, _, call) = two_and_a_call(&t).await;
+        let mut saving = t.store.writer.begin().await.unwrap();
+        let before = crate::store::books::Before::read(&mut saving, &call.id).await.unwrap();
+        let terms = t.store.terms();
+        crate::store::call_record::write(&mut saving, &call, before, vec![], &terms, at(2)).await.unwrap();
+        let store = t.store.clone();
+        let folding =
+            tokio::spawn(async move { store.identify(&who(Some("995555010203"), Some("GE.1")), at(3)).await });
+        t.until_somebody_waits().await;
+        saving.commit().await.unwrap();
+        assert_eq!(folding.await.unwrap().unwrap().id, by_phone.id);
+        all_at(&t, &by_phone.id).await;
+    }
+
+    #[tokio::test]
+    async fn a_call_saved_while_its_contact_is_just_being_folded_into_another_is_the_others() {
+        let t = fixture::postgres().await;
+        let (by_phone, _, call) = two_and_a_call(&t).await;
+        let mut folding = t.store.writer.begin().await.unwrap();
+        lock(&mut folding).await.unwrap();
+        settle(&mut folding, &who(Some("995555010203"), Some("GE.1")), at(3)).await.unwrap();
+        let store = t.store.clone();
+        let saving = tokio::spawn(async move { store.save_call(&call, vec![], at(2)).await });
+        t.until_somebody_waits().await;
+        folding.commit().await.unwrap();
+        saving.await.unwrap().unwrap();
+        all_at(&t, &by_phone.id).await;
     }
 
     on_both!(a_number_with_a_new_owner_takes_no_permission_along);

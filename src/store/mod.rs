@@ -52,6 +52,7 @@ pub use settings::StoredSettings;
 pub use terms::{KeptPack, Terms};
 pub use wallet::{Charged, Entry, Explanation, TopUp, Wallet};
 
+mod again;
 mod books;
 #[cfg(test)]
 mod books_tests;
@@ -94,6 +95,8 @@ mod concurrency;
 mod fairness;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod upgrade;
 
 /// A charge that the ledger refused is tried again after this time.
 const CHARGE_AGAIN_AFTER: Duration = Duration::from_secs(60);

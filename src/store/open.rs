@@ -237,13 +237,19 @@ async fn prepare_file(path: &Path) -> Result<std::fs::File> {
 }
 
 async fn migrate(connection: &mut AnyConnection, name: &str) -> Result<()> {
+    let known = MIGRATIONS.last().map_or(0, |m| m.0);
+    migrate_to(known, connection, name).await
+}
+
+/// To this version of the schema and no further.
+pub(super) async fn migrate_to(known: i64, connection: &mut AnyConnection, name: &str) -> Result<()> {
     let migrations = MIGRATIONS
         .iter()
+        .take_while(|(version, ..)| *version <= known)
         .map(|&(version, title, sql)| {
             Migration::new(version, title.into(), MigrationType::Simple, SqlStr::from_static(sql), false)
         })
         .collect();
-    let known = MIGRATIONS.last().map_or(0, |m| m.0);
     Migrator::with_migrations(migrations).run_direct(None, connection, false).await.map_err(|source| match source {
         MigrateError::VersionMissing(found) if found > known => {
             StoreError::Newer { name: name.to_owned(), found, known }

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
+use super::again::again;
 use super::contacts::read_contact;
 use super::error::{Result, StoreError};
 use super::paging::{Cursor, Page, page, page_limit};
@@ -95,11 +96,14 @@ impl Store {
         said: &[Event],
         now: Timestamp,
     ) -> Result<Vec<Logged>> {
-        let mut tx = self.writer.begin().await?;
-        let news = take(&mut tx, n, c, said, &self.terms(), now).await?;
-        let logged = events::append(&mut tx, news, now).await?;
-        tx.commit().await?;
-        Ok(logged)
+        again(|| async move {
+            let mut tx = self.writer.begin().await?;
+            let news = take(&mut tx, n, c, said, &self.terms(), now).await?;
+            let logged = events::append(&mut tx, news, now).await?;
+            tx.commit().await?;
+            Ok(logged)
+        })
+        .await
     }
 
     /// Works off what the clock alone has changed by `now`: permissions that ran out, requests that nobody answered. True
@@ -610,7 +614,7 @@ mod tests {
             crowd.push(contact.id);
         }
         t.store.check_permission_at(&number_id(), &nino.id, at(10), false).await.unwrap();
-        assert_eq!(t.store.numbers_to_check(at(9)).await.unwrap(), [other.id.clone()]);
+        assert_eq!(t.store.numbers_to_check(at(9)).await.unwrap(), std::slice::from_ref(&other.id));
         assert_eq!(t.store.numbers_to_check(at(10)).await.unwrap(), [other.id.clone(), number_id()]);
         let claim = async |n: &NumberId, secs| {
             let mut claimed = t.store.claim_checks(n, 2, Duration::from_secs(300), at(secs)).await.unwrap();
@@ -619,7 +623,7 @@ mod tests {
         };
         assert_eq!(claim(&other.id, 10).await, crowd[..2]);
         assert_eq!(claim(&other.id, 11).await, crowd[2..4]);
-        assert_eq!(claim(&number_id(), 11).await, [nino.id.clone()]);
+        assert_eq!(claim(&number_id(), 11).await, std::slice::from_ref(&nino.id));
         assert_eq!(claim(&other.id, 12).await, crowd[4..]);
         assert_eq!(claim(&other.id, 309).await, []);
         assert_eq!(claim(&other.id, 310).await, crowd[..2], "nobody answered in five minutes");

@@ -161,6 +161,31 @@ async fn a_gateway_whose_database_goes_away_works_on_when_it_is_back() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_call_is_told_once_as_soon_as_the_database_takes_it() {
+    let world = World::on_postgres().await;
+    let agent = world.agent("agt_a").await;
+    let phone = world.wa.call(InboundCall::from(NINO).says(Sound::beeps(3))).await.unwrap();
+    let talk = agent.next_offer(SOON).await.unwrap().accept().await.unwrap();
+    phone.answered(SOON).await.unwrap();
+    world.until("the call is up", async || world.call(&talk.call_id).await["state"] == "active").await;
+    let database = world.database.as_ref().unwrap();
+    database.refuse_ends().await;
+    phone.hang_up();
+    let failures = || world.gateway.log().matches("the call's record could not be stored").count();
+    // Its end, its media, its recording; then nothing more happens, and the task tries on by itself.
+    world.until("it is tried again and again", async || failures() >= 6).await;
+    assert_eq!(world.call(&talk.call_id).await["state"], "active");
+    database.take_ends().await;
+    let call = world.settled(&talk.call_id).await;
+    assert_eq!((&call["end_reason"], &call["recording"]["state"]), (&json!("completed"), &json!("ready")));
+    let log = world.get("events?after=0&limit=200").await;
+    for kind in ["call.ended", "recording.ready"] {
+        let told = log["items"].as_array().unwrap().iter().filter(|event| event["type"] == kind);
+        assert_eq!(told.count(), 1, "{kind}: {log}");
+    }
+}
+
+#[tokio::test]
 async fn sigterm_drains_and_a_second_one_ends_calls_properly() {
     let mut world = World::start().await;
     let agent = world.agent("agt_a").await;

@@ -222,10 +222,32 @@ impl Database {
         self.administer(&format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true", self.name)).await;
     }
 
+    /// From now on no call ends here, whoever says so.
+    pub(crate) async fn refuse_ends(&self) {
+        let function =
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'the disk is full'; END $$";
+        self.run(function).await;
+        self.run("CREATE TRIGGER refuse BEFORE UPDATE ON calls FOR EACH ROW WHEN (NEW.state = 'ended') EXECUTE FUNCTION refuse()")
+            .await;
+    }
+
+    pub(crate) async fn take_ends(&self) {
+        self.run("DROP TRIGGER refuse ON calls").await;
+    }
+
+    /// The server's superuser runs this, from another database.
     async fn administer(&self, sql: &str) {
+        Self::run_at(&Self::server(), sql).await;
+    }
+
+    async fn run(&self, sql: &str) {
+        Self::run_at(&self.url(), sql).await;
+    }
+
+    async fn run_at(url: &str, sql: &str) {
         use sqlx::{Connection, Executor};
         sqlx::any::install_default_drivers();
-        let mut connection = sqlx::AnyConnection::connect(&Self::server()).await.unwrap();
+        let mut connection = sqlx::AnyConnection::connect(url).await.unwrap();
         connection.execute(sqlx::AssertSqlSafe(sql.to_owned())).await.unwrap();
         connection.close().await.unwrap();
     }

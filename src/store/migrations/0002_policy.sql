@@ -254,3 +254,38 @@ ALTER TABLE calls ADD COLUMN opens_at BIGINT;
 -- What ended before all this is settled.
 UPDATE calls SET settled = 1 WHERE state = 'ended';
 CREATE INDEX calls_unsettled ON calls (id) WHERE settled = 0 AND state = 'ended';
+
+-- Calls made before all this count as if it had been there: in the limits, the service windows, the permissions' history
+-- and the pickup guard. A contact folded into another counts as that one.
+INSERT INTO dials (call_id, number_id, contact_id, position, dialled_at, connected_at, in_flight, reserved_micros, pack)
+SELECT calls.id, number_id, COALESCE(merged_into, contacts.id),
+    ROW_NUMBER() OVER (PARTITION BY number_id ORDER BY calls.created_at, calls.id), calls.created_at, answered_at,
+    CASE WHEN state <> 'ended' AND answered_at IS NULL THEN 1 ELSE 0 END, 0, ''
+FROM calls JOIN contacts ON contacts.id = contact_id WHERE direction = 'business_initiated';
+INSERT INTO dial_counters (number_id, dialled, in_flight)
+SELECT number_id, COUNT(*), CAST(SUM(in_flight) AS BIGINT) FROM dials GROUP BY number_id;
+
+INSERT INTO service_windows (number_id, contact_id, opened_at)
+SELECT number_id, COALESCE(merged_into, contacts.id),
+    MAX(CASE direction WHEN 'user_initiated' THEN calls.created_at ELSE answered_at END)
+FROM calls JOIN contacts ON contacts.id = contact_id WHERE direction = 'user_initiated' OR answered_at IS NOT NULL
+GROUP BY number_id, COALESCE(merged_into, contacts.id);
+
+INSERT INTO permission_events (number_id, contact_id, key, at, body)
+SELECT number_id, COALESCE(merged_into, contacts.id), 'call:' || calls.id, COALESCE(answered_at, ended_at),
+    CASE WHEN answered_at IS NULL THEN '{"what":"unanswered"}' ELSE '{"what":"connected"}' END
+FROM calls JOIN contacts ON contacts.id = contact_id WHERE answered_at IS NOT NULL
+    OR direction = 'business_initiated' AND ended_at IS NOT NULL
+    AND end_reason IN ('missed_by_customer', 'rejected_by_customer');
+-- These are in no list yet.
+INSERT INTO permissions (number_id, contact_id, revision, state, touched_at)
+SELECT DISTINCT number_id, contact_id, 0, '', 0 FROM permission_events WHERE key LIKE 'call:%'
+ON CONFLICT (number_id, contact_id) DO NOTHING;
+
+INSERT INTO pickup (number_id, hour, inbound, inbound_missed, outbound, outbound_missed)
+SELECT number_id, ended_at / 3600000, SUM(inbound), SUM(inbound * missed), SUM(1 - inbound), SUM((1 - inbound) * missed)
+FROM (SELECT number_id, ended_at, CASE direction WHEN 'user_initiated' THEN 1 ELSE 0 END AS inbound,
+    CASE WHEN answered_at IS NULL THEN 1 ELSE 0 END AS missed
+    FROM calls WHERE state = 'ended' AND ended_at IS NOT NULL AND (answered_at IS NOT NULL OR end_reason IN
+    ('missed_by_agent', 'no_agent_available', 'caller_cancelled', 'missed_by_customer', 'rejected_by_customer'))) ended
+GROUP BY number_id, ended_at / 3600000;
