@@ -112,19 +112,21 @@ impl Ledger {
     /// Folds a set of events, in whatever order they are given. Each event follows the rules in force when it happened.
     /// Should two have the same key, the one that happened later counts.
     pub fn fold<'a>(events: impl IntoIterator<Item = &'a Event>, pack: &Pack) -> Self {
-        let mut by_key: BTreeMap<&str, (Order, &Event)> = BTreeMap::new();
+        let mut by_key: BTreeMap<&str, (Order, &What)> = BTreeMap::new();
         for event in events {
-            let entry = (Order::of(event), event);
-            let kept = by_key.entry(&event.key).or_insert_with(|| entry.clone());
-            if (&entry.0, &entry.1.what) > (&kept.0, &kept.1.what) {
-                *kept = entry;
-            }
+            let entry = (Order::of(event), &event.what);
+            let later = match by_key.remove(event.key.as_str()) {
+                Some(kept) => kept.max(entry),
+                None => entry,
+            };
+            by_key.insert(&event.key, later);
         }
-        let mut events: Vec<(Order, &Event)> = by_key.into_values().collect();
-        events.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let mut events: Vec<(Order, &What)> = by_key.into_values().collect();
+        events.sort_unstable();
         let mut ledger = Self::default();
-        for (order, event) in events {
-            ledger.take(order, event, pack.rules(event.at));
+        for (order, what) in events {
+            let rules = pack.rules(order.at());
+            ledger.take(order, what, rules);
         }
         ledger
     }
@@ -137,7 +139,7 @@ impl Ledger {
     /// Takes in one event that [`Ledger::precedes`] it, under the rules in force when it happened.
     pub fn apply(&mut self, event: &Event, rules: &Rules) {
         debug_assert!(self.precedes(event), "an event of the past needs a new fold");
-        self.take(Order::of(event), event, rules);
+        self.take(Order::of(event), &event.what, rules);
     }
 
     /// By our own clock: Meta announces no expiry.
@@ -178,11 +180,6 @@ impl Ledger {
     pub fn changes_at(&self, now: Timestamp) -> Option<Timestamp> {
         let request = self.requests.latest().map(|request| request.expires_at);
         [self.temporary_end(), request].into_iter().flatten().filter(|end| now < *end).min()
-    }
-
-    /// When we last compared it with WhatsApp's books, and what was wrong then, in a sentence.
-    pub fn checked(&self) -> (Option<Timestamp>, Option<&str>) {
-        (self.checked_at, self.drift.as_deref())
     }
 
     fn is_in_force(&self, at: Timestamp) -> bool {

@@ -12,7 +12,7 @@ fn nobody_who_ever_said_anything_permits_nothing() {
     assert_eq!(ledger, serde_json::from_str("{}").unwrap());
     let reading = ledger.read(t(0));
     assert_eq!(reading, Reading { status: NoPermission, expires_at: None, request_expires_at: None });
-    assert_eq!((ledger.changes_at(t(0)), ledger.checked()), (None, (None, None)));
+    assert_eq!((ledger.changes_at(t(0)), last_check(&ledger)), (None, (None, None)));
 }
 
 #[test]
