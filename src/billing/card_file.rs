@@ -365,7 +365,7 @@ fn add_tier(draft: &mut Draft, row: &Row, tier: Tier, errors: &mut Errors<'_>) {
         let reason = format!("the same market, date and tier as in line {}", draft.lines[at]);
         return errors.add(row.line, TIER, reason);
     }
-    if let Some(last) = tiers.last().filter(|last| last.from_minutes > tier.from_minutes) {
+    if let Some(last) = tiers.last().filter(|last| last.from_minutes.cmp(&tier.from_minutes).is_gt()) {
         let reason = format!("{} after {}: the tiers of a market must rise", tier.from_minutes, last.from_minutes);
         return errors.add(row.line, TIER, reason);
     }

@@ -210,6 +210,27 @@ fn the_newest_date_that_has_come_counts_in_the_time_zone_of_the_card() {
     assert_eq!(names(card.rows(august)), ["* 1", "East 3"]);
     assert_eq!(names(card.upcoming(august)), ["East 4", "GE 5"]);
     assert_eq!(card.rows(august)[1].countries.len(), 2, "as the group was last written");
+    let october = at("2026-09-30T20:00:00Z");
+    assert_eq!(
+        (names(card.rows(october)), names(card.upcoming(october))),
+        (vec!["* 1".into(), "East 4".into()], vec!["GE 5".into()])
+    );
+}
+
+#[test]
+fn a_card_names_the_file_and_the_text_it_was_read_from() {
+    let csv = format!("{HEADER}\n{REST}");
+    let read = RateCard::parse("rates/2026.csv", &csv).unwrap();
+    assert_eq!((read.source(), read.csv()), ("rates/2026.csv", csv.as_str()));
+    assert_eq!(read.sha256(), "f32e3bfbc238f3c97d2420f2e1e843add5dd1cf0237267cef94b409c612dbd57");
+    assert_ne!(read.sha256(), RateCard::built_in().sha256());
+}
+
+#[test]
+fn mistakes_are_shown_one_a_line() {
+    let refused = RateCard::parse("test.csv", &format!("{HEADER},note\n{REST}x\n")).unwrap_err();
+    assert_eq!(refused.to_string(), refused.0.join("\n"));
+    assert!(refused.0.len() > 1, "{refused}");
 }
 
 #[test]
@@ -329,6 +350,26 @@ fn all_mistakes_are_told_at_once() {
     let endless = format!("{HEADER}\n{}", "x\n".repeat(5000));
     let errors = RateCard::parse("test.csv", &endless).unwrap_err().0;
     assert_eq!((errors.len(), errors[100].as_str()), (101, "test.csv: and 4900 more mistakes"));
+}
+
+#[test]
+fn a_row_that_cannot_be_read_is_no_reason_to_miss_it() {
+    // It may have been the price from 0, or the one for everybody.
+    refuse(
+        &format!("{HEADER}\n{REST}2025-01-01,GE,,USD,none,1\n2025-01-01,GE,,USD,9,1\n"),
+        &[("3: tier_from_minutes", "`none`")],
+    );
+    refuse(
+        &format!("{HEADER}\n{REST}today,GE,,USD,0,1\n2025-01-01,GE,,USD,9,1\n"),
+        &[("3: effective_from", "`today`")],
+    );
+    refuse(&format!("{HEADER}\ntoday,*,,USD,0,1\n2025-01-01,GE,,USD,0,1\n"), &[("2: effective_from", "`today`")]);
+    refuse(&format!("{HEADER}\n2025-01-01,**,,USD,0,1\n2025-01-01,GE,,USD,0,1\n"), &[("2: market", "`**`")]);
+    // One of another market has nothing to do with it.
+    refuse(
+        &format!("{HEADER}\n{REST}2025-01-01,AM,,USD,none,1\n2025-01-01,GE,,USD,9,1\n"),
+        &[("3: tier_from_minutes", "`none`"), ("4: tier_from_minutes", "must start at 0")],
+    );
 }
 
 #[test]

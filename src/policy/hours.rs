@@ -77,8 +77,8 @@ pub fn united(mut dates: Vec<Unavailable>) -> Vec<Unavailable> {
     dates.dedup_by(|next, kept| {
         // `HH:MM` sorts as text.
         let overlaps = next.date == kept.date && next.from < kept.to;
-        if overlaps && next.to > kept.to {
-            kept.to.clone_from(&next.to);
+        if overlaps {
+            kept.to = std::mem::take(&mut kept.to).max(std::mem::take(&mut next.to));
         }
         overlaps
     });
@@ -144,7 +144,7 @@ impl<'a> Calendar<'a> {
             let mut moments: Vec<jiff::Timestamp> = self.moments(date).collect();
             moments.extend(self.jumps(date));
             moments.sort_unstable();
-            if let Some(open) = moments.into_iter().find(|at| *at > now && self.is_open(*at)) {
+            if let Some(open) = moments.into_iter().skip_while(|at| *at <= now).find(|at| self.is_open(*at)) {
                 return Some(Timestamp::from_millis(open.as_millisecond()));
             }
             date = date.tomorrow().ok()?;
@@ -190,9 +190,6 @@ fn zone(name: Option<&str>) -> Option<TimeZone> {
 
 /// Moments that no calendar reaches count as the nearest one it does.
 fn instant(at: Timestamp) -> jiff::Timestamp {
-    jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or(if at.as_millis() < 0 {
-        jiff::Timestamp::MIN
-    } else {
-        jiff::Timestamp::MAX
-    })
+    let outside = if at.as_millis().is_negative() { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+    jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or(outside)
 }

@@ -242,7 +242,7 @@ impl<'a, K: Ord> Head<'a, K> {
         if self.kept.len() == self.max && self.kept.last().is_some_and(|(last, _)| *last <= key) {
             return;
         }
-        let place = self.kept.partition_point(|(kept, _)| *kept < key);
+        let place = self.kept.binary_search_by(|(kept, _)| kept.cmp(&key)).unwrap_or_else(|place| place);
         self.kept.insert(place, (key, agent));
         self.kept.truncate(self.max);
     }

@@ -241,7 +241,7 @@ pub(super) async fn take(
         match enter(tx, n, &contact, event, &terms.pack_id).await? {
             Entered::Known => continue,
             Entered::New if !anew && after.precedes(event) => {
-                idle.extend(after.made_idle_by(event));
+                idle.extend(after.made_idle_by(&event.what));
                 after.apply(event, terms.rules(event.at));
             }
             Entered::New | Entered::Corrected => anew = true,
@@ -440,9 +440,9 @@ async fn fold(
         pack_of.insert(event.key.clone(), pack);
         said.push(event);
     }
-    Ok(Ledger::fold_and_sift(&said, |event| {
-        let pack = pack_of.get(&event.key).and_then(|id| packs.get(id)?.as_ref());
-        pack.unwrap_or(&terms.pack).rules(event.at)
+    Ok(Ledger::fold_and_sift(&said, |key, at| {
+        let pack = pack_of.get(key).and_then(|id| packs.get(id)?.as_ref());
+        pack.unwrap_or(&terms.pack).rules(at)
     }))
 }
 

@@ -181,13 +181,6 @@ impl Store {
         Ok(Some(Charge { micros: price.micros, currency: card.currency(), pulses: price.pulses }))
     }
 
-    /// The price of the next minute to this customer, at the volume settled so far.
-    pub async fn quote(&self, card: &RateCard, to: Customer<'_>, at: Timestamp) -> Result<Quote> {
-        let mut reader = self.reader.acquire().await?;
-        let used = usage(&mut reader, &card.month(at), &card.market(to, at)).await?;
-        Ok(card.quote(to, at, used))
-    }
-
     /// Pays into the wallet and logs `wallet.topped_up`. A key that has paid in already gives its entry back, without events.
     ///
     /// # Errors
@@ -252,13 +245,6 @@ impl Store {
         Ok(page(entries, limit, |last: &Entry| {
             Cursor { at: last.created_at, id: last.id.as_str().to_owned() }.encode(&self.key, LIST)
         }))
-    }
-
-    /// What was booked for a call, oldest first.
-    pub async fn entries_of(&self, call: &CallId) -> Result<Vec<Entry>> {
-        let mut select = Select::new(ENTRIES);
-        select.and("transfers.call_id = ").text(call.as_str()).push(" ORDER BY transfers.created_at, transfers.id");
-        select.query().fetch_all(&self.reader).await?.iter().map(read_entry).collect()
     }
 }
 

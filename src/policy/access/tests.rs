@@ -126,6 +126,24 @@ fn an_agent_acts_only_as_itself_whatever_the_role() {
 }
 
 #[test]
+fn every_agent_lists_calls_and_sees_colleagues_customers_and_numbers() {
+    let other = id("agt_other");
+    for role in Role::ALL {
+        let me = Actor::Agent(Agent { role: *role, ..find("agt_mate") });
+        for resource in [
+            Resource::Calls,
+            Resource::Agent(&other),
+            Resource::Team,
+            Resource::Contact,
+            Resource::Permission,
+            Resource::Number,
+        ] {
+            assert!(may(&rules(), &me, Action::Read, resource), "{role} {resource:?}");
+        }
+    }
+}
+
+#[test]
 fn an_agent_may_never_administer() {
     let mine = id("agt_owner");
     let owner = Actor::Agent(find("agt_owner"));

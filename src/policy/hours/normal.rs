@@ -1,5 +1,6 @@
 //! Hours as people write them, checked and brought into their stored form.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
@@ -151,14 +152,14 @@ fn read(field: &str, from: &str, to: &str, wrong: &mut Wrong) -> Option<(Span, O
         wrong.note(field, "from `24:00` begins nothing: write `00:00` of the next day");
         return None;
     }
-    if from == to {
-        wrong.note(field, "begins and ends at the same time: for a whole day write `00:00` to `24:00`");
-        return None;
+    match from.cmp(&to) {
+        Ordering::Less => Some((Span { from, to }, None)),
+        Ordering::Equal => {
+            wrong.note(field, "begins and ends at the same time: for a whole day write `00:00` to `24:00`");
+            None
+        }
+        Ordering::Greater => Some((Span { from, to: DAY }, (to > 0).then_some(Span { from: 0, to }))),
     }
-    if from < to {
-        return Some((Span { from, to }, None));
-    }
-    Some((Span { from, to: DAY }, (to > 0).then_some(Span { from: 0, to })))
 }
 
 /// `placed` is sorted.
@@ -166,7 +167,7 @@ fn note_overlaps(placed: &[Placed], wrong: &mut Wrong) {
     let mut longest = placed.first();
     for next in placed.iter().skip(1) {
         let Some(before) = longest else { return };
-        if next.span.overlaps(before.span) {
+        if next.span.from < before.span.to {
             let (from, to) = (span::text(before.span.from), span::text(before.span.to));
             let same = if next.span == before.span { "repeats" } else { "overlaps" };
             wrong.note(&next.field, format!("{same} {} ({from} to {to}): join the two", before.field));
@@ -184,7 +185,7 @@ fn after(day: Weekday) -> Weekday {
 
 /// `YYYY-MM-DD` and nothing else, on the calendar.
 fn date(text: &str) -> Option<Date> {
-    let shaped = text.len() == 10
-        && text.bytes().enumerate().all(|(at, b)| if at == 4 || at == 7 { b == b'-' } else { b.is_ascii_digit() });
+    let shaped =
+        text.bytes().enumerate().all(|(at, b)| if at == 4 || at == 7 { b == b'-' } else { b.is_ascii_digit() });
     if shaped { text.parse().ok() } else { None }
 }

@@ -15,20 +15,15 @@ pub(super) struct Span {
 impl Span {
     pub(super) const DAY: Self = Self { from: 0, to: DAY };
 
-    /// As stored: well formed, and `from` before `to`.
+    /// As stored: well formed. One that ends before it begins contains nothing.
     pub(super) fn read(from: &str, to: &str) -> Option<Self> {
-        let span = Self { from: minutes(from)?, to: minutes(to)? };
-        (span.from < span.to).then_some(span)
+        Some(Self { from: minutes(from)?, to: minutes(to)? })
     }
 
     pub(super) fn contains(self, time: Time) -> bool {
         // Hours and minutes of the clock are never negative.
         let minute = u16::from(time.hour().unsigned_abs()) * 60 + u16::from(time.minute().unsigned_abs());
         (self.from..self.to).contains(&minute)
-    }
-
-    pub(super) fn overlaps(self, other: Self) -> bool {
-        self.from < other.to && other.from < self.to
     }
 }
 

@@ -126,6 +126,20 @@ fn a_zone_that_jumps_at_midnight_opens_at_the_jump() {
 }
 
 #[test]
+fn a_jump_late_in_the_evening_is_found_and_one_of_tomorrow_waits_for_tomorrow() {
+    // Nuuk, 2022-03-26: 22:00 is followed by 23:00, at 01:00 UTC of the next day.
+    let evening = NumberSettings {
+        call_hours: Some(weekly("America/Nuuk", &[(Weekday::Saturday, "22:30", "24:00")])),
+        ..NumberSettings::default()
+    };
+    check(&evening, "2022-03-27T00:59:59Z", Some("2022-03-27T01:00:00Z"));
+    // Berlin opens on the Sunday of the jump at half past midnight already.
+    let sunday = [(Weekday::Sunday, "00:30", "01:00"), (Weekday::Sunday, "02:30", "05:00")];
+    let night = NumberSettings { call_hours: Some(weekly("Europe/Berlin", &sunday)), ..NumberSettings::default() };
+    check(&night, "2026-03-28T12:00:00Z", Some("2026-03-28T23:30:00Z"));
+}
+
+#[test]
 fn closed_dates_close_whatever_the_hours_say() {
     #[track_caller]
     fn check_closed(settings: &NumberSettings, now: &str, opens: &str) {
@@ -366,7 +380,19 @@ fn every_mistake_in_the_closed_dates_is_named_with_its_field() {
         let wrong = normalise(None, written.to_vec(), &RULES).unwrap_err();
         assert_eq!(wrong.iter().map(ToString::to_string).collect::<Vec<_>>(), want);
     }
-    for date in ["2026-02-29", "2026-13-01", "2026-00-10", "26-01-01", "20260101", "2026/01/01", "2026-1-1", "x", ""] {
+    for date in [
+        "2026-02-29",
+        "2026-13-01",
+        "2026-00-10",
+        "26-01-01",
+        "20260101",
+        "2026/01/01",
+        "2026-1-1",
+        "2026-11-181",
+        "2026-11",
+        "x",
+        "",
+    ] {
         let fine = closed("2026-12-25", "00:00", "24:00");
         check(
             &[fine.clone(), closed(date, "00:00", "24:00")],
@@ -376,6 +402,29 @@ fn every_mistake_in_the_closed_dates_is_named_with_its_field() {
     check(
         &[closed("2026-12-25", "00:00", "24:00"), closed("2026-12-25", "00:00", "24:00")],
         &["unavailable[1]: repeats unavailable[0] (00:00 to 24:00): join the two"],
+    );
+    // Against the longest so far, and of two that end alike against the first.
+    check(
+        &[
+            closed("2026-12-25", "09:00", "11:00"),
+            closed("2026-12-25", "10:00", "14:00"),
+            closed("2026-12-25", "13:00", "15:00"),
+        ],
+        &[
+            "unavailable[1]: overlaps unavailable[0] (09:00 to 11:00): join the two",
+            "unavailable[2]: overlaps unavailable[1] (10:00 to 14:00): join the two",
+        ],
+    );
+    check(
+        &[
+            closed("2026-12-25", "09:00", "12:00"),
+            closed("2026-12-25", "10:00", "12:00"),
+            closed("2026-12-25", "11:00", "13:00"),
+        ],
+        &[
+            "unavailable[1]: overlaps unavailable[0] (09:00 to 12:00): join the two",
+            "unavailable[2]: overlaps unavailable[0] (09:00 to 12:00): join the two",
+        ],
     );
     check(
         &[closed("2026-12-25", "12:00", "24:00"), closed("2026-12-25", "00:00", "12:01")],

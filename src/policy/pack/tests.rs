@@ -190,6 +190,10 @@ fn mistakes_are_named_by_edition_and_key_with_a_reason() {
         "permission.temporary_h: invalid type: string \"a week\"; must be a whole number, 0 or more",
     );
     check(
+        "prerequisites.messaging_limit_min = \"many\"",
+        "prerequisites.messaging_limit_min: invalid type: string \"many\"; must be a whole number",
+    );
+    check(
         "permission.temporary_h = -1",
         "permission.temporary_h: invalid value: integer `-1`; must be a whole number, 0 or more",
     );
@@ -272,7 +276,12 @@ fn numbers_that_are_out_of_range_or_contradict_each_other_are_refused() {
         );
     }
     check("hours.unavailable_max = 21", "hours.unavailable_max: must be 0 to 20, WhatsApp takes no more");
-    for pickup in ["notice_missed_percent = 50", "warning_missed_percent = 70", "critical_missed_percent = 101"] {
+    for pickup in [
+        "notice_missed_percent = 0",
+        "notice_missed_percent = 50",
+        "warning_missed_percent = 70",
+        "critical_missed_percent = 101",
+    ] {
         check(
             &format!("pickup.{pickup}"),
             "pickup: the percentages of notice, warning and critical must rise, from 1 at least to 100 at most",
@@ -287,6 +296,9 @@ fn numbers_that_are_out_of_range_or_contradict_each_other_are_refused() {
     }
     check("pickup.calls_min = 0", "pickup.calls_min: must be 1 or more");
     check("pickup.window_h = 745", "pickup.window_h: must be 1 to 744");
+    for alone in ["prerequisites.plans = []", "prerequisites.add_ons = []"] {
+        assert!(Pack::parse("p.toml", &later(alone)).is_ok(), "{alone}");
+    }
     check("prerequisites.messaging_limit_min = -1", "prerequisites.messaging_limit_min: must be 0 or more");
     check(
         "prerequisites = { plans = [], add_ons = [] }",

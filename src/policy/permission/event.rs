@@ -164,6 +164,11 @@ impl Order {
         };
         Self { second: second(event.at), rank, end: Reverse(end), ms: event.at.as_millis(), key: event.key.clone() }
     }
+
+    /// When the event happened.
+    pub(super) fn at(&self) -> Timestamp {
+        Timestamp::from_millis(self.ms)
+    }
 }
 
 fn second(at: Timestamp) -> i64 {

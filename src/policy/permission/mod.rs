@@ -112,37 +112,40 @@ impl Ledger {
     /// Folds a set of events, in whatever order they are given. Each event follows the rules in force when it happened.
     /// Should two have the same key, the one that happened later counts.
     pub fn fold<'a>(events: impl IntoIterator<Item = &'a Event>, pack: &Pack) -> Self {
-        Self::fold_and_sift(events, |event| pack.rules(event.at)).0
+        Self::fold_and_sift(events, |_, at| pack.rules(at)).0
     }
 
-    /// The same by rules that are asked for per event, with the keys of the events that it would come out the same without: checks that found our books right,
-    /// each followed by another check. What arrives late from before one of them is judged by the check that followed.
+    /// The same by `rules` that are asked for with the key of each event and its moment; also gives the keys of the events
+    /// that it would come out the same without: checks that found our books right, each followed by another check. What
+    /// arrives late from before one of them is judged by the check that followed.
     pub fn fold_and_sift<'a, 'r>(
         events: impl IntoIterator<Item = &'a Event>,
-        rules: impl Fn(&Event) -> &'r Rules,
+        rules: impl Fn(&str, Timestamp) -> &'r Rules,
     ) -> (Self, Vec<String>) {
-        let mut by_key: BTreeMap<&str, (Order, &Event)> = BTreeMap::new();
+        let mut by_key: BTreeMap<&str, (Order, &What)> = BTreeMap::new();
         for event in events {
-            let entry = (Order::of(event), event);
-            let kept = by_key.entry(&event.key).or_insert_with(|| entry.clone());
-            if (&entry.0, &entry.1.what) > (&kept.0, &kept.1.what) {
-                *kept = entry;
-            }
+            let entry = (Order::of(event), &event.what);
+            let later = match by_key.remove(event.key.as_str()) {
+                Some(kept) => kept.max(entry),
+                None => entry,
+            };
+            by_key.insert(&event.key, later);
         }
-        let mut events: Vec<(Order, &Event)> = by_key.into_values().collect();
-        events.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let mut events: Vec<(&str, (Order, &What))> = by_key.into_iter().collect();
+        events.sort_unstable_by(|a, b| a.1.cmp(&b.1));
         let (mut ledger, mut idle) = (Self::default(), Vec::new());
-        for (order, event) in events {
-            idle.extend(ledger.made_idle_by(event));
-            ledger.take(order, event, rules(event));
+        for (key, (order, what)) in events {
+            idle.extend(ledger.made_idle_by(what));
+            let rules = rules(key, order.at());
+            ledger.take(order, what, rules);
         }
         (ledger, idle)
     }
 
-    /// The key of the latest check, if `event` is another and the latest changed nothing but its own date, which the other
-    /// replaces. To be asked before `event` is applied.
-    pub fn made_idle_by(&self, event: &Event) -> Option<String> {
-        let idle = matches!(event.what, What::Checked { .. }) && self.drift.is_none();
+    /// The key of the latest check, if `what` is another and the latest changed nothing but its own date, which the other
+    /// replaces. To be asked before it is applied.
+    pub fn made_idle_by(&self, what: &What) -> Option<String> {
+        let idle = matches!(what, What::Checked { .. }) && self.drift.is_none();
         self.checked_at.filter(|_| idle).map(Event::check_key)
     }
 
@@ -154,7 +157,7 @@ impl Ledger {
     /// Takes in one event that [`Ledger::precedes`] it, under the rules in force when it happened.
     pub fn apply(&mut self, event: &Event, rules: &Rules) {
         debug_assert!(self.precedes(event), "an event of the past needs a new fold");
-        self.take(Order::of(event), event, rules);
+        self.take(Order::of(event), &event.what, rules);
     }
 
     /// By our own clock: Meta announces no expiry.
@@ -196,11 +199,6 @@ impl Ledger {
     pub fn changes_at(&self, now: Timestamp) -> Option<Timestamp> {
         let request = self.requests.latest().map(|request| request.expires_at);
         [self.temporary_end(), request].into_iter().flatten().filter(|end| now < *end).min()
-    }
-
-    /// When we last compared it with WhatsApp's books, and what was wrong then, in a sentence.
-    pub fn checked(&self) -> (Option<Timestamp>, Option<&str>) {
-        (self.checked_at, self.drift.as_deref())
     }
 
     fn is_in_force(&self, at: Timestamp) -> bool {

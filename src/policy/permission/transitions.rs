@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::asked::Asked;
-use super::event::{Event, Order, What};
+use super::event::{Order, What};
 use super::{Decision, Ledger, Standing};
 use crate::model::directory::Asker;
 use crate::model::reason::{GrantSource, PermissionStatus};
@@ -14,9 +14,9 @@ use crate::policy::pack::{PermissionRules, Rules};
 const SAME_END: Duration = Duration::from_secs(60);
 
 impl Ledger {
-    pub(super) fn take(&mut self, order: Order, event: &Event, rules: &Rules) {
-        let at = event.at;
-        match &event.what {
+    pub(super) fn take(&mut self, order: Order, what: &What, rules: &Rules) {
+        let at = order.at();
+        match what {
             What::Requested { wamid, by, .. } => self.requested(wamid.clone(), by.clone(), at, rules),
             What::Granted { permanent, expires_at, source, context } => {
                 let standing = if *permanent { Standing::Permanent } else { temporary(*expires_at, at, rules) };

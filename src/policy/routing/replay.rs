@@ -40,7 +40,7 @@ pub fn choices(trace: &[TraceStep]) -> Vec<Option<AgentId>> {
 
 /// The rules of the module above over the few agents a trace names: whoever it does not name stands behind them.
 fn choose(attempt: &[TraceStep], first_line: usize) -> Result<Option<AgentId>, Unreplayable> {
-    let mut best: Option<(Rank, &AgentId)> = None;
+    let mut best: Option<Rank> = None;
     for (line, written) in (first_line..).zip(attempt) {
         let Some(agent) = &written.agent_id else { continue };
         let Some(rank) = rank(agent, written) else {
@@ -50,11 +50,9 @@ fn choose(attempt: &[TraceStep], first_line: usize) -> Result<Option<AgentId>, U
             }
             continue;
         };
-        if best.as_ref().is_none_or(|(so_far, _)| rank < *so_far) {
-            best = Some((rank, agent));
-        }
+        best = Some(best.map_or(rank, |so_far| so_far.min(rank)));
     }
-    Ok(best.map(|(_, agent)| agent.clone()))
+    Ok(best.map(|(.., agent)| agent.clone()))
 }
 
 /// Step, then round robin's order; among the named steps there is one agent each.

@@ -292,8 +292,9 @@ fn a_trace_of_thousands_names_the_few_that_matter_and_counts_the_rest() {
     assert_eq!(skipped.iter().filter(|id| id.starts_with("agt_out")).count(), 15);
     assert_eq!(skipped.iter().filter(|id| id.starts_with("agt_busy")).count(), 3);
     assert!(skipped.contains(&"agt_on_29") && skipped.contains(&"agt_off_0000"), "{skipped:?}");
-    let counted: Vec<_> = routing.trace.iter().filter_map(|s| Some((s.reason.as_str(), s.count?))).collect();
-    assert_eq!(counted, [("next in round robin: 19", 19), ("offline: 8999", 8_999)]);
+    let counted: Vec<_> = routing.trace.iter().filter_map(|s| Some((s.verdict, s.reason.as_str(), s.count?))).collect();
+    let want = [(Verdict::Next, "next in round robin: 19", 19), (Verdict::Skipped, "offline: 8999", 8_999)];
+    assert_eq!(counted, want);
 }
 
 #[test]
@@ -316,6 +317,10 @@ fn a_damaged_trace_is_not_replayed() {
     let trace = route(&two).trace;
     assert_eq!(replay(&trace).unwrap(), [Some(AgentId::parse("agt_a").unwrap())]);
     assert_eq!(replay(&[]).unwrap(), []);
+
+    // The order of the lines is not what decides.
+    let backwards: Vec<TraceStep> = trace.iter().rev().cloned().collect();
+    assert_eq!(replay(&backwards), replay(&trace));
 
     let mut second_only = trace.clone();
     second_only.iter_mut().for_each(|step| step.attempt = 2);

@@ -93,6 +93,11 @@ fn checked(status: PermissionStatus, ends: Option<i64>, at: i64) -> Event {
     Event::checked(status, ends.map(t), t(at))
 }
 
+/// When WhatsApp's books were last compared with ours, and what was wrong then.
+fn last_check(ledger: &Ledger) -> (Option<Timestamp>, Option<&str>) {
+    (ledger.checked_at, ledger.drift.as_deref())
+}
+
 /// Calls `visit` with every order of `items`.
 fn permutations<T: Clone>(items: &mut Vec<T>, fixed: usize, visit: &mut impl FnMut(&[T])) {
     if fixed == items.len() {

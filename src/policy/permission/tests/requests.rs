@@ -92,11 +92,15 @@ fn a_grant_that_answers_no_known_request_counts() {
 }
 
 #[test]
-fn a_dead_request_is_remembered_past_a_dozen_newer_ones() {
-    let mut events = vec![asked("R", 0)];
-    events.extend((1..=12).map(|n| asked(&format!("N{n}"), n * 8 * DAY)));
-    events.push(accept("R", 100 * DAY));
-    assert_eq!(status(&events, 110 * DAY), NoPermission);
+fn a_dead_request_is_remembered_past_fifteen_newer_ones_and_not_past_sixteen() {
+    let late_yes = |newer: i64| {
+        let mut events = vec![asked("R", 0)];
+        events.extend((1..=newer).map(|n| asked(&format!("N{n}"), n * 8 * DAY)));
+        events.push(accept("R", 150 * DAY));
+        status(&events, 150 * DAY)
+    };
+    assert_eq!(late_yes(15), NoPermission, "too late, and known to be");
+    assert_eq!(late_yes(16), Temporary, "as if nobody had asked");
 }
 
 #[test]
@@ -162,6 +166,14 @@ fn two_requests_in_7_days_to_the_millisecond_and_rolling() {
     let three = [asked("A", 0), asked("B", 30 * HOUR), asked("C", 168 * HOUR)];
     check_limits(&three, 192 * HOUR, &[(WEEKLY, Some(6 * HOUR))]);
     check_limits(&three, 198 * HOUR, &[]);
+}
+
+#[test]
+fn a_used_up_budget_is_named_with_its_size() {
+    let ledger = fold(&[asked("A", 0), asked("B", 30 * HOUR)]);
+    let says: Vec<String> = ledger.request_blockers(&rules(), t(31 * HOUR)).into_iter().map(|b| b.message).collect();
+    assert!(says[0].starts_with("WhatsApp allows 1 permission request to one customer in 24 hours,"), "{}", says[0]);
+    assert!(says[1].starts_with("WhatsApp allows 2 permission requests to one customer in 168 hours,"), "{}", says[1]);
 }
 
 #[test]
