@@ -12,14 +12,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::Shared;
 use super::problem::{Code, Problem};
+use super::{Control, Shared};
 use crate::call::record::CallRecord;
 use crate::model::directory::Agent;
 use crate::model::id::{AgentId, CallId, OfferId, TeamId};
 use crate::model::time::Timestamp;
 use crate::policy::access::{self, Action, Actor, CallParties, Resource, Scope};
-use crate::policy::pack::Rules;
+use crate::policy::pack::{Rules, Sight};
 use crate::store::{SecretActor, Terms};
 
 /// Longer than any key or token of ours.
@@ -104,6 +104,17 @@ impl Caller {
 
     pub(crate) fn agent_id(&self) -> Option<&AgentId> {
         self.agent().map(|agent| &agent.id)
+    }
+
+    /// The agents whose calls this caller may see; `None`: everybody's.
+    pub(crate) async fn visible_agents(&self, control: &Control) -> Result<Option<Vec<AgentId>>, Problem> {
+        // Whoever sees all or only the own calls needs no look at who is in which team.
+        let sees_team = |agent| access::grants(self.rules(), agent).calls == Sight::Team;
+        let directory = match self.agent().is_some_and(sees_team) {
+            true => control.store.agents().await?,
+            false => Vec::new(),
+        };
+        Ok(access::visible_agents(self.rules(), &self.actor, &directory))
     }
 
     pub(crate) fn scopes(&self) -> &[Scope] {

@@ -17,8 +17,7 @@ use crate::model::directory::ContactRef;
 use crate::model::id::{AgentId, NumberId, TeamId};
 use crate::model::reason::Direction;
 use crate::model::time::Timestamp;
-use crate::policy::access::{self, Action, Resource};
-use crate::policy::pack::Sight;
+use crate::policy::access::{Action, Resource};
 use crate::store::{CallFilter, Section};
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -120,18 +119,10 @@ pub(crate) async fn list(
 
 /// Whose calls the list may show: what the caller may see, narrowed to a team; `None` is everybody's.
 async fn whose(control: &Control, caller: &Caller, team: Option<&TeamId>) -> Result<Option<Vec<AgentId>>, Problem> {
-    if caller.agent().is_none() && team.is_none() {
-        return Ok(None);
-    }
-    // Whoever sees all or only the own calls needs no look at who is in which team.
-    let sees_team = |agent| access::grants(caller.rules(), agent).calls == Sight::Team;
-    let directory = match team.is_some() || caller.agent().is_some_and(sees_team) {
-        true => control.store.agents().await?,
-        false => Vec::new(),
-    };
-    let visible = access::visible_agents(caller.rules(), &caller.actor, &directory);
+    let visible = caller.visible_agents(control).await?;
     let Some(team) = team else { return Ok(visible) };
-    let members = directory.into_iter().filter(|agent| agent.team_id.as_ref() == Some(team)).map(|agent| agent.id);
+    let agents = control.store.agents().await?.into_iter();
+    let members = agents.filter(|agent| agent.team_id.as_ref() == Some(team)).map(|agent| agent.id);
     Ok(Some(match visible {
         None => members.collect(),
         Some(visible) => {

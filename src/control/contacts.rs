@@ -226,7 +226,8 @@ struct Permissions {
 
 /// Lists who permits calls from a number
 ///
-/// Everybody who was asked or decided, the latest change first.
+/// Everybody who was asked or decided, the latest change first. Roles narrow it like calls: an agent sees the customers
+/// that are assigned to or owned by somebody whose calls it sees, and those of nobody only if it sees every call.
 #[utoipa::path(get, path = "/v1/permissions", tag = "permissions", params(PermissionsQuery),
     responses((status = 200, description = "A page of permissions, as they are worth now", body = Permissions), Problems))]
 async fn permissions(
@@ -237,7 +238,12 @@ async fn permissions(
     caller.may(Action::Read, Resource::Permission)?;
     control.store.number(&query.number_id).await?.ok_or_else(Problem::not_found)?;
     let (limit, now) = (limit(query.limit)?, control.clock.now().wall);
-    let page = control.store.permissions(&query.number_id, limit, query.cursor.as_deref(), now).await?;
+    let seen_by = match caller.agent() {
+        Some(_) => caller.visible_agents(&control).await?,
+        None => None,
+    };
+    let (seen_by, cursor) = (seen_by.as_deref(), query.cursor.as_deref());
+    let page = control.store.permissions(&query.number_id, seen_by, limit, cursor, now).await?;
     let items = page.items.into_iter().map(|(permission, contact)| PermissionItem { permission, contact });
     Ok(Answer(Permissions { items: items.collect(), next_cursor: page.next_cursor }))
 }
