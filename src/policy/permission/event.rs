@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
+use super::booked::Booked;
 use crate::model::id::CallId;
 use crate::model::reason::{GrantSource, PermissionStatus, RequestKind};
 use crate::model::time::Timestamp;
@@ -35,7 +36,12 @@ pub enum What {
     /// An outbound call was let ring or declined.
     Unanswered,
     /// WhatsApp's own books, as asked: `None`, `Temporary` or `Permanent`.
-    Checked { status: PermissionStatus, expires_at: Option<Timestamp> },
+    Checked {
+        status: PermissionStatus,
+        expires_at: Option<Timestamp>,
+        #[serde(default, skip_serializing_if = "Booked::is_empty")]
+        booked: Booked,
+    },
 }
 
 /// What Meta reports of one permission reply.
@@ -109,8 +115,17 @@ impl Event {
         Self {
             key: format!("checked:{second}"),
             at: Timestamp::from_secs(second),
-            what: What::Checked { status, expires_at },
+            what: What::Checked { status, expires_at, booked: Booked::default() },
         }
+    }
+
+    /// Adds to a check what the books say of limits.
+    #[must_use]
+    pub fn with_booked(mut self, limits: Booked) -> Self {
+        if let What::Checked { booked, .. } = &mut self.what {
+            *booked = limits;
+        }
+        self
     }
 }
 
