@@ -61,7 +61,8 @@ const CALLBACK_CHARS_MAX: usize = 512;
 /// Places a call
 ///
 /// Answers at once; `call.ringing` and `call.answered` follow as events. Post the agent's SDP offer to
-/// `/v1/calls/{id}/media` meanwhile. A call that may not be placed is refused with every blocker.
+/// `/v1/calls/{id}/media` meanwhile. A call that may not be placed is refused with every blocker; a refusal of WhatsApp's
+/// that amounts to one comes in the same form, with `upstream_code`.
 #[utoipa::path(post, path = "/v1/calls", tag = "calls", request_body = CallBody,
     responses((status = 201, description = "Placed", body = CallRecord), Problems))]
 async fn place(State(control): State<Shared>, caller: Caller, Json(body): Json<CallBody>) -> Result<Response, Problem> {

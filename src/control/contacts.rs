@@ -242,7 +242,8 @@ struct Permissions {
 
 /// Lists who permits calls from a number
 ///
-/// Everybody who was asked or decided, the latest change first.
+/// Everybody who was asked or decided, the latest change first. Roles narrow it like calls: an agent sees the customers
+/// that are assigned to or owned by somebody whose calls it sees, and those of nobody only if it sees every call.
 #[utoipa::path(get, path = "/v1/permissions", tag = "permissions", params(PermissionsQuery),
     responses((status = 200, description = "A page of permissions, as they are worth now", body = Permissions), Problems))]
 async fn permissions(
@@ -254,8 +255,10 @@ async fn permissions(
     let number = control.store.number(&query.number_id).await?;
     number.ok_or_else(|| Problem::new(Code::NotFound, NO_SUCH_NUMBER))?;
     let (limit, now) = (limit(query.limit)?, control.clock.now().wall);
-    let page = control.store.permissions(&query.number_id, limit, query.cursor.as_deref(), now).await?;
     let visible = caller.visible_agents(&control).await?;
+    // A key sees every customer, but not who asked them.
+    let seen_by = caller.agent().and(visible.as_deref());
+    let page = control.store.permissions(&query.number_id, seen_by, limit, query.cursor.as_deref(), now).await?;
     let items = page
         .items
         .into_iter()

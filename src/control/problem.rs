@@ -14,6 +14,7 @@ use crate::model::time::Timestamp;
 use crate::model::words;
 use crate::policy::admit::Prerequisite;
 use crate::policy::{Blocker, Denial};
+use crate::signalling::whatsapp::codes;
 use crate::store::StoreError;
 use crate::switchboard::{Refusal, SettingsRefusal};
 
@@ -339,7 +340,8 @@ impl From<Refusal> for Problem {
             Refusal::Sdp(error) => Self::new(Code::InvalidSdp, error.to_string()),
             Refusal::Denied(denial) => Self::denied(Code::CallBlocked, denial),
             Refusal::RequestDenied(denial) => Self::denied(Code::RequestBlocked, denial),
-            Refusal::Upstream { code, .. } => Self { upstream_code: code, ..Self::new(Code::Upstream, sentence) },
+            Refusal::Upstream { code, .. } => Self::upstream(Code::CallBlocked, code, sentence),
+            Refusal::RequestUpstream { code, .. } => Self::upstream(Code::RequestBlocked, code, sentence),
             Refusal::Full(_) => Self::new(Code::Full, sentence),
             Refusal::Draining => Self::new(Code::Draining, sentence),
             Refusal::Store(error) => error.into(),
@@ -394,6 +396,16 @@ impl Problem {
 }
 
 impl Problem {
+    /// WhatsApp's refusal. One that amounts to a blocker is told like our own; for any other the caller can do nothing.
+    fn upstream(blocked: Code, code: Option<i64>, sentence: String) -> Self {
+        let blocker = code.and_then(|code| {
+            let message = codes::meaning(code)?.to_owned();
+            Some(Blocker { code: codes::blocker(code)?, message, clears_at: None })
+        });
+        let kind = if blocker.is_some() { blocked } else { Code::Upstream };
+        Self { upstream_code: code, blockers: blocker.into_iter().collect(), ..Self::new(kind, sentence) }
+    }
+
     /// A file with mistakes: all of them, one line each.
     pub(crate) fn mistakes(code: Code, errors: Vec<String>) -> Self {
         let detail = match &*errors {
@@ -466,6 +478,39 @@ mod tests {
             let problem = Problem::from(refusal);
             assert_eq!((problem.code, problem.code.status().as_u16()), (code, status), "{codes:?}");
             assert_eq!(problem.blockers.iter().map(|blocker| blocker.code).collect::<Vec<_>>(), codes);
+        }
+    }
+
+    #[test]
+    fn a_refusal_by_whatsapp_blocks_like_our_own_if_it_names_what_blocks() {
+        #[track_caller]
+        fn check(code: Option<i64>, call: (Code, u16), request: (Code, u16), blocker: Option<BlockerCode>) {
+            let message = || "no [code 1]".to_owned();
+            let refusals = [
+                (Refusal::Upstream { code, message: message() }, call),
+                (Refusal::RequestUpstream { code, message: message() }, request),
+            ];
+            for (refusal, want) in refusals {
+                let problem = Problem::from(refusal);
+                assert_eq!((problem.code, problem.code.status().as_u16()), want, "{code:?}");
+                assert_eq!(problem.blockers.iter().map(|one| one.code).collect::<Vec<_>>(), Vec::from_iter(blocker));
+                assert!(problem.blockers.iter().all(|one| one.message.ends_with('.')), "{:?}", problem.blockers);
+                assert_eq!((problem.upstream_code, &*problem.detail), (code, "WhatsApp refused: no [code 1]"));
+            }
+        }
+        let blocked = ((Code::CallBlocked, 409), (Code::RequestBlocked, 409));
+        let failed = ((Code::Upstream, 502), (Code::Upstream, 502));
+        for (code, blocker) in [
+            (138_006, BlockerCode::NoPermission),
+            (138_009, BlockerCode::RequestLimit24h),
+            (138_012, BlockerCode::ConnectedLimit),
+            (138_014, BlockerCode::QualityRestricted),
+            (138_017, BlockerCode::AlreadyPermanent),
+        ] {
+            check(Some(code), blocked.0, blocked.1, Some(blocker));
+        }
+        for code in [None, Some(190), Some(138_002), Some(138_008)] {
+            check(code, failed.0, failed.1, None);
         }
     }
 

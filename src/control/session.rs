@@ -110,7 +110,8 @@ struct CandidateView {
 
 /// Shows who would ring if this customer called
 ///
-/// Nobody rings and nothing is reserved. Of a big team the candidates are the first few.
+/// Nobody rings and nothing is stored or reserved. A `wa:` number or `user:` id that nobody has yet is a new caller. Of a
+/// big team the candidates are the first few.
 #[utoipa::path(post, path = "/v1/routing/simulate", tag = "routing", request_body = SimulateBody,
     responses((status = 200, description = "Candidates in order, with the reasons", body = Simulation), Problems))]
 async fn simulate(

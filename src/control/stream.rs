@@ -38,7 +38,7 @@ pub(crate) enum View {
     Agent(Box<AgentView>),
 }
 
-/// An agent's own offers and presence, contacts, and the calls its role may see.
+/// An agent's own offers and presence, contacts and what they permit, and the calls its role may see.
 pub(crate) struct AgentView {
     agent: Agent,
     /// Whether it may see customers.
@@ -212,7 +212,7 @@ impl AgentView {
         if let Some(to) = &event.agent_id {
             return Ok(*to == self.agent.id);
         }
-        if event.kind == "contact.updated" {
+        if event.kind == "contact.updated" || event.kind.starts_with("permission.") {
             return Ok(self.contacts);
         }
         let Some(call) = &event.call_id else { return Ok(false) };

@@ -75,6 +75,7 @@ pub enum Resource<'a> {
     Chat {
         assignee: Option<&'a AgentId>,
     },
+    /// The list of permissions. Its rows are narrowed by [`visible_agents`].
     Permission,
     /// A number, and how well it is: its pickup and restrictions.
     Number,
@@ -188,7 +189,8 @@ fn agent_may(rules: &Rules, agent: &Agent, action: Action, resource: Resource<'_
         (Action::Request, Resource::Chat { assignee }) => assignee == Some(&agent.id),
         (Action::Read, Resource::Calls) => true,
         (Action::Read, Resource::Call(call) | Resource::Recording(call)) => sees_call(rules, agent, call),
-        // Names of colleagues, numbers and customers are what every conversation shows; roles narrow calls, not chats.
+        // Names of colleagues, numbers and customers are what every conversation shows; roles narrow the
+        // lists of calls and permissions, not chats.
         (
             Action::Read,
             Resource::Agent(_) | Resource::Team | Resource::Contact | Resource::Permission | Resource::Number,

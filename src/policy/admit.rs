@@ -18,7 +18,7 @@
 //! | `no_permission` | the customer never granted, refused or revoked | the customer |
 //! | `permission_expired` | a temporary grant has run out by our clock | the customer |
 //! | `connected_limit` | the number's connected calls fill the window | the oldest leaving the window |
-//! | `connected_limit` | the same for number and customer | the same |
+//! | `connected_limit` | the same for number and customer, by our count or by WhatsApp's books | the same |
 //! | `attempts_limit` | the number's dialled calls fill the window | the same |
 //! | `wallet_negative` | nothing is left in the wallet that is not held back | a top-up |
 //! | `call_in_progress` | number and customer are in a call already (Meta allows one per pair) | its end |
@@ -265,13 +265,15 @@ fn connected_by_number(case: &Case<'_>) -> Option<Blocker> {
 }
 
 fn connected_by_pair(case: &Case<'_>) -> Option<Blocker> {
-    let limit = case.rules.calls.connected_per_pair?;
-    exhausted(case, limit, case.facts.connected_pair, BlockerCode::ConnectedLimit, |limit| {
-        format!(
-            "This number has reached its limit of {} connected calls with this customer in {} h.",
-            limit.max, limit.window_h
-        )
-    })
+    let ours = case.rules.calls.connected_per_pair.and_then(|limit| {
+        exhausted(case, limit, case.facts.connected_pair, BlockerCode::ConnectedLimit, |limit| {
+            format!(
+                "This number has reached its limit of {} connected calls with this customer in {} h.",
+                limit.max, limit.window_h
+            )
+        })
+    });
+    ours.or_else(|| case.facts.permission.calls_used_up(case.facts.now))
 }
 
 fn attempts(case: &Case<'_>) -> Option<Blocker> {

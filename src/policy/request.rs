@@ -41,7 +41,7 @@ pub struct RequestPermit(());
 /// | `calling_disabled` | voice calls are switched off for the number | switching them on |
 /// | `window_closed` | a free-form request, and the customer has been silent for `service_window_h` | the customer, or a template |
 /// | `already_permanent` | the customer has permitted calls for good | nothing: call |
-/// | `request_limit_24h`, `request_limit_7d` | the customer was asked often enough | time, or a connected call |
+/// | `request_limit_24h`, `request_limit_7d` | the customer was asked often enough, by our count or by WhatsApp's | time, or a connected call |
 /// | `quality_restricted` | WhatsApp took outbound calls from the number | its end |
 /// | `pickup_hold` | the pack holds numbers back whose calls are not taken | time |
 ///

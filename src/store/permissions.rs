@@ -19,7 +19,7 @@ use super::terms::kept_pack;
 use super::{Store, Terms, events};
 use crate::model::directory::{Contact, Permission};
 use crate::model::event::{Event as Logged, NewEvent};
-use crate::model::id::{ContactId, NumberId};
+use crate::model::id::{AgentId, ContactId, NumberId};
 use crate::model::reason::PermissionStatus;
 use crate::model::time::Timestamp;
 use crate::policy::permission::{Event, Ledger, What, news};
@@ -41,17 +41,22 @@ impl Store {
         Ok(ledger)
     }
 
-    /// The permissions of a number as they read at `now`, the latest change first, in pages.
+    /// The permissions of a number as they read at `now`, the latest change first, in pages. `seen_by`: only those of
+    /// customers who are assigned to or owned by one of these agents.
     ///
     /// # Errors
     /// [`StoreError::BadCursor`].
     pub async fn permissions(
         &self,
         n: &NumberId,
+        seen_by: Option<&[AgentId]>,
         limit: u32,
         cursor: Option<&str>,
         now: Timestamp,
     ) -> Result<Page<(Permission, Contact)>> {
+        if seen_by.is_some_and(<[_]>::is_empty) {
+            return Ok(Page { items: Vec::new(), next_cursor: None });
+        }
         let limit = page_limit(limit);
         let mut select = Select::new(
             "SELECT c.*, p.state AS state, p.touched_at AS touched_at FROM permissions p \
@@ -59,6 +64,10 @@ impl Store {
         );
         // A row that was only locked or checked belongs to a stranger.
         select.and("p.number_id = ").text(n.as_str()).and("p.touched_at > 0");
+        if let Some(agents) = seen_by {
+            let ids = || agents.iter().map(AgentId::as_str);
+            select.and("(c.assignee_id IN ").list(ids()).push(" OR c.owner_id IN ").list(ids()).push(")");
+        }
         if let Some(cursor) = cursor {
             let after = Cursor::decode(cursor, &self.key, LIST)?;
             select
@@ -491,7 +500,7 @@ mod tests {
     use super::*;
     use crate::model::reason::{GrantSource, RequestKind};
     use crate::policy::pack::{BUILT_IN, Pack};
-    use crate::store::fixture::{self, Fixture, T0, at, declined, granted, number_id, on_both};
+    use crate::store::fixture::{self, Fixture, T0, agent_id, at, declined, granted, number_id, on_both};
 
     async fn status(t: &Fixture, c: &ContactId, secs: i64) -> PermissionStatus {
         t.store.permission(&number_id(), c).await.unwrap().read(at(secs)).status
@@ -525,10 +534,49 @@ mod tests {
             assert_eq!(status(&t, &contact.id, 20).await, PermissionStatus::Temporary, "{order:?}");
         }
         let t = t.restart().await;
-        let page = t.store.permissions(&number_id(), 2, None, at(20)).await.unwrap();
+        let page = t.store.permissions(&number_id(), None, 2, None, at(20)).await.unwrap();
         assert_eq!(page.items.len(), 2);
-        let rest = t.store.permissions(&number_id(), 2, page.next_cursor.as_deref(), at(20)).await.unwrap();
+        let rest = t.store.permissions(&number_id(), None, 2, page.next_cursor.as_deref(), at(20)).await.unwrap();
         assert_eq!((rest.items.len(), rest.next_cursor), (1, None));
+    }
+
+    on_both!(a_narrowed_list_holds_the_customers_of_these_agents_page_by_page);
+    async fn a_narrowed_list_holds_the_customers_of_these_agents_page_by_page(t: Fixture) {
+        let nobodys = t.seed().await;
+        say(&t, &nobodys.id, &[granted("x", at(1))], 1).await;
+        let (ana, beka) = (agent_id("a"), agent_id("b"));
+        let mut of = Vec::new();
+        for (i, (assignee, owner)) in
+            [(Some(&ana), None), (Some(&beka), None), (Some(&beka), Some(&ana)), (None, Some(&ana))].iter().enumerate()
+        {
+            let customer = t.customer(&format!("99555500000{i}")).await;
+            let owned = Contact { assignee_id: assignee.cloned(), owner_id: owner.cloned(), ..customer };
+            t.store.put_contact(&owned).await.unwrap();
+            let secs = 10 + i64::try_from(i).unwrap();
+            say(&t, &owned.id, &[granted("a", at(secs))], secs).await;
+            of.push(owned.id);
+        }
+        let [first, others, shared, owned] = of.try_into().unwrap();
+        for (agents, want) in [
+            (None, vec![&owned, &shared, &others, &first, &nobodys.id]),
+            (Some(vec![ana.clone()]), vec![&owned, &shared, &first]),
+            (Some(vec![ana, beka]), vec![&owned, &shared, &others, &first]),
+            (Some(vec![agent_id("c")]), vec![]),
+            (Some(vec![]), vec![]),
+        ] {
+            let (mut listed, mut cursor) = (Vec::new(), None);
+            loop {
+                let page =
+                    t.store.permissions(&number_id(), agents.as_deref(), 1, cursor.as_deref(), at(20)).await.unwrap();
+                assert!(page.items.len() <= 1);
+                listed.extend(page.items.into_iter().map(|(_, contact)| contact.id));
+                cursor = page.next_cursor;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(listed.iter().collect::<Vec<_>>(), want, "{agents:?}");
+        }
     }
 
     on_both!(a_permission_that_ran_out_is_told_once_by_our_own_clock);

@@ -116,10 +116,11 @@ impl Switchboard {
         })
     }
 
-    /// Who would be rung for a call from this customer at a moment, and why; by who is online and free now.
+    /// Who would be rung for a call from this customer at a moment, and why; by who is online and free now. A phone number
+    /// or user id that nobody has yet is a new caller, and stays unknown.
     ///
     /// # Errors
-    /// [`Refusal::NotFound`] for an unknown contact or number.
+    /// [`Refusal::NotFound`] for an unknown number or contact id.
     pub async fn simulate_routing(
         &self,
         number: &NumberId,
@@ -128,8 +129,9 @@ impl Switchboard {
     ) -> Result<(Option<Closed>, Routing), Refusal> {
         let desk = &self.0;
         let closed = refuse(&desk.parts.store.settings_in_force(number).await?, at);
-        let contact = desk.parts.store.contact(who).await?.ok_or(Refusal::NotFound)?;
-        let facts = desk.routing_facts(number, &contact.id).await?.ok_or(Refusal::NotFound)?;
+        let known = desk.parts.store.contact(who).await?;
+        let contact = known.or_else(|| newcomer(who, at)).ok_or(Refusal::NotFound)?;
+        let facts = desk.routing_facts_of(number, contact).await?.ok_or(Refusal::NotFound)?;
         let facts = RoutingFacts { now: at, ..facts };
         let active = |agent: &AgentId| desk.registry.active_calls_of(agent);
         Ok((closed, route(&with_activity(facts, &active), desk.terms().rules(at))))
@@ -227,12 +229,15 @@ impl Desk {
         number: &NumberId,
         contact: &ContactId,
     ) -> Result<Option<RoutingFacts>, StoreError> {
+        match self.parts.store.contact(&ContactRef::Id(contact.clone())).await? {
+            Some(contact) => self.routing_facts_of(number, contact).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn routing_facts_of(&self, number: &NumberId, contact: Contact) -> Result<Option<RoutingFacts>, StoreError> {
         let store = &self.parts.store;
-        let (Some(number), Some(contact)) =
-            (store.number(number).await?, store.contact(&ContactRef::Id(contact.clone())).await?)
-        else {
-            return Ok(None);
-        };
+        let Some(number) = store.number(number).await? else { return Ok(None) };
         let idle = store.idle_since().await?;
         let agents = store.agents().await?.into_iter().map(|agent| {
             let idle_since = idle.get(&agent.id).copied();
@@ -262,6 +267,18 @@ pub(super) struct Announced {
     pub(super) first: Signal,
     /// When the number opens next, if hours turn the call away.
     pub(super) opens_at: Option<Timestamp>,
+}
+
+/// Somebody of whom no more is known than how WhatsApp would name them; not stored. `None` for an id of ours.
+fn newcomer(who: &ContactRef, now: Timestamp) -> Option<Contact> {
+    let (phone, user_id) = match who {
+        ContactRef::Id(_) => return None,
+        ContactRef::Phone(phone) => (Some(phone.clone()), None),
+        ContactRef::User(user_id) => (None, Some(user_id.clone())),
+    };
+    let id = ContactId::generate();
+    let (name, username, assignee_id, owner_id) = (None, None, None, None);
+    Some(Contact { id, phone, user_id, name, username, assignee_id, owner_id, created_at: now })
 }
 
 /// What WhatsApp says of a customer, as the store takes it.

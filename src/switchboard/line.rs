@@ -14,9 +14,7 @@ use crate::call::{Action, Call, CallRecord, Signal};
 use crate::media::{Leg, MediaEvent, OutgoingLeg};
 use crate::model::event::NewEvent;
 use crate::model::id::{AgentId, LegId};
-use crate::model::reason::{
-    BlockerCode, CallState, EndReason, EndedBy, LegKind, MediaAlarm, OfferOutcome, RecordingState,
-};
+use crate::model::reason::{CallState, EndReason, EndedBy, LegKind, MediaAlarm, OfferOutcome, RecordingState};
 use crate::record::RecordEvent;
 use crate::shard::{CustomerPort, ShardId};
 use crate::signalling::whatsapp::codes;
@@ -267,16 +265,14 @@ impl Line {
             self.next.extend(said);
         }
         if let Signal::Dialled(Err(failure)) = &signal
-            && failure.code.and_then(codes::blocker) == Some(BlockerCode::NoPermission)
+            && failure.code.and_then(codes::blocker).is_some()
         {
             self.desk.check_soon(self.call.record());
         }
         let answer = match &signal {
-            Signal::Dialled(Err(failure)) if !failure.outcome_unknown => Err(Refusal::Upstream {
-                code: failure.code,
-                message: failure.message.clone(),
-                end_reason: failure.reason,
-            }),
+            Signal::Dialled(Err(failure)) if !failure.outcome_unknown => {
+                Err(Refusal::Upstream { code: failure.code, message: failure.message.clone() })
+            }
             _ => Ok(()),
         };
         self.handle(signal);

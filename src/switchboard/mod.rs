@@ -74,9 +74,12 @@ pub enum Refusal {
     /// The customer may not be asked for permission now.
     #[error("permission may not be asked for")]
     RequestDenied(Denial),
-    /// WhatsApp refused; its code and sentence.
+    /// WhatsApp refused the call; its code and sentence.
     #[error("WhatsApp refused: {message}")]
-    Upstream { code: Option<i64>, message: String, end_reason: EndReason },
+    Upstream { code: Option<i64>, message: String },
+    /// WhatsApp refused to ask the customer for permission.
+    #[error("WhatsApp refused: {message}")]
+    RequestUpstream { code: Option<i64>, message: String },
     #[error("the gateway is full: {0}")]
     Full(String),
     #[error("the gateway is draining and takes no new calls")]

@@ -12,7 +12,7 @@ use crate::model::directory::{ContactRef, Permission};
 use crate::model::id::{ContactId, NumberId, Wacid};
 use crate::model::reason::PermissionStatus;
 use crate::model::time::Timestamp;
-use crate::policy::permission::Event;
+use crate::policy::permission::{Booked, Event};
 use crate::signalling::whatsapp::{Account, Customer, GraphError, GraphErrorKind};
 use crate::store::StoreError;
 
@@ -167,7 +167,8 @@ impl Desk {
                 return Ok(rest_after(&error));
             }
         };
-        let said = Event::checked(books.status, books.expires_at, asked_at);
+        let booked = Booked { no_calls_until: books.no_calls_until, no_requests_until: books.no_requests_until };
+        let said = Event::checked(books.status, books.expires_at, asked_at).with_booked(booked);
         let now = self.parts.clock.now().wall;
         let logged = store.record_permission(number, contact, &[said], now).await?;
         if logged.iter().any(|event| event.kind == "permission.drift_repaired") {
@@ -187,7 +188,7 @@ impl Desk {
         }
     }
 
-    /// WhatsApp refused a call for want of permission although ours said yes.
+    /// WhatsApp refused a call that we had allowed: its books may tell why, and until when.
     pub(super) fn check_soon(self: &Arc<Self>, record: &CallRecord) {
         self.check_in_background(record.number_id.clone(), record.contact.id.clone(), false);
     }

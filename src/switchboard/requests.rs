@@ -24,7 +24,7 @@ impl Switchboard {
     /// Asks. Answers with the permission as it stands once WhatsApp has taken the request.
     ///
     /// # Errors
-    /// [`Refusal::RequestDenied`] with every blocker, [`Refusal::NotFound`], [`Refusal::Upstream`].
+    /// [`Refusal::RequestDenied`] with every blocker, [`Refusal::NotFound`], [`Refusal::RequestUpstream`].
     pub async fn ask_permission(&self, wish: AskPermission) -> Result<Permission, Refusal> {
         let desk = &self.0;
         let (store, clock) = (&desk.parts.store, desk.parts.clock);
@@ -67,11 +67,7 @@ impl Switchboard {
             Ok(account) => desk.parts.graph.ask_permission(account.as_ref(), &who, &wish.request).await,
             Err(failure) => {
                 desk.publish(store.withdraw_request(&wish.number_id, &contact.id, &asked.key, asked_at).await?);
-                return Err(Refusal::Upstream {
-                    code: failure.code,
-                    message: failure.message,
-                    end_reason: failure.reason,
-                });
+                return Err(Refusal::RequestUpstream { code: failure.code, message: failure.message });
             }
         };
         let wamid = match sent {
@@ -82,11 +78,7 @@ impl Switchboard {
                 desk.parts.metrics.permission_request("failed");
                 desk.publish(store.withdraw_request(&wish.number_id, &contact.id, &asked.key, asked_at).await?);
                 desk.check_in_background(wish.number_id.clone(), contact.id.clone(), false);
-                return Err(Refusal::Upstream {
-                    code: error.code,
-                    message: error.to_string(),
-                    end_reason: error.end_reason(),
-                });
+                return Err(Refusal::RequestUpstream { code: error.code, message: error.to_string() });
             }
         };
         desk.parts.metrics.permission_request("sent");

@@ -17,7 +17,7 @@ use browser::Browser;
 use serde_json::json;
 use tandem_loadtest::measure;
 use tandem_loadtest::sound::Sound;
-use tandem_loadtest::whatsapp::{InboundCall, Script, Step};
+use tandem_loadtest::whatsapp::{Grant, InboundCall, Script, Step};
 use world::{NINO, SOON, World};
 
 /// What the fake microphone hums.
@@ -122,6 +122,28 @@ async fn the_call_button_is_absent_until_the_chat_is_assigned_and_vanishes_again
     browser.appears("call-button").await;
     world.put(&format!("contacts/wa:{NINO}"), json!({"assignee_id": "agt_b"})).await;
     browser.vanishes("call-button").await;
+    browser.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_call_button_appears_the_moment_the_customer_agrees() {
+    let world = World::start().await;
+    world.agent_offline("agt_a").await;
+    world.put(&format!("contacts/wa:{NINO}"), json!({"name": "Nino", "assignee_id": "agt_a"})).await;
+    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
+    sign_in(&world, &browser, "agt_a").await;
+    let contact = world.get(&format!("contacts/wa:{NINO}")).await;
+    browser.open(&format!("{}/contacts/{}", world.gateway.base, contact["id"].as_str().unwrap())).await;
+    browser.appears("permission-chip").await;
+    assert!(!browser.is_there("call-button").await);
+    let request = json!({"number_id": world::NUMBER, "contact": format!("wa:{NINO}"), "kind": "template",
+        "template": {"name": "may_we_call", "language": "en"}});
+    world.post("permission-requests", request).await;
+    let status = || browser.attribute("[data-testid=permission-chip]", "data-status");
+    world.until("the page shows that she was asked", async || status().await == "requested").await;
+    world.wa.grant_permission(NINO, Grant::Permanent).await.unwrap();
+    browser.appears("call-button").await;
+    assert_eq!(status().await, "permanent");
     browser.quit().await;
 }
 

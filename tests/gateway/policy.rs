@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tandem_loadtest::whatsapp::{
-    Action, Config as PhoneNetwork, Grant, InboundCall, Kind, Restriction, Script, WebhookFaults,
+    Action, Config as PhoneNetwork, Grant, GraphFault, InboundCall, Kind, Restriction, Rules, Script, WebhookFaults,
 };
 
 use crate::world::{NINO, NUMBER, SOON, World};
@@ -336,4 +336,125 @@ async fn a_pack_is_replaced_while_the_gateway_runs_and_a_wrong_one_changes_nothi
     assert_ne!(packs["in_force"], json!(old));
     let text = world.gateway.request("GET", &format!("policy-packs/{old}"), None).await;
     assert_eq!(String::from_utf8_lossy(&text.body), built_in, "the old call is still explained");
+}
+
+/// A customer of Ana's whose permission nobody ever asked for.
+const LEVAN: &str = "995555010204";
+
+/// How often WhatsApp was asked to call somebody.
+fn connects(world: &World) -> usize {
+    world.wa.requests().iter().filter(|request| request.action == Some(Action::Connect)).count()
+}
+
+/// What the list of permissions says of a customer.
+async fn listed(world: &World, phone: &str) -> Option<Value> {
+    let list = world.get(&format!("permissions?number_id={NUMBER}")).await;
+    list["items"].as_array().unwrap().iter().find(|item| item["contact"]["phone"] == format!("+{phone}")).cloned()
+}
+
+#[tokio::test]
+async fn what_whatsapp_refuses_is_told_as_a_blocker_and_what_it_fails_at_as_a_failure() {
+    let world = World::start().await;
+    world.agent_offline("agt_a").await;
+    world.nino_of("agt_a").await;
+    let mut dialled = 0;
+    let mut refuse = async |code: u32, status: u16, told: &str| {
+        world.wa.fail_next(Action::Connect, 1, GraphFault::Error(code));
+        let problem = world.gateway.request("POST", "calls", Some(dial())).await.problem(status, told);
+        assert_eq!(problem["upstream_code"], code);
+        dialled += 1;
+        let over = async || world.calls().await.iter().filter(|call| call["state"] == "ended").count() == dialled;
+        world.until("the attempt is over", over).await;
+        problem
+    };
+    for (code, blocker) in [
+        (138_006, "no_permission"),
+        (138_012, "connected_limit"),
+        (138_013, "bic_not_available"),
+        (138_014, "quality_restricted"),
+    ] {
+        let problem = refuse(code, 409, "call_blocked").await;
+        assert_eq!(codes(&problem["blockers"]), [blocker]);
+        assert!(problem["blockers"][0]["message"].as_str().unwrap().ends_with('.'), "{problem}");
+    }
+    let problem = refuse(138_002, 502, "upstream_refused").await;
+    assert!(problem.get("blockers").is_none(), "{problem}");
+
+    world.put(&format!("contacts/wa:{LEVAN}"), json!({"assignee_id": "agt_a"})).await;
+    let template = json!({"number_id": NUMBER, "contact": format!("wa:{LEVAN}"), "kind": "template",
+        "template": {"name": "may_we_call", "language": "en"}});
+    let ask = async || world.gateway.request("POST", "permission-requests", Some(template.clone())).await;
+    for (code, blocker) in [(138_009, "request_limit_24h"), (138_017, "already_permanent")] {
+        world.wa.fail_next(Action::Message, 1, GraphFault::Error(code));
+        let problem = ask().await.problem(409, "request_blocked");
+        assert_eq!((&problem["upstream_code"], codes(&problem["blockers"])), (&json!(code), vec![blocker.to_owned()]));
+    }
+    world.wa.fail_next(Action::Message, 1, GraphFault::Error(131_026));
+    ask().await.problem(502, "upstream_refused");
+    assert_eq!(ask().await.status, 201, "what WhatsApp refused counts for nothing");
+}
+
+#[tokio::test]
+async fn a_limit_that_only_whatsapp_counts_is_read_in_its_books_and_holds_until_the_time_they_name() {
+    let rules = Rules { connected_calls_per_day: 1, ..Rules::enforced() };
+    let world = World::with("", PhoneNetwork { rules, ..PhoneNetwork::default() }).await;
+    let ana = world.agent("agt_a").await;
+    world.nino_of("agt_a").await;
+    world.wa.set_customer(NINO, Script { hang_up_after: Some(Duration::from_secs(1)), ..Script::default() });
+    let talk = ana.dial(NUMBER, &format!("wa:{NINO}")).await.unwrap();
+    world.until("they have talked", async || world.call(&talk.call_id).await["state"] == "ended").await;
+    assert_eq!(blockers(&world).await, Vec::<String>::new(), "ours allow a hundred a day");
+    let refused = world.gateway.request("POST", "calls", Some(dial())).await.problem(409, "call_blocked");
+    assert_eq!(
+        (codes(&refused["blockers"]), &refused["upstream_code"]),
+        (vec!["connected_limit".to_owned()], &json!(138_012))
+    );
+
+    world.until("its books are read", async || blockers(&world).await == ["connected_limit"]).await;
+    let blocker = callability(&world).await["blockers"][0].clone();
+    let clears_at: jiff::Timestamp = blocker["clears_at"].as_str().unwrap().parse().unwrap();
+    let day = clears_at.as_second() - i64::try_from(world.wa.now()).unwrap();
+    assert!((86_000..=86_400).contains(&day), "{blocker}");
+    assert!(blocker["message"].as_str().unwrap().contains("WhatsApp's own count"), "{blocker}");
+    let before = connects(&world);
+    let refused = world.gateway.request("POST", "calls", Some(dial())).await.problem(409, "call_blocked");
+    assert_eq!((&refused["blockers"][0], refused.get("upstream_code")), (&blocker, None));
+    assert_eq!(connects(&world), before, "WhatsApp is not asked again");
+}
+
+#[tokio::test]
+async fn a_missed_call_permits_the_way_back_for_a_week_where_callbacks_are_on() {
+    // Told by WhatsApp's webhook; should that be lost, found in its books a moment after the call.
+    for (lost, source) in [(false, "callback"), (true, "whatsapp")] {
+        let world = World::start().await;
+        let settings = world.put(&format!("numbers/{NUMBER}/settings"), json!({"callback_permission": true})).await;
+        assert_eq!(settings["sync"]["state"], "synced", "{settings}");
+        if lost {
+            world.wa.set_webhook_faults(WebhookFaults::default().dropping(Kind::PermissionReply));
+        }
+        let call = world.wa.call(InboundCall::from(NINO)).await.unwrap();
+        call.ended(SOON).await.unwrap();
+        world.until("the permission is there", async || listed(&world, NINO).await.is_some()).await;
+        let permission = listed(&world, NINO).await.unwrap();
+        assert_eq!((&permission["status"], &permission["source"]), (&json!("temporary"), &json!(source)));
+        let end: jiff::Timestamp = permission["expires_at"].as_str().unwrap().parse().unwrap();
+        let week = end.as_second() - i64::try_from(world.wa.now()).unwrap();
+        assert!((604_700..=604_800).contains(&week), "{permission}");
+        let stored = world.newest_call("the call is over", |call| call["state"] == "ended").await;
+        assert_eq!(stored["answered_at"], Value::Null, "nobody answered it");
+    }
+}
+
+#[tokio::test]
+async fn a_callback_permission_is_not_taken_where_callbacks_are_off() {
+    let world = World::start().await;
+    world.put(&format!("numbers/{NUMBER}/settings"), json!({"callback_permission": false})).await;
+    let call = world.wa.call(InboundCall::from(NINO)).await.unwrap();
+    call.ended(SOON).await.unwrap();
+    let wacid = call.wacid().to_owned();
+    world.wa.grant_permission(NINO, Grant::Callback { wacid }).await.unwrap();
+    // Webhooks are worked off one after the other: when this one has been heard, so has that.
+    world.wa.grant_permission(LEVAN, Grant::FromProfile).await.unwrap();
+    world.until("the other customer's word is heard", async || listed(&world, LEVAN).await.is_some()).await;
+    assert_eq!(listed(&world, NINO).await, None);
 }

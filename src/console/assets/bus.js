@@ -1,5 +1,5 @@
 // Who wants to know what. Topics:
-//   agent · link · readiness · offers · call (CALL) · contact (CONTACT) · phone · alarm · dtmf · recording · resync ·
+//   agent · link · readiness · offers · call (CALL) · contact (CONTACT) · permission (PERMISSION) · phone · alarm · dtmf · recording · resync ·
 //   mic (the microphone's new track) · expired (the token, during a call)
 
 const listeners = new Map();

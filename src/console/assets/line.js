@@ -33,6 +33,13 @@ export function onEvent({ type, call_id: callId, data }) {
     case 'call.media_recovered': return emit('alarm', { callId, kind: data.kind, leg: data.leg, on: false });
     case 'agent.status_changed': return statusChanged(data);
     case 'contact.updated': return emit('contact', data);
+    case 'permission.requested':
+    case 'permission.granted':
+    case 'permission.declined':
+    case 'permission.revoked':
+    case 'permission.expired':
+    case 'permission.limit_reset':
+    case 'permission.drift_repaired': return emit('permission', data.permission);
     case 'recording.ready':
     case 'recording.failed': return emit('recording', data);
     default:

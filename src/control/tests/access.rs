@@ -219,3 +219,27 @@ async fn a_simulation_tells_for_which_moment_it_answers() {
     assert_eq!((status, problem["code"].as_str()), (422, Some("invalid_field")));
     assert!(problem["detail"].as_str().unwrap().starts_with("at: "), "{problem}");
 }
+
+#[tokio::test]
+async fn a_simulation_answers_for_callers_nobody_knows_yet_and_stores_none() {
+    let house = House::open().await;
+    let simulate = async |who: &str| {
+        let body = serde_json::json!({"number_id": "100000000000001", "contact": who});
+        answer(house.ask(Method::POST, "/v1/routing/simulate", &house.admin).json(&body).send().await.unwrap()).await
+    };
+    let contacts = async || answer(house.get("/v1/contacts", &house.admin).await).await.1["items"].clone();
+    let before = contacts().await;
+    let online = house.ask(Method::PUT, "/v1/agents/agt_b/status", &house.admin);
+    online.json(&serde_json::json!({"status": "online"})).send().await.unwrap().error_for_status().unwrap();
+    for newcomer in ["wa:995555999999", "user:GE.42"] {
+        let (status, routing) = simulate(newcomer).await;
+        assert_eq!((status, &routing["candidates"][0]["agent_id"]), (200, &"agt_b".into()), "{newcomer}: {routing}");
+    }
+    assert_eq!(contacts().await, before, "a question makes no contact");
+    for (who, status, code) in
+        [("con_00000000000000000000000000000000", 404, "not_found"), ("995555999999", 422, "invalid_field")]
+    {
+        let (got, problem) = simulate(who).await;
+        assert_eq!((got, problem["code"].as_str()), (status, Some(code)), "{who}: {problem}");
+    }
+}

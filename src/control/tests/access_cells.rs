@@ -14,8 +14,9 @@ use crate::control::Control;
 use crate::model::directory::{Agent, Contact, Switches, Team};
 use crate::model::event::NewEvent;
 use crate::model::id::{AgentId, RecordingId, TeamId};
-use crate::model::reason::{EndReason, EndedBy, RecordingState, Role};
+use crate::model::reason::{EndReason, EndedBy, PermissionStatus, RecordingState, Role};
 use crate::policy::access::Scope;
+use crate::policy::permission::Event;
 use crate::store::{CustomerIdentity, RecordingFile};
 
 /// Whose a thing is, seen from the one who asks.
@@ -53,6 +54,14 @@ struct Stage {
     calls: BTreeMap<(Option<AgentId>, bool), CallRecord>,
     /// Of each agent, one assigned to it.
     contacts: BTreeMap<AgentId, Contact>,
+    /// Assigned to nobody.
+    nobodys: Contact,
+}
+
+/// The ids that a list may show.
+struct Seen {
+    calls: BTreeSet<String>,
+    customers: BTreeSet<String>,
 }
 
 impl Stage {
@@ -61,7 +70,10 @@ impl Stage {
         for team in ["team_1", "team_2"] {
             house.store.put_team(&Team { id: TeamId::parse(team).unwrap(), name: "Team".to_owned() }).await.unwrap();
         }
-        let mut stage = Self { house, seats: Vec::new(), calls: BTreeMap::new(), contacts: BTreeMap::new() };
+        let nobodys = house.store.call(&house.call).await.unwrap().unwrap().contact;
+        let (seats, calls, contacts) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        let mut stage = Self { house, seats, calls, contacts, nobodys };
+        stage.permit(&stage.nobodys).await;
         for (who, team) in [("agt_mate", Some("team_1")), ("agt_stranger", Some("team_2")), ("agt_free", None)] {
             stage.move_in(Agent { team_id: team.map(|t| TeamId::parse(t).unwrap()), ..agent(who, who) }).await;
         }
@@ -106,9 +118,17 @@ impl Stage {
         taken.offers[0].cause = None;
         (taken.answered_at, taken.status) = (Some(now()), Status::Completed);
         (taken.end_reason, taken.ended_by) = (Some(EndReason::Completed), Some(EndedBy::Agent));
+        self.permit(&contact).await;
         self.contacts.insert(agent.id.clone(), contact);
         self.keep(Some(agent.id.clone()), true, taken).await;
         self.keep(Some(agent.id), false, missed).await;
+    }
+
+    /// The customer permits calls from the fixture's number.
+    async fn permit(&self, contact: &Contact) {
+        let call = self.house.store.call(&self.house.call).await.unwrap().unwrap();
+        let said = Event::checked(PermissionStatus::Permanent, None, now());
+        self.house.store.record_permission(&call.number_id, &contact.id, &[said], now()).await.unwrap();
     }
 
     async fn keep(&mut self, whose: Option<AgentId>, taken: bool, call: CallRecord) {
@@ -177,7 +197,7 @@ impl Stage {
     }
 
     /// Asks, and compares with what the table wants: a status, and for lists whose calls.
-    async fn check(&self, row: &Row, ask: reqwest::RequestBuilder, want: u16, seen: &BTreeSet<String>, case: &str) {
+    async fn check(&self, row: &Row, ask: reqwest::RequestBuilder, want: u16, seen: &Seen, case: &str) {
         let response = ask.send().await.unwrap();
         let status = response.status().as_u16();
         if row.answer == Answer::Streams && status == 200 {
@@ -191,27 +211,38 @@ impl Stage {
             let code = if status == 403 { "forbidden" } else { "not_found" };
             assert_eq!(problem["code"], code, "{case}: {body}");
         }
-        if row.answer == Answer::Lists && status == 200 {
-            let listed = self.calls.values().map(|call| call.id.to_string()).filter(|id| body.contains(id.as_str()));
-            assert_eq!(listed.collect::<BTreeSet<_>>(), *seen, "{case}");
+        if status != 200 {
+            return;
         }
+        let (all, seen) = match row.answer {
+            Answer::Lists => (self.seen_by(None).calls, &seen.calls),
+            Answer::ListsCustomers => (self.seen_by(None).customers, &seen.customers),
+            Answer::Answers(_) | Answer::Streams => return,
+        };
+        let listed = all.into_iter().filter(|id| body.contains(id.as_str()));
+        assert_eq!(listed.collect::<BTreeSet<_>>(), *seen, "{case}");
     }
 
-    /// The calls this agent sees: the table, applied to all there are.
-    fn seen_by(&self, me: &Agent) -> BTreeSet<String> {
-        let of = |(agent, taken): &(Option<AgentId>, bool)| match agent {
-            None => Whose::Nobodys,
-            Some(agent) if *agent == me.id => {
-                if *taken {
-                    Whose::Took
-                } else {
-                    Whose::Rang
-                }
-            }
-            Some(agent) if ["agt_stranger", "agt_free", "agt_a"].contains(&agent.as_str()) => Whose::Strangers,
-            Some(_) => Whose::Mates,
+    /// What this agent sees: the table, applied to all there is. `None` sees everything.
+    fn seen_by(&self, me: Option<&Agent>) -> Seen {
+        let shown = |agent: Option<&AgentId>, taken: bool| {
+            let Some(me) = me else { return true };
+            let whose = match agent {
+                None => Whose::Nobodys,
+                Some(agent) if *agent == me.id && taken => Whose::Took,
+                Some(agent) if *agent == me.id => Whose::Rang,
+                Some(agent) if ["agt_stranger", "agt_free", "agt_a"].contains(&agent.as_str()) => Whose::Strangers,
+                Some(_) => Whose::Mates,
+            };
+            sees(me, whose)
         };
-        self.calls.iter().filter(|(key, _)| sees(me, of(key))).map(|(_, call)| call.id.to_string()).collect()
+        let calls = self.calls.iter().filter(|((agent, taken), _)| shown(agent.as_ref(), *taken));
+        let of_agents = self.contacts.iter().map(|(agent, contact)| (Some(agent), contact));
+        let customers = of_agents.chain([(None, &self.nobodys)]).filter(|(agent, _)| shown(*agent, true));
+        Seen {
+            calls: calls.map(|(_, call)| call.id.to_string()).collect(),
+            customers: customers.map(|(_, contact)| contact.id.to_string()).collect(),
+        }
     }
 }
 
@@ -224,7 +255,7 @@ fn sees(me: &Agent, whose: Whose) -> bool {
 fn wanted(row: &Row, me: &Agent, whose: Whose) -> u16 {
     let let_in = match row.answer {
         Answer::Answers(status) => status,
-        Answer::Lists | Answer::Streams => 200,
+        Answer::Lists | Answer::ListsCustomers | Answer::Streams => 200,
     };
     let configures = || CONFIGURES.iter().find(|(role, _)| *role == me.role).unwrap().1;
     let (may, else_wise) = match row.agents {
@@ -266,7 +297,7 @@ async fn every_role_with_every_switch_gets_at_every_route_what_the_table_says() 
     let stage = Stage::set().await;
     let mut cells = 0;
     for Seat { agent: me, token } in &stage.seats {
-        let seen = stage.seen_by(me);
+        let seen = stage.seen_by(Some(me));
         for row in ROWS {
             for whose in WHOSE {
                 let case = format!("{} asks {} of {whose:?}", me.id, row.route);
@@ -281,7 +312,7 @@ async fn every_role_with_every_switch_gets_at_every_route_what_the_table_says() 
 #[tokio::test]
 async fn every_scope_of_a_key_opens_the_routes_the_table_says() {
     let stage = Stage::set().await;
-    let every_call = stage.calls.values().map(|call| call.id.to_string()).collect();
+    let everything = stage.seen_by(None);
     let single = Scope::ALL.iter().map(|scope| vec![*scope]);
     let mut cells = 0;
     for scopes in single.chain([vec![]]) {
@@ -293,11 +324,11 @@ async fn every_scope_of_a_key_opens_the_routes_the_table_says() {
                 let want = match row.answer {
                     _ if !open => 403,
                     Answer::Answers(status) => status,
-                    Answer::Lists | Answer::Streams => 200,
+                    Answer::Lists | Answer::ListsCustomers | Answer::Streams => 200,
                 };
                 let case = format!("a key with {scopes:?} asks {} of {whose:?}", row.route);
                 let ask = stage.ask(row, &id("agt_mate"), whose, &key);
-                stage.check(row, ask, want, &every_call, &case).await;
+                stage.check(row, ask, want, &everything, &case).await;
                 cells += 1;
             }
         }
@@ -339,7 +370,7 @@ async fn an_agents_stream_tells_of_the_calls_it_may_see_and_of_no_others() {
             let calls = || stage.calls.values().map(|call| call.id.to_string());
             frames.iter().filter(of_kind).flat_map(|f| calls().filter(|call| f.contains(call.as_str()))).collect()
         };
-        let seen = stage.seen_by(me);
+        let seen = stage.seen_by(Some(me)).calls;
         assert_eq!(told("call.ended"), seen, "{}", me.id);
         assert_eq!(told("call.dtmf"), seen, "{}", me.id);
         let own = [Whose::Took, Whose::Rang].map(|whose| stage.call(&me.id, whose).id.to_string());

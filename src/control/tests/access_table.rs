@@ -3,7 +3,7 @@
 
 use crate::model::reason::Role;
 use crate::policy::access::Scope;
-use Answer::{Answers, Lists, Streams};
+use Answer::{Answers, Lists, ListsCustomers, Streams};
 use Scope::{Admin, CallsRead, CallsWrite, EventsRead, PermissionsWrite, RecordingsRead, SettingsWrite};
 
 /// How far a role sees calls, without and with the switch `all_calls`: calls it took, calls that only rang at it, calls of
@@ -62,6 +62,9 @@ pub(super) enum Answer {
     Answers(u16),
     /// 200 and exactly the calls that [`SIGHT`] lets the caller see, in a body that names their ids.
     Lists,
+    /// 200 and exactly the customers of those agents whose calls [`SIGHT`] lets the caller see, in a body that names their
+    /// ids; a customer of nobody's goes with the calls that reached nobody.
+    ListsCustomers,
     /// 200 and a stream that does not end.
     Streams,
 }
@@ -127,8 +130,7 @@ pub(super) const ROWS: &[Row] = &[
     row("GET /v1/contacts/{ref}", Nothing, Answers(200), Agents::All, READERS),
     row("PUT /v1/contacts/{ref}", Json("{}"), Answers(200), Agents::NoneOpenly, &[CallsWrite, SettingsWrite]),
     row("GET /v1/contacts/{ref}/callability", Query("number_id={number}&agent_id={agent}"), Answers(200), Agents::Own, READERS),
-    // 404: there is no such number, which one learns who may.
-    row("GET /v1/permissions", Query("number_id=1"), Answers(404), Agents::All, &[CallsRead, PermissionsWrite]),
+    row("GET /v1/permissions", Query("number_id={number}&limit=200"), ListsCustomers, Agents::All, &[CallsRead, PermissionsWrite]),
     row("POST /v1/routing/simulate", Json(r#"{"number_id":"{number}","contact":"{contact}"}"#), Answers(200), Agents::Configures, &[CallsRead, SettingsWrite]),
     row("GET /v1/events", Nothing, Answers(200), Agents::NoneOpenly, &[EventsRead]),
     row("GET /v1/events/stream", Nothing, Streams, Agents::NoneOpenly, &[EventsRead]),

@@ -186,6 +186,29 @@ async fn an_agent_gets_its_own_offers_and_the_calls_it_may_see() {
 }
 
 #[tokio::test]
+async fn an_agent_hears_what_customers_permit_and_nothing_of_the_house() {
+    let house = House::open().await;
+    let log = Log::of(&house, 64);
+    for (me, secret) in [("agt_a", &house.ana), ("agt_b", &house.beka)] {
+        let after = house.store.last_seq().await.unwrap();
+        let about = house.store.agent(&id(me)).await.unwrap().unwrap();
+        let mut frames = log.follow(secret, Some(after), View::of(&house.control, about).await.unwrap()).await;
+        for kind in ["permission.requested", "wallet.low", "permission.granted", "number.settings_drifted"] {
+            log.append(kind, None, json!({"permission": {"status": "requested"}})).await;
+        }
+        log.append("permission.request_blocked", Some(id("agt_a")), json!({})).await;
+        log.happens("contact.updated", None, json!({})).await;
+        let mut got = Vec::new();
+        while got.last().is_none_or(|kind| kind != "contact.updated") {
+            got.push(frames.next().await.unwrap().0);
+        }
+        let blocked = (me == "agt_a").then_some("permission.request_blocked");
+        let want = ["stream.ready", "permission.requested", "permission.granted"].into_iter().chain(blocked);
+        assert_eq!(got, want.chain(["contact.updated"]).collect::<Vec<_>>(), "{me}");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_ends_at_the_next_beat_after_its_token_and_when_the_doors_close() {
     let house = House::open().await;
     let log = Log::of(&house, 16);

@@ -50,14 +50,16 @@ const fn deed(words: &'static str, action: Action, on: On) -> Deed {
     Deed { words, action, on }
 }
 
-const AGENT_DEEDS: [Deed; 13] = [
+const AGENT_DEEDS: [Deed; 14] = [
     deed("See calls, their recordings and exports", Action::Read, On::Recording),
     deed("Steer live calls, write notes", Action::Control, On::Call),
     deed("Answer and place calls", Action::Dial, On::Agent),
     deed("Set presence, receive events", Action::SetPresence, On::Agent),
     deed("Ask for permission to call", Action::Request, On::Chat),
     deed("See agents, teams, numbers", Action::Read, On::Fixed(Resource::Number)),
-    deed("See contacts and permissions", Action::Read, On::Fixed(Resource::Contact)),
+    deed("See contacts", Action::Read, On::Fixed(Resource::Contact)),
+    // Their list is narrowed as that of calls is.
+    deed("See permissions", Action::Read, On::Call),
     deed("Change agents, teams, numbers", Action::Change, On::Fixed(Resource::Number)),
     deed("Change contacts", Action::Change, On::Fixed(Resource::Contact)),
     deed("Configure calls", Action::Change, On::Fixed(Resource::Settings)),

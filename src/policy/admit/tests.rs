@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::super::pack::Pack;
+use super::super::permission::{Booked, Event};
 use super::super::routing::tests::{agent, contact, number};
 use super::*;
 use crate::model::directory::{AddOn, Plan, Platform};
@@ -290,6 +291,29 @@ fn a_full_window_blocks_until_its_oldest_call_has_aged_out() {
         check(Window { in_flight: 0, nth: at(DAY - MS) }, Some(Some(NOW.plus(MS))));
         check(Window { in_flight: 1, nth: at(Duration::ZERO) }, Some(Some(NOW.plus(DAY))));
     }
+}
+
+#[test]
+fn what_whatsapps_books_count_blocks_too_unless_our_own_count_of_the_pair_says_so_already() {
+    let look = Timestamp::from_secs(1_794_999_000);
+    let booked = Booked { no_calls_until: Some(NOW.plus(DAY)), ..Booked::default() };
+    let looked = Event::checked(PermissionStatus::Permanent, None, look).with_booked(booked);
+    let mut facts = OutboundFacts { permission: Ledger::fold(&[looked], &Pack::built_in()), ..callable() };
+    let unlimited = |facts: &OutboundFacts| {
+        let mut rules = rules();
+        rules.calls.connected_per_pair = None;
+        admit(facts, &rules).err().map_or_else(Vec::new, |denial| denial.blockers)
+    };
+    let denied = unlimited(&facts);
+    assert_eq!(codes(&denied), [BlockerCode::ConnectedLimit], "whatever limits the pack sets");
+    assert_eq!(denied[0].clears_at, Some(NOW.plus(DAY)));
+    assert!(denied[0].message.contains("WhatsApp's own count"), "{}", denied[0].message);
+    facts.connected_pair = Window { in_flight: 0, nth: Some(NOW) };
+    let denied = admit(&facts, &rules()).unwrap_err().blockers;
+    assert_eq!(codes(&denied), [BlockerCode::ConnectedLimit]);
+    assert!(denied[0].message.contains("limit of 3"), "{}", denied[0].message);
+    (facts.connected_pair, facts.now) = (Window::default(), NOW.plus(DAY));
+    assert!(admit(&facts, &rules()).is_ok(), "over by the clock");
 }
 
 #[test]

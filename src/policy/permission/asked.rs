@@ -98,8 +98,9 @@ impl Requests {
 }
 
 impl Ledger {
-    /// Every reason against asking now: `already_permanent`, `request_limit_24h`, `request_limit_7d`. Whether the service
-    /// window is open and the number restricted is judged by `request::may_ask`.
+    /// Every reason against asking now: `already_permanent`, `request_limit_24h`, `request_limit_7d`; of our count and
+    /// WhatsApp's the later end is told. Whether the service window is open and the number restricted is judged by
+    /// `request::may_ask`.
     pub fn request_blockers(&self, rules: &Rules, now: Timestamp) -> Vec<Blocker> {
         let mut blockers = Vec::new();
         if self.read(now).status == PermissionStatus::Permanent {
@@ -117,13 +118,21 @@ impl Ledger {
                 blockers.push(Blocker { code, message: used_up(limit), clears_at });
             }
         }
+        if let Some(theirs) = self.requests_used_up(now)
+            && blockers.iter().all(|ours| ours.clears_at < theirs.clears_at)
+        {
+            blockers.retain(|ours| ours.code != theirs.code);
+            blockers.push(theirs);
+        }
         blockers
     }
 
-    /// When the limits allow the next request: the later of the two moments at which each has room again. `None` when both
-    /// have room now.
+    /// When the limits allow the next request: the latest of the moments at which each has room again, by our count and by
+    /// WhatsApp's. `None` when all have room now.
     pub fn next_request_allowed_at(&self, rules: &Rules, now: Timestamp) -> Option<Timestamp> {
-        limits(&rules.requests).iter().filter_map(|(_, limit)| self.requests.check(*limit, now).err()?.clears_at).max()
+        let ours = limits(&rules.requests).map(|(_, limit)| self.requests.check(limit, now).err()?.clears_at);
+        let theirs = self.requests_used_up(now).and_then(|blocker| blocker.clears_at);
+        ours.into_iter().chain([theirs]).flatten().max()
     }
 }
 

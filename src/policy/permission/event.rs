@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
+use super::booked::Booked;
 use crate::model::directory::Asker;
 use crate::model::id::CallId;
 use crate::model::reason::{GrantSource, PermissionStatus, RequestKind};
@@ -41,7 +42,12 @@ pub enum What {
     /// An outbound call was let ring or declined.
     Unanswered,
     /// WhatsApp's own books, as asked: `None`, `Temporary` or `Permanent`.
-    Checked { status: PermissionStatus, expires_at: Option<Timestamp> },
+    Checked {
+        status: PermissionStatus,
+        expires_at: Option<Timestamp>,
+        #[serde(default, skip_serializing_if = "Booked::is_empty")]
+        booked: Booked,
+    },
 }
 
 /// What Meta reports of one permission reply.
@@ -121,11 +127,21 @@ impl Event {
     /// second, in which a check comes before the customer's decisions.
     pub fn checked(status: PermissionStatus, expires_at: Option<Timestamp>, asked_at: Timestamp) -> Self {
         let at = Timestamp::from_secs(second(asked_at));
-        Self { key: Self::check_key(at), at, what: What::Checked { status, expires_at } }
+        let what = What::Checked { status, expires_at, booked: Booked::default() };
+        Self { key: Self::check_key(at), at, what }
     }
 
     pub(super) fn check_key(at: Timestamp) -> String {
         format!("checked:{}", second(at))
+    }
+
+    /// Adds to a check what the books say of limits.
+    #[must_use]
+    pub fn with_booked(mut self, limits: Booked) -> Self {
+        if let What::Checked { booked, .. } = &mut self.what {
+            *booked = limits;
+        }
+        self
     }
 }
 

@@ -12,12 +12,13 @@
 //! | revoked | revoked |
 //! | connected | zeroes the unanswered calls, frees the request limits, renews a temporary permission if the rules say so |
 //! | unanswered | one more in a row; at `revoke_after` revoked |
-//! | checked | WhatsApp's books replace ours where the two differ |
+//! | checked | WhatsApp's books replace ours where the two differ; what they say of limits holds until the next check |
 //!
 //! An answer to a request gives it a new life and ends that of every older one. Each event follows the rules in force when
 //! it happened, so a change of the rules rewrites nothing.
 
 mod asked;
+mod booked;
 mod event;
 mod news;
 mod risk;
@@ -38,6 +39,7 @@ use super::pack::{Pack, Rules};
 use asked::Requests;
 use event::Order;
 
+pub use booked::Booked;
 pub use event::{Event, Reply, What};
 pub use news::news;
 pub use risk::Risk;
@@ -67,6 +69,9 @@ pub struct Ledger {
     /// What that check found wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     drift: Option<String>,
+    /// What it found of limits.
+    #[serde(skip_serializing_if = "Booked::is_empty")]
+    booked: Booked,
 }
 
 /// The last word.

@@ -26,7 +26,8 @@ impl Ledger {
             What::Revoked => self.revoked(at),
             What::Connected => self.connected(at, rules),
             What::Unanswered => self.unanswered(at, &rules.permission),
-            What::Checked { status, expires_at } => {
+            What::Checked { status, expires_at, booked } => {
+                self.booked = *booked;
                 let theirs = match status {
                     PermissionStatus::Temporary => Some(temporary(*expires_at, at, rules)),
                     PermissionStatus::Permanent => Some(Standing::Permanent),
@@ -88,6 +89,7 @@ impl Ledger {
         if self.requests.free(at, &rules.requests) {
             self.limit_reset_at = Some(at);
         }
+        self.booked.no_requests_until = None;
         self.connected_at = Some(at);
         if rules.permission.renews_on_connected_call
             && let Some(Decision { standing: Standing::Temporary { ends_at }, .. }) = &mut self.decision

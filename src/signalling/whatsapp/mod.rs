@@ -15,9 +15,9 @@ mod webhook;
 pub use config::{Config, SecretFileError, read_secret_file};
 pub use graph::{Account, Graph, GraphError, GraphErrorKind, GraphSetupError, Observe};
 pub use payload::{
-    AccountUpdate, Allowed, BadPayload, BookedLimit, Books, CallAnalytics, CallError, CallFigures, CallStatus, Connect,
-    Customer, Delivery, Icons, MetaCalling, MetaHoliday, MetaHours, MetaSpan, PermissionReply, ReplySource,
-    RequestBody, Restricted, SdpType, SettingsUpdate, Status, Terminate, TerminateStatus, Violated, owners, parse,
+    AccountUpdate, BadPayload, Books, CallAnalytics, CallError, CallFigures, CallStatus, Connect, Customer, Delivery,
+    Icons, MetaCalling, MetaHoliday, MetaHours, MetaSpan, PermissionReply, ReplySource, RequestBody, Restricted,
+    SdpType, SettingsUpdate, Status, Terminate, TerminateStatus, Violated, owners, parse,
 };
 pub use signature::{BadSignature, SIGNATURE_HEADER};
 pub use webhook::{EmptySecret, Webhook};

@@ -80,7 +80,7 @@ export function contactView(root, scope, { id }) {
     pastCalls(callsBox, scope, contact.id);
   }
 
-  // A call's start or end, an assignment, our own status: each may change the answer.
+  // A call's start or end, an assignment, the customer's word, our own status: each may change the answer.
   let asked = null;
   const askSoon = () => {
     asked ??= setTimeout(() => {
@@ -94,6 +94,9 @@ export function contactView(root, scope, { id }) {
     contact = changed;
     draw(); // a button that must vanish vanishes now, not after the next answer
     askSoon();
+  });
+  scope.on('permission', (permission) => {
+    if (permission.contact_id === contact?.id) askSoon();
   });
   scope.on('call', (call) => {
     if (call.contact?.id === contact?.id || call.agent_id === state.agent?.id) askSoon();

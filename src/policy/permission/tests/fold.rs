@@ -280,7 +280,8 @@ fn any_event() -> impl Strategy<Value = Event> {
             },
             4 => Event { key: format!("reply:{id}"), at: t(at), what: What::Declined { context } },
             5 => Event { key: format!("reply:{id}"), at: t(at), what: What::Revoked },
-            6 => Event::checked(status, end, t(at)),
+            6 => Event::checked(status, end, t(at))
+                .with_booked(Booked { no_calls_until: end, no_requests_until: end.filter(|_| permanent) }),
             7 => connected(&format!("call_{id}"), at),
             _ => unanswered(&format!("call_{id}"), at),
         },

@@ -1,4 +1,5 @@
 //! Stories between one number and one customer, told as events and read at chosen moments.
+mod booked;
 mod calls;
 mod checks;
 mod fold;

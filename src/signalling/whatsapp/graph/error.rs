@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
-use crate::model::reason::{BlockerCode, EndReason};
+use crate::model::reason::EndReason;
 
 use super::super::codes;
 use super::super::payload::MetaError;
@@ -67,11 +67,6 @@ impl GraphError {
             | GraphErrorKind::Refused
             | GraphErrorKind::Upstream => by_code().unwrap_or(EndReason::UpstreamError),
         }
-    }
-
-    /// The blocker that this refusal of a `connect` amounts to.
-    pub fn blocker(&self) -> Option<BlockerCode> {
-        self.code.and_then(codes::blocker)
     }
 
     pub fn is_unknown_outcome(&self) -> bool {

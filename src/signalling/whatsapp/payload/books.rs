@@ -6,36 +6,20 @@ use serde_json::Value;
 use crate::model::reason::PermissionStatus;
 use crate::model::time::Timestamp;
 
-use super::field::{integer, list, time, truth, word};
+use super::field::{list, time, truth, word};
 
-/// What WhatsApp says a customer permits, and what it would let us do now.
+/// What WhatsApp says a customer permits, and which of our limits it holds used up. Its maxima are not read: those of its
+/// sample are outdated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Books {
     /// `None`, `Temporary` or `Permanent`.
     pub status: PermissionStatus,
     /// End of a temporary permission.
     pub expires_at: Option<Timestamp>,
-    pub can_request: Allowed,
-    pub can_call: Allowed,
-}
-
-/// Whether WhatsApp would let us do one thing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Allowed {
-    /// `None`: not told.
-    pub now: Option<bool>,
-    /// When the limit that forbids it now has room again; told only while it is used up.
-    pub again_at: Option<Timestamp>,
-    pub limits: Vec<BookedLimit>,
-}
-
-/// A limit as WhatsApp counts it. Its sample shows outdated maxima, so they are for people only.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BookedLimit {
-    /// An ISO 8601 duration, e.g. `pt24h`.
-    pub period: String,
-    pub max_allowed: Option<i64>,
-    pub current_usage: Option<i64>,
+    /// When there is room again for a permission request, if a limit forbids one now.
+    pub no_requests_until: Option<Timestamp>,
+    /// The same of a call.
+    pub no_calls_until: Option<Timestamp>,
 }
 
 /// `None` when the answer does not tell the permission.
@@ -50,32 +34,21 @@ pub(in super::super) fn read_books(body: &[u8]) -> Option<Books> {
     };
     // The table names the field `expiration`, the sample `expiration_time`.
     let expires_at = time(permission, "expiration_time").or_else(|| time(permission, "expiration"));
-    let action = |name: &str| {
-        let action = list(&answer, "actions").iter().find(|action| word(action, "action_name") == name);
-        action.map(read_action).unwrap_or_default()
-    };
     Some(Books {
         status,
         expires_at: expires_at.filter(|_| status == PermissionStatus::Temporary),
-        can_request: action("send_call_permission_request"),
-        can_call: action("start_call"),
+        no_requests_until: refused_until(&answer, "send_call_permission_request"),
+        no_calls_until: refused_until(&answer, "start_call"),
     })
 }
 
-fn read_action(action: &Value) -> Allowed {
-    let limits = list(action, "limits");
-    Allowed {
-        now: truth(action, "can_perform_action"),
-        again_at: limits.iter().filter_map(|limit| time(limit, "limit_expiration_time")).max(),
-        limits: limits
-            .iter()
-            .map(|limit| BookedLimit {
-                period: word(limit, "time_period"),
-                max_allowed: integer(limit, "max_allowed"),
-                current_usage: integer(limit, "current_usage"),
-            })
-            .collect(),
-    }
+/// Of all limits that are used up the one that lasts longest; `limit_expiration_time` is told of those alone. What a
+/// missing permission forbids has no such time.
+fn refused_until(answer: &Value, name: &str) -> Option<Timestamp> {
+    let action = list(answer, "actions").iter().find(|action| word(action, "action_name") == name)?;
+    let refused = truth(action, "can_perform_action") == Some(false);
+    let ends = list(action, "limits").iter().filter_map(|limit| time(limit, "limit_expiration_time"));
+    ends.max().filter(|_| refused)
 }
 
 #[cfg(test)]
@@ -101,13 +74,29 @@ mod tests {
             (books.status, books.expires_at),
             (PermissionStatus::Temporary, Some(Timestamp::from_secs(1_795_604_800)))
         );
-        assert_eq!((books.can_request.now, books.can_request.again_at), (Some(true), None));
-        assert_eq!(
-            (books.can_call.now, books.can_call.again_at),
-            (Some(false), Some(Timestamp::from_secs(1_795_090_000)))
-        );
-        let week = BookedLimit { period: "p7d".to_owned(), max_allowed: Some(2), current_usage: Some(1) };
-        assert_eq!(books.can_request.limits[1], week);
+        let refused = (books.no_requests_until, books.no_calls_until);
+        assert_eq!(refused, (None, Some(Timestamp::from_secs(1_795_090_000))));
+    }
+
+    #[test]
+    fn a_thing_is_refused_until_its_last_limit_has_room_and_only_if_it_is_refused() {
+        #[track_caller]
+        fn check(allowed: Value, ends: &[i64], until: Option<i64>) {
+            let limits: Vec<_> = ends.iter().map(|end| json!({"limit_expiration_time": end})).collect();
+            let action =
+                |name: &str| json!({"action_name": name, "can_perform_action": allowed, "limits": limits.clone()});
+            let of =
+                |name: &str| read(&json!({"permission": {"status": "permanent"}, "actions": [action(name)]})).unwrap();
+            let until = until.map(Timestamp::from_secs);
+            let (asking, calling) = (of("send_call_permission_request"), of("start_call"));
+            assert_eq!((asking.no_requests_until, asking.no_calls_until), (until, None), "{allowed} {ends:?}");
+            assert_eq!((calling.no_requests_until, calling.no_calls_until), (None, until), "{allowed} {ends:?}");
+        }
+        check(json!(false), &[5000], Some(5000));
+        check(json!(false), &[5000, 9000, 7000], Some(9000));
+        check(json!(false), &[], None);
+        check(json!(true), &[5000], None);
+        check(json!(null), &[5000], None);
     }
 
     #[test]
@@ -116,7 +105,7 @@ mod tests {
         fn check(permission: Value, status: PermissionStatus, expires_secs: Option<i64>) {
             let books = read(&json!({ "permission": permission })).unwrap();
             assert_eq!((books.status, books.expires_at), (status, expires_secs.map(Timestamp::from_secs)));
-            assert_eq!((books.can_call, books.can_request), (Allowed::default(), Allowed::default()));
+            assert_eq!((books.no_calls_until, books.no_requests_until), (None, None));
         }
         check(json!({"status": "temporary", "expiration": "5000"}), PermissionStatus::Temporary, Some(5000));
         check(json!({"status": "TEMPORARY", "expiration_time": 5000}), PermissionStatus::Temporary, Some(5000));

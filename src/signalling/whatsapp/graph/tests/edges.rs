@@ -8,7 +8,7 @@ use crate::model::time::Timestamp;
 
 const ASKED: &str = r#"{"messaging_product":"whatsapp","messages":[{"id":"wamid.REQ="}]}"#;
 const BOOKS: &str = r#"{"messaging_product":"whatsapp","permission":{"status":"temporary","expiration":1795604800},
-    "actions":[{"action_name":"start_call","can_perform_action":true}]}"#;
+    "actions":[{"action_name":"start_call","can_perform_action":false,"limits":[{"limit_expiration_time":1795090000}]}]}"#;
 const SETTINGS: &str = r#"{"calling":{"status":"ENABLED","call_hours":{"status":"DISABLED"}}}"#;
 
 fn question() -> RequestBody {
@@ -69,7 +69,7 @@ async fn refusals_of_a_permission_request_name_the_blocker() {
         (r#"{"error":{"code":132001,"message":"Template name does not exist in the translation"}}"#, None),
     ] {
         let error = ask("permission_request", &[Answer(400, body)]).await.0.unwrap_err();
-        assert_eq!((error.kind, error.blocker()), (GraphErrorKind::Refused, blocker), "{body}");
+        assert_eq!((error.kind, error.code.and_then(codes::blocker)), (GraphErrorKind::Refused, blocker), "{body}");
     }
 }
 
@@ -102,8 +102,9 @@ async fn whatsapps_books_are_asked_by_number_or_else_by_user_id() {
     let both = Customer { user_id: Some("GE.1".to_owned()), ..customer() };
     for who in [&customer(), &both, &hidden] {
         let books = graph.call_permissions(from, who).await.unwrap();
-        let want = (PermissionStatus::Temporary, Some(Timestamp::from_secs(1_795_604_800)), Some(true));
-        assert_eq!((books.status, books.expires_at, books.can_call.now), want);
+        let at = |secs| Some(Timestamp::from_secs(secs));
+        let want = (PermissionStatus::Temporary, at(1_795_604_800), at(1_795_090_000));
+        assert_eq!((books.status, books.expires_at, books.no_calls_until), want);
     }
     let asked: Vec<_> = meta.seen().into_iter().map(|seen| (seen.method, seen.path, seen.query, seen.body)).collect();
     let path = "v26.0/100000000000001/call_permissions";

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, Method, Response, Uri};
 use futures_util::StreamExt;
 use tokio::io::AsyncReadExt;
 
+use super::super::codes;
 use super::super::payload::Customer;
 use super::*;
 use crate::model::id::Wacid;
@@ -326,7 +327,11 @@ async fn a_refusal_is_final_and_comes_in_our_words() {
         blocker: Option<BlockerCode>,
         sentence: &str,
     ) {
-        assert_eq!((error.kind, error.end_reason(), error.blocker()), (kind, reason, blocker), "{error}");
+        assert_eq!(
+            (error.kind, error.end_reason(), error.code.and_then(codes::blocker)),
+            (kind, reason, blocker),
+            "{error}"
+        );
         assert!(error.to_string().contains(sentence), "{error}");
     }
     use GraphErrorKind::{Refused, Token};
