@@ -1,5 +1,7 @@
 //! How a number takes calls, and how it stands with WhatsApp.
 
+use std::collections::BTreeSet;
+
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -17,7 +19,7 @@ use super::problem::{Code, Problem};
 use crate::model::id::NumberId;
 use crate::model::phone::Phone;
 use crate::model::reason::PickupStage;
-use crate::model::settings::{CallHours, NumberSettings, Restriction, Unavailable, Violation};
+use crate::model::settings::{CallHours, NumberSettings, Restriction, Setting, Unavailable, Violation};
 use crate::model::time::Timestamp;
 use crate::policy::access::{Action, Resource};
 use crate::policy::admit::Prerequisite;
@@ -33,6 +35,9 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
 struct Settings {
     #[serde(flatten)]
     wished: NumberSettings,
+    /// Fields above that show a default: nobody chose them here, and WhatsApp has not told what it has. They are left as they
+    /// are there. What WhatsApp tells is shown, and holds until somebody changes a setting here.
+    unknown: BTreeSet<Setting>,
     /// Links that open a call to this number.
     deep_links: [DeepLink; 2],
     /// Where WhatsApp has something else than it was told, by changes made elsewhere. Any PUT tells it again.
@@ -68,6 +73,7 @@ impl Settings {
         Self {
             deep_links: deep_links(&view.number.display_phone_number),
             wished: view.wished,
+            unknown: view.unknown,
             drift: view.drift,
             prerequisites: view.prerequisites,
             sync: Sync { state: view.sync, error: view.sync_error, pushed_at: view.pushed_at },
@@ -99,14 +105,14 @@ async fn read(
     Ok(answer(control.switchboard.settings(&id).await?))
 }
 
-/// How a number takes calls. Fields left out keep their value.
+/// How a number takes calls. Fields left out keep their value; before the first change that is what WhatsApp has.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"display_call_buttons": true,
     "call_hours": {"time_zone": "Asia/Tbilisi", "weekly": {"monday": [["09:00", "13:00"], ["14:00", "18:00"]]}},
     "unavailable": [{"date": "2027-01-07", "from": "00:00", "to": "24:00"}]}))]
 struct SettingsBody {
-    /// `true` is refused while the number misses a prerequisite.
+    /// `true` is refused while the number misses a prerequisite, unless WhatsApp has it on already.
     allow_voice_calls: Option<bool>,
     /// While `false`, the hours and closed dates cannot be changed.
     display_call_buttons: Option<bool>,

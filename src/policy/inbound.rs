@@ -1,10 +1,13 @@
 //! Is this customer's call let in?
 
+use crate::model::directory::Number;
 use crate::model::reason::EndReason;
 use crate::model::settings::NumberSettings;
 use crate::model::time::Timestamp;
 
+use super::admit::{Prerequisite, prerequisites};
 use super::hours::{Opening, opening};
+use super::pack::Rules;
 
 /// Decides whether a call may ring anybody: `None` lets it in, else the reason it ends with. Allow Voice Calls off and
 /// closed dates are `business_unavailable`, closed hours `outside_hours`. Hidden call buttons never block a call, and
@@ -18,6 +21,12 @@ pub fn refuse(settings: &NumberSettings, now: Timestamp) -> Option<EndReason> {
         Opening::OutsideHours { .. } => Some(EndReason::OutsideHours),
         Opening::Unavailable { .. } => Some(EndReason::BusinessUnavailable),
     }
+}
+
+/// What a number lacks to be called at all: its plan was taken away or includes no calls, or it is not on Cloud API any
+/// more. Whoever calls it meanwhile is told `business_unavailable`, whatever the settings and WhatsApp say.
+pub fn withheld(number: &Number, rules: &Rules) -> Vec<Prerequisite> {
+    prerequisites(number, rules).into_iter().filter(|one| one.needed_inbound && !one.met).collect()
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub use rate_cards::IMPORTED;
 pub use recordings::RecordingFile;
 pub use requests::RequestWish;
 pub use secrets::{AdminKey, SecretActor};
-pub use settings::StoredSettings;
+pub use settings::{Sighting, StoredSettings};
 pub use terms::{KeptPack, Terms};
 pub use wallet::{Charged, Entry, Explanation, TopUp, Wallet};
 

@@ -14,7 +14,7 @@ use crate::model::money::Micros;
 use crate::model::phone::Phone;
 use crate::model::reason::{CallState, Direction, EndReason, RecordingState, RequestKind};
 use crate::model::time::Timestamp;
-use crate::policy::inbound::refuse;
+use crate::policy::inbound::{refuse, withheld};
 use crate::policy::permission::Risk;
 use crate::policy::request::may_ask;
 use crate::policy::routing::AgentFacts;
@@ -125,6 +125,8 @@ impl Switchboard {
         let refused = refuse(&desk.parts.store.settings_in_force(number).await?, at);
         let contact = desk.parts.store.contact(who).await?.ok_or(Refusal::NotFound)?;
         let facts = desk.routing_facts(number, &contact.id).await?.ok_or(Refusal::NotFound)?;
+        let lacks = !withheld(&facts.number, &desk.rules(at)).is_empty();
+        let refused = if lacks { Some(EndReason::BusinessUnavailable) } else { refused };
         let facts = RoutingFacts { now: at, ..facts };
         let active = |agent: &AgentId| desk.registry.active_calls_of(agent);
         Ok((refused, route(&with_activity(facts, &active))))

@@ -17,7 +17,7 @@ use crate::model::event::NewEvent;
 use crate::model::id::{CallId, NumberId, Wacid};
 use crate::model::reason::{Direction, EndReason, GrantSource};
 use crate::model::time::Timestamp;
-use crate::policy::inbound::refuse;
+use crate::policy::inbound::{refuse, withheld};
 use crate::policy::permission::{Event, Reply, What};
 use crate::signalling::whatsapp::{
     CallStatus, Connect, Customer, Delivery, PermissionReply, ReplySource, SdpType, Status, Terminate, TerminateStatus,
@@ -154,12 +154,13 @@ impl Desk {
         if self.parts.store.call_by_wacid(&connect.wacid).await?.is_some() {
             return Ok(WebhookResult::Duplicate);
         }
-        if self.parts.store.number(&connect.number_id).await?.is_none() {
+        let Some(number) = self.parts.store.number(&connect.number_id).await? else {
             tracing::warn!(number = %connect.number_id, "a call for a number nobody registered: PUT /v1/numbers/{{id}}");
             return Ok(WebhookResult::Ignored);
-        }
+        };
         let contact = self.contact_of(connect.customer, kept.received_at).await?;
         let now = self.parts.clock.now().wall;
+        let withheld = withheld(&number, &self.rules(now));
         let mut result = WebhookResult::Done;
         let first = if let Some(terminate) = self.parts.store.tombstone(&connect.wacid).await? {
             match serde_json::from_value::<Terminated>(terminate) {
@@ -171,6 +172,9 @@ impl Desk {
             Signal::Stale
         } else if self.draining_blockers() {
             Signal::Abandon(EndReason::Drained)
+        } else if let Some(lacks) = withheld.first() {
+            tracing::warn!(number = %number.id, lacks = %lacks.code, "a number that may not be called is called");
+            Signal::Abandon(EndReason::BusinessUnavailable)
         } else if let Some(reason) = refuse(&self.parts.store.settings_in_force(&connect.number_id).await?, now) {
             Signal::Abandon(reason)
         } else {

@@ -7,6 +7,7 @@ use crate::model::id::NumberId;
 use crate::model::reason::{PickupStage, RestrictionKind, ViolationKind};
 use crate::model::settings::{Restriction, Violation};
 use crate::model::time::Timestamp;
+use crate::policy::inbound::withheld;
 use crate::policy::pack::PickupRules;
 use crate::policy::pickup::{self, Pickup};
 use crate::signalling::whatsapp::{AccountUpdate, Restricted};
@@ -37,9 +38,11 @@ impl Switchboard {
     pub async fn health(&self, number: &NumberId) -> Result<Health, Refusal> {
         let desk = &self.0;
         let store = &desk.parts.store;
-        store.number(number).await?.ok_or(Refusal::NotFound)?;
+        let known = store.number(number).await?.ok_or(Refusal::NotFound)?;
         let now = desk.parts.clock.now().wall;
-        let rules = desk.rules(now).pickup;
+        let rules = desk.rules(now);
+        let withheld = withheld(&known, &rules);
+        let rules = rules.pickup;
         let pickup = store.pickup(number, window_start(&rules, now)).await?;
         let stage = pickup::stage(pickup, &rules);
         let (noticed, since) = store.pickup_stage(number).await?;
@@ -50,7 +53,11 @@ impl Switchboard {
             pickup,
             stage,
             stage_since: since.filter(|_| noticed == stage),
-            warnings: warnings(stage, pickup, &rules, &violations, &restrictions),
+            warnings: withheld
+                .iter()
+                .map(|lacks| format!("Customers' calls are turned away as \"Business unavailable\". {}", lacks.message))
+                .chain(warnings(stage, pickup, &rules, &violations, &restrictions))
+                .collect(),
             violations,
             restrictions,
         })

@@ -5,6 +5,7 @@ mod access_cells;
 mod access_table;
 mod contract;
 mod files;
+mod first_settings;
 mod fixture;
 mod once;
 mod refusals;

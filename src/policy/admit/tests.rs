@@ -412,3 +412,10 @@ fn only_the_country_does_not_keep_calling_from_being_switched_on() {
     let only: Vec<_> = prerequisites(&number(), &rules()).into_iter().filter(|p| p.outbound_only).collect();
     assert_eq!(only.iter().map(|p| p.code).collect::<Vec<_>>(), [BlockerCode::BicNotAvailable]);
 }
+
+#[test]
+fn plan_and_platform_are_needed_to_be_called_and_the_messaging_limit_only_to_switch_calling_on() {
+    let inbound: Vec<_> =
+        prerequisites(&number(), &rules()).into_iter().filter(|p| p.needed_inbound).map(|p| p.code).collect();
+    assert_eq!(inbound, [BlockerCode::NotCloudApi, BlockerCode::PlanRequired]);
+}
