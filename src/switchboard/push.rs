@@ -7,7 +7,7 @@
 //! every push reads first, takes over what was entered there since the last push, and writes both. One push at a time runs
 //! for a number; whichever runs tells the latest wish.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,10 +16,12 @@ use serde_json::json;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::metrics::WebhookResult;
+use crate::model::directory::Number;
 use crate::model::id::NumberId;
 use crate::model::settings::{NumberSettings, Restriction, Setting, Unavailable};
 use crate::model::time::Timestamp;
 use crate::policy::hours::{merge_unavailable, united};
+use crate::policy::pack::Rules;
 use crate::signalling::whatsapp::settings::{as_meta_keeps, to_meta, unavailable_of, without};
 use crate::signalling::whatsapp::{Account, GraphError, GraphErrorKind, MetaCalling, Restricted, SettingsUpdate};
 use crate::store::{Sighting, StoreError, StoredSettings};
@@ -101,7 +103,7 @@ impl Desk {
         stored: StoredSettings,
     ) -> Result<Result<bool, Failed>, StoreError> {
         let (store, graph) = (&self.parts.store, &self.parts.graph);
-        let StoredSettings { wished, left_open, mut revision, push_failures, pushed, .. } = stored;
+        let mut revision = stored.revision;
         let token = match self.token(number).await {
             Ok(token) => token,
             Err(why) => return Ok(Err(Failed { revision, why, pause: NO_TOKEN_PAUSE })),
@@ -109,44 +111,16 @@ impl Desk {
         let account = Account { number_id: number, token: &token };
         let theirs = match graph.settings(account).await {
             Ok(theirs) => theirs,
-            Err(error) => return Ok(Err(Failed::of(&error, revision, push_failures))),
+            Err(error) => return Ok(Err(Failed::of(&error, revision, stored.push_failures))),
         };
-        let refused = |why| Ok(Err(Failed { revision, why, pause: REFUSED_PAUSE }));
+        let Some(of) = store.number(number).await? else { return Ok(Ok(false)) };
         let now = self.parts.clock.now().wall;
-        let rules = self.rules(now);
-        let Adopted { settings: mut merged, untold } = adopt(&wished, &left_open, &theirs);
-        if switches_on(&merged, &untold, &theirs)
-            && let Some(number) = store.number(number).await?
-            && let missing = missing_for_calling(&number, &rules)
-            && !missing.is_empty()
-        {
-            let missing: Vec<_> = missing.iter().map(|one| one.message.as_str()).collect();
-            return refused(format!("calling is off at WhatsApp and cannot be switched on. {}", missing.join(" ")));
-        }
-        if has_unusable_hours(&theirs)
-            && untold.contains(&Setting::CallHours)
-            && !untold.contains(&Setting::Unavailable)
-        {
-            return refused(
-                "WhatsApp has call hours that cannot be read, and takes closed dates only together with hours; set \
-                 `call_hours` too"
-                    .to_owned(),
-            );
-        }
-        let dates = Dates::merge(pushed.as_ref(), &merged, &theirs, now);
-        let room = rules.hours.unavailable_max;
-        if dates.told.len() > room {
-            let why = format!(
-                "there are {} closed dates with those entered at WhatsApp, which takes {room}; remove some",
-                dates.told.len()
-            );
-            return refused(why);
-        }
-        if !untold.contains(&Setting::Unavailable) {
-            merged.unavailable = dates.wished;
-        }
-        if merged != wished {
-            match store.put_settings(number, revision, &merged, &left_open, now.plus(LEASE), now).await? {
+        let Merged { wished, told, untold } = match Merged::of(&stored, &theirs, &of, &self.rules(now), now) {
+            Ok(merged) => merged,
+            Err(why) => return Ok(Err(Failed { revision, why, pause: REFUSED_PAUSE })),
+        };
+        if wished != stored.wished {
+            match store.put_settings(number, revision, &wished, &stored.left_open, now.plus(LEASE), now).await? {
                 Some((changed, event)) => {
                     tracing::info!(%number, "what was set at WhatsApp alone is taken over");
                     self.publish(vec![event]);
@@ -155,10 +129,10 @@ impl Desk {
                 None => return Ok(Ok(false)),
             }
         }
-        if let Err(error) = graph.put_settings(account, &without(to_meta(&merged, &dates.told), &untold)).await {
-            return Ok(Err(Failed::of(&error, revision, push_failures)));
+        if let Err(error) = graph.put_settings(account, &without(to_meta(&wished, &told), &untold)).await {
+            return Ok(Err(Failed::of(&error, revision, stored.push_failures)));
         }
-        let told = NumberSettings { unavailable: dates.told, ..merged };
+        let told = NumberSettings { unavailable: told, ..wished };
         store.note_pushed(number, revision, &told, &untold, self.parts.clock.now().wall).await?;
         tracing::info!(%number, revision, "WhatsApp was told the call settings");
         Ok(Ok(true))
@@ -213,7 +187,7 @@ impl Desk {
     }
 
     /// Keeps what WhatsApp said. What nobody has chosen follows it, and a difference elsewhere that was not there before is
-    /// announced, unless a push is under way that may be about to end it.
+    /// announced, unless a push is under way that may be about to end it. What was asked before a push says nothing of it.
     async fn note_seen(&self, number: &NumberId, seen: Seen, asked_at: Timestamp) -> Result<(), StoreError> {
         let now = self.parts.clock.now().wall;
         let restrictions = match &seen {
@@ -222,6 +196,10 @@ impl Desk {
         };
         let events = self.parts.store.note_seen(number, now, |old| {
             let before = old.seen_calling();
+            let stale = matches!(seen, Seen::Whole(_)) && old.pushed_at.is_some_and(|pushed_at| pushed_at > asked_at);
+            if let Some(seen) = old.seen.clone().filter(|_| stale) {
+                return Sighting { seen, drifted: None, followed: None };
+            }
             let seen = match seen {
                 Seen::Whole(seen) => seen,
                 Seen::Part(part) => before.clone().unwrap_or_default().updated_by(part),
@@ -311,6 +289,54 @@ impl Failed {
             }
         };
         Self { revision, why: error.to_string(), pause }
+    }
+}
+
+/// A wish after what WhatsApp has was taken over.
+struct Merged {
+    /// To be stored.
+    wished: NumberSettings,
+    /// The closed dates to be written.
+    told: Vec<Unavailable>,
+    /// Not to be written.
+    untold: BTreeSet<Setting>,
+}
+
+impl Merged {
+    /// # Errors
+    /// Why WhatsApp must not be told this, for people.
+    fn of(
+        stored: &StoredSettings,
+        theirs: &MetaCalling,
+        number: &Number,
+        rules: &Rules,
+        now: Timestamp,
+    ) -> Result<Self, String> {
+        let Adopted { settings: mut wished, untold } = adopt(&stored.wished, &stored.left_open, theirs);
+        let missing = missing_for_calling(number, rules);
+        if switches_on(&wished, &untold, theirs) && !missing.is_empty() {
+            let missing: Vec<_> = missing.iter().map(|one| one.message.as_str()).collect();
+            return Err(format!("calling is off at WhatsApp and cannot be switched on. {}", missing.join(" ")));
+        }
+        let left = |setting| untold.contains(&setting);
+        if has_unusable_hours(theirs) && left(Setting::CallHours) && !left(Setting::Unavailable) {
+            return Err(
+                "WhatsApp has call hours that cannot be read, and takes closed dates only together with hours; \
+                        set `call_hours` too"
+                    .to_owned(),
+            );
+        }
+        let dates = Dates::merge(stored.pushed.as_ref(), &wished, theirs, now);
+        let (count, room) = (dates.told.len(), rules.hours.unavailable_max);
+        if count > room {
+            return Err(format!(
+                "there are {count} closed dates with those entered at WhatsApp, which takes {room}; remove some"
+            ));
+        }
+        if !left(Setting::Unavailable) {
+            wished.unavailable = dates.wished;
+        }
+        Ok(Self { wished, told: dates.told, untold })
     }
 }
 

@@ -148,6 +148,29 @@ async fn a_look_between_two_pushes_does_not_bring_back_a_date_that_is_being_remo
 }
 
 #[tokio::test]
+async fn what_was_asked_before_a_push_says_nothing_of_what_came_after() {
+    let (house, meta, _stop) = connected().await;
+    set_up(&meta);
+    house.put(SETTINGS, json!({"callback_permission": false})).await;
+    let stored = async || house.store.settings(&number(|_| ()).id).await.unwrap().unwrap();
+    meta.asked();
+    let release = meta.hold();
+    report_callbacks(&house).await;
+    while meta.asked().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let (_, body) = house.put(SETTINGS, json!({"display_call_buttons": true})).await;
+    assert_eq!((&body["sync"]["state"], &body["drift"]), (&json!("synced"), &json!([])), "{body}");
+    let (seen, seen_at) = (stored().await.seen, stored().await.seen_at);
+    release.notify_one();
+    while stored().await.seen_at == seen_at {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((stored().await.seen, settings(&house).await["drift"].clone()), (seen, json!([])));
+    assert_eq!(events(&house, "number.settings_drifted").await.len(), 0);
+}
+
+#[tokio::test]
 async fn hours_that_cannot_be_read_are_left_alone() {
     let (house, meta, _stop) = connected().await;
     set_up(&meta);
@@ -156,6 +179,7 @@ async fn hours_that_cannot_be_read_are_left_alone() {
     meta.set("call_hours", hours.clone());
     let (_, body) = house.put(SETTINGS, json!({"callback_permission": true})).await;
     assert_eq!((&body["sync"]["state"], &body["unknown"]), (&json!("synced"), &json!(["call_hours", "unavailable"])));
+    assert_eq!(body["unavailable"], json!([]), "dates of a time zone that nobody knows");
     let (_, body) = house.put(SETTINGS, json!({"display_call_buttons": true, "unavailable": []})).await;
     assert_eq!(body["sync"]["state"], "failed", "{body}");
     assert!(body["sync"]["error"].as_str().unwrap().contains("call_hours"), "{body}");

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{Method as Verb, StatusCode, Uri};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::fixture::{House, answer, listen, signature};
@@ -27,11 +28,16 @@ struct Kept {
     calling: Value,
     asked: Vec<String>,
     fails_with: Option<(u16, Value)>,
+    /// Holds the next answer back until it is told.
+    held: Option<Arc<Notify>>,
 }
 
 impl Meta {
     pub(super) fn open() -> (Self, whatsapp::Config, impl Sized) {
-        let meta = Self(Arc::new(Mutex::new(Kept { calling: json!({}), ..Kept::default() })));
+        // Hours that nobody ever set are not told.
+        let calling =
+            json!({"status": "ENABLED", "call_icon_visibility": "DEFAULT", "callback_permission_status": "ENABLED"});
+        let meta = Self(Arc::new(Mutex::new(Kept { calling, ..Kept::default() })));
         let router = Router::new().fallback(serve).with_state(meta.clone());
         let (url, stop) = listen(router, CancellationToken::new());
         (meta, whatsapp::Config { graph_url: url, ..whatsapp::Config::default() }, stop)
@@ -50,25 +56,44 @@ impl Meta {
         self.0.lock().unwrap().fails_with = with;
     }
 
+    /// Has the next question answered only when that is told, with what was true before.
+    pub(super) fn hold(&self) -> Arc<Notify> {
+        let release = Arc::new(Notify::new());
+        self.0.lock().unwrap().held = Some(Arc::clone(&release));
+        release
+    }
+
     pub(super) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap().asked)
     }
 }
 
 async fn serve(State(meta): State<Meta>, verb: Verb, uri: Uri, body: Bytes) -> (StatusCode, String) {
-    let mut kept = meta.0.lock().unwrap();
-    kept.asked.push(format!("{verb} {}", uri.path().rsplit('/').next().unwrap_or_default()));
-    if let Some((status, body)) = &kept.fails_with {
-        return (StatusCode::from_u16(*status).unwrap(), body.to_string());
+    let (answer, held) = {
+        let mut kept = meta.0.lock().unwrap();
+        (kept.answer(&verb, &uri, &body), kept.held.take())
+    };
+    if let Some(release) = held {
+        release.notified().await;
     }
-    if verb == Verb::GET {
-        return (StatusCode::OK, json!({"calling": kept.calling}).to_string());
+    answer
+}
+
+impl Kept {
+    fn answer(&mut self, verb: &Verb, uri: &Uri, body: &Bytes) -> (StatusCode, String) {
+        self.asked.push(format!("{verb} {}", uri.path().rsplit('/').next().unwrap_or_default()));
+        if let Some((status, body)) = &self.fails_with {
+            return (StatusCode::from_u16(*status).unwrap(), body.to_string());
+        }
+        if *verb == Verb::GET {
+            return (StatusCode::OK, json!({"calling": self.calling}).to_string());
+        }
+        let told: Value = serde_json::from_slice(body).unwrap();
+        for (key, value) in told["calling"].as_object().unwrap() {
+            self.calling[key] = value.clone();
+        }
+        (StatusCode::OK, json!({"success": true}).to_string())
     }
-    let told: Value = serde_json::from_slice(&body).unwrap();
-    for (key, value) in told["calling"].as_object().unwrap() {
-        kept.calling[key] = value.clone();
-    }
-    (StatusCode::OK, json!({"success": true}).to_string())
 }
 
 /// A house whose number has a token for this WhatsApp.
