@@ -7,21 +7,22 @@ use super::settings::{HEALTH, Meta, SETTINGS, closed, connected, events, number,
 use crate::model::directory::{AddOn, Plan, Platform};
 
 /// As somebody set it up in WhatsApp's own manager, all of it other than our defaults.
-const AT_WHATSAPP: [(&str, fn() -> Value); 4] = [
-    ("status", || json!("DISABLED")),
-    ("call_icon_visibility", || json!("DISABLE_ALL")),
-    ("callback_permission_status", || json!("DISABLED")),
-    ("call_hours", || {
-        json!({"status": "ENABLED", "timezone_id": "Asia/Tbilisi",
-            "weekly_operating_hours": [{"day_of_week": "MONDAY", "open_time": "0900", "close_time": "1300"},
-                {"day_of_week": "MONDAY", "open_time": "1400", "close_time": "1800"}],
-            "holiday_schedule": [{"date": "2099-01-07", "start_time": "0000", "end_time": "2359"}]})
-    }),
-];
+fn at_whatsapp() -> [(&'static str, Value); 4] {
+    let hours = json!({"status": "ENABLED", "timezone_id": "Asia/Tbilisi",
+        "weekly_operating_hours": [{"day_of_week": "MONDAY", "open_time": "0900", "close_time": "1300"},
+            {"day_of_week": "MONDAY", "open_time": "1400", "close_time": "1800"}],
+        "holiday_schedule": [{"date": "2099-01-07", "start_time": "0000", "end_time": "2359"}]});
+    [
+        ("status", json!("DISABLED")),
+        ("call_icon_visibility", json!("DISABLE_ALL")),
+        ("callback_permission_status", json!("DISABLED")),
+        ("call_hours", hours),
+    ]
+}
 
 fn set_up(meta: &Meta) {
-    for (key, value) in AT_WHATSAPP {
-        meta.set(key, value());
+    for (key, value) in at_whatsapp() {
+        meta.set(key, value);
     }
 }
 
@@ -94,13 +95,13 @@ async fn the_first_change_overwrites_nothing_that_it_does_not_name() {
             (200, &json!("synced"), &json!([])),
             "{answer}"
         );
-        for (of, before) in AT_WHATSAPP {
+        for (of, before) in at_whatsapp() {
             match of == key {
                 true if key == "call_hours" => {
-                    assert_eq!(meta.calling()[of]["holiday_schedule"], before()["holiday_schedule"], "{body}");
+                    assert_eq!(meta.calling()[of]["holiday_schedule"], before["holiday_schedule"], "{body}");
                 }
                 true => assert_eq!(meta.calling()[of], want),
-                false => assert_eq!(meta.calling()[of], before(), "{body} changed {of}"),
+                false => assert_eq!(meta.calling()[of], before, "{body} changed {of}"),
             }
         }
         assert_eq!(answer["unavailable"], json!([closed("2099-01-07")]));
@@ -120,8 +121,8 @@ async fn a_change_made_while_whatsapp_cannot_be_asked_is_kept_and_merged_before_
     assert_eq!((&body["sync"]["state"], &body["unknown"]), (&json!("synced"), &json!([])), "{body}");
     assert_eq!((&body["allow_voice_calls"], &body["call_hours"]), (&json!(false), &weekly()));
     assert_eq!(meta.calling()["callback_permission_status"], "ENABLED");
-    for (of, before) in AT_WHATSAPP.iter().filter(|(of, _)| *of != "callback_permission_status") {
-        assert_eq!(meta.calling()[of], before(), "{of}");
+    for (of, before) in at_whatsapp().into_iter().filter(|(of, _)| *of != "callback_permission_status") {
+        assert_eq!(meta.calling()[of], before, "{of}");
     }
 }
 
