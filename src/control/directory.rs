@@ -119,6 +119,7 @@ async fn put_number(
         return Err(Problem::field("graph_token", "1 to 1024 printable characters without spaces"));
     }
     let number = control.store.put_number(&number, token).await?;
+    control.switchboard.number_changed(&number.id);
     Ok((put_status(old.is_some()), Answer(number)))
 }
 

@@ -468,7 +468,13 @@ mod tests {
 
     #[test]
     fn what_calling_needs_is_a_matter_of_paying_only_if_the_plan_is_all_that_is_missing() {
-        let missing = |code| Prerequisite { code, met: false, message: format!("{code}."), outbound_only: false };
+        let missing = |code| Prerequisite {
+            code,
+            met: false,
+            message: format!("{code}."),
+            outbound_only: false,
+            needed_inbound: false,
+        };
         for (codes, code, status) in [
             (vec![BlockerCode::PlanRequired], Code::PlanRequired, 402),
             (vec![BlockerCode::MessagingLimit], Code::PrerequisitesMissing, 409),

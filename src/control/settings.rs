@@ -1,5 +1,7 @@
 //! How a number takes calls, and how it stands with WhatsApp.
 
+use std::collections::BTreeSet;
+
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -17,7 +19,7 @@ use super::problem::{Code, Problem};
 use crate::model::id::NumberId;
 use crate::model::phone::Phone;
 use crate::model::reason::PickupStage;
-use crate::model::settings::{CallHours, NumberSettings, Restriction, Unavailable, Violation};
+use crate::model::settings::{CallHours, NumberSettings, Restriction, Setting, Unavailable, Violation};
 use crate::model::time::Timestamp;
 use crate::policy::Blocker;
 use crate::policy::access::{Action, Resource};
@@ -38,6 +40,9 @@ struct Settings {
     open_now: bool,
     /// When they will be; `null` while they are, and when no hour brings it: calls are off, or the hours are closed for good.
     opens_at: Option<Timestamp>,
+    /// Fields above that show a default: nobody chose them here, and WhatsApp has not told what it has. They are left as they
+    /// are there. What WhatsApp tells is shown, and holds until somebody changes a setting here.
+    unknown: BTreeSet<Setting>,
     /// Links that open a call to this number.
     deep_links: [DeepLink; 2],
     /// Where WhatsApp has something else than it was told, by changes made elsewhere. Any PUT tells it again.
@@ -75,6 +80,7 @@ impl Settings {
             open_now: view.closed.is_none(),
             opens_at: view.closed.and_then(|closed| closed.opens_at),
             wished: view.wished,
+            unknown: view.unknown,
             drift: view.drift,
             prerequisites: view.prerequisites,
             sync: Sync { state: view.sync, error: view.sync_error, pushed_at: view.pushed_at },
@@ -106,14 +112,14 @@ async fn read(
     Ok(answer(control.switchboard.settings(&id).await?))
 }
 
-/// How a number takes calls. Fields left out keep their value.
+/// How a number takes calls. Fields left out keep their value; before the first change that is what WhatsApp has.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"display_call_buttons": true,
     "call_hours": {"time_zone": "Asia/Tbilisi", "weekly": {"monday": [["09:00", "13:00"], ["14:00", "18:00"]]}},
     "unavailable": [{"date": "2027-01-07", "from": "00:00", "to": "24:00"}]}))]
 struct SettingsBody {
-    /// `true` is refused while the number misses a prerequisite.
+    /// `true` is refused while the number misses a prerequisite, unless WhatsApp has it on already.
     allow_voice_calls: Option<bool>,
     /// While `false`, the hours and closed dates cannot be changed.
     display_call_buttons: Option<bool>,

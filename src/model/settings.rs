@@ -1,7 +1,7 @@
 //! How a business number takes calls: its switches and its hours. Plain data, serialised as the API shows it; what the
 //! hours mean is `policy::hours`'.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -20,6 +20,24 @@ words! {
         Friday = "friday",
         Saturday = "saturday",
         Sunday = "sunday",
+    }
+}
+
+words! {
+    /// One of [`NumberSettings`], named as its field.
+    Setting {
+        AllowVoiceCalls = "allow_voice_calls",
+        DisplayCallButtons = "display_call_buttons",
+        CallbackPermission = "callback_permission",
+        CallHours = "call_hours",
+        Unavailable = "unavailable",
+    }
+}
+
+impl Setting {
+    /// Of a number for which nobody has chosen anything.
+    pub fn all() -> BTreeSet<Self> {
+        Self::ALL.iter().copied().collect()
     }
 }
 

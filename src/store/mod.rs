@@ -48,7 +48,7 @@ pub use reconciliations::BusinessAccount;
 pub use recordings::RecordingFile;
 pub use requests::RequestWish;
 pub use secrets::{AdminKey, SecretActor};
-pub use settings::StoredSettings;
+pub use settings::{Sighting, StoredSettings};
 pub use terms::{KeptPack, Terms};
 pub use wallet::{Charged, Entry, Explanation, TopUp, Wallet};
 

@@ -701,7 +701,7 @@ mod tests {
     on_both!(a_stranger_whom_somebody_only_looked_at_is_in_no_list);
     async fn a_stranger_whom_somebody_only_looked_at_is_in_no_list(t: Fixture) {
         let (contact, n) = (t.seed().await, number_id());
-        let listed = async || t.store.permissions(&n, 10, None, at(9)).await.unwrap().items.len();
+        let listed = async || t.store.permissions(&n, None, 10, None, at(9)).await.unwrap().items.len();
         t.store.check_permission_at(&n, &contact.id, at(0), true).await.unwrap();
         assert_eq!(listed().await, 0);
         say(&t, &contact.id, &[Event::checked(PermissionStatus::None, None, at(1))], 1).await;

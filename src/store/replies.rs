@@ -58,7 +58,7 @@ mod tests {
 
     async fn callbacks(t: &Fixture, revision: i64, on: bool) {
         let wished = NumberSettings { callback_permission: on, ..NumberSettings::default() };
-        t.store.put_settings(&number_id(), revision, &wished, T0, T0).await.unwrap().unwrap();
+        t.store.put_settings(&number_id(), revision, &wished, &Default::default(), T0, T0).await.unwrap().unwrap();
     }
 
     on_both!(a_callback_permission_is_taken_only_while_the_number_has_them_switched_on);

@@ -84,7 +84,11 @@ async fn calls_of_the_first_release_count_as_if_they_had_been_made_today(t: Fixt
             assert_eq!(got.unwrap(), want.unwrap());
         }
     }
-    assert_eq!(new.permissions(&number_id(), 9, None, at(0)).await.unwrap().items.len(), 0, "nobody decided anything");
+    assert_eq!(
+        new.permissions(&number_id(), None, 9, None, at(0)).await.unwrap().items.len(),
+        0,
+        "nobody decided anything"
+    );
 }
 
 on_both!(what_customers_had_decided_goes_on_with_the_calls_made_since);

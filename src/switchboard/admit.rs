@@ -128,10 +128,11 @@ impl Switchboard {
         at: Timestamp,
     ) -> Result<(Option<Closed>, Routing), Refusal> {
         let desk = &self.0;
-        let closed = refuse(&desk.parts.store.settings_in_force(number).await?, at);
+        let settings = desk.parts.store.settings_in_force(number).await?;
         let known = desk.parts.store.contact(who).await?;
         let contact = known.or_else(|| newcomer(who, at)).ok_or(Refusal::NotFound)?;
         let facts = desk.routing_facts_of(number, contact).await?.ok_or(Refusal::NotFound)?;
+        let closed = refuse(&facts.number, &settings, &desk.rules(at), at);
         let facts = RoutingFacts { now: at, ..facts };
         let active = |agent: &AgentId| desk.registry.active_calls_of(agent);
         Ok((closed, route(&with_activity(facts, &active), desk.terms().rules(at))))

@@ -154,12 +154,13 @@ impl Desk {
         if self.parts.store.call_by_wacid(&connect.wacid).await?.is_some() {
             return Ok(WebhookResult::Duplicate);
         }
-        if self.parts.store.number(&connect.number_id).await?.is_none() {
+        let Some(number) = self.parts.store.number(&connect.number_id).await? else {
             tracing::warn!(number = %connect.number_id, "a call for a number nobody registered: PUT /v1/numbers/{{id}}");
             return Ok(WebhookResult::Ignored);
-        }
+        };
         let contact = self.contact_of(connect.customer, kept.received_at).await?;
         let now = self.parts.clock.now().wall;
+        let settings = self.parts.store.settings_in_force(&number.id).await?;
         let (mut result, mut opens_at) = (WebhookResult::Done, None);
         let first = if let Some(terminate) = self.parts.store.tombstone(&connect.wacid).await? {
             match serde_json::from_value::<Terminated>(terminate) {
@@ -171,7 +172,7 @@ impl Desk {
             Signal::Stale
         } else if self.draining_blockers() {
             Signal::Abandon(EndReason::Drained)
-        } else if let Some(closed) = refuse(&self.parts.store.settings_in_force(&connect.number_id).await?, now) {
+        } else if let Some(closed) = refuse(&number, &settings, &self.rules(now), now) {
             opens_at = closed.opens_at;
             Signal::Abandon(closed.reason)
         } else {

@@ -4,6 +4,7 @@
 //! WhatsApp's webhooks one after another, so that two of them never race for the same call.
 
 mod admit;
+mod adopt;
 mod execute;
 mod inbox;
 mod line;

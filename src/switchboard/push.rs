@@ -1,10 +1,13 @@
 //! WhatsApp is told how a number takes calls, and asked what it has.
 //!
+//! What nobody has chosen here is taken over from WhatsApp, with each look and before each push, until it was pushed once;
+//! from then on all settings are ours, and a difference is drift.
+//!
 //! Closed dates are entered here and in WhatsApp's own manager, and WhatsApp replaces its whole list with each write. So
 //! every push reads first, takes over what was entered there since the last push, and writes both. One push at a time runs
 //! for a number; whichever runs tells the latest wish.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,16 +16,19 @@ use serde_json::json;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::metrics::WebhookResult;
+use crate::model::directory::Number;
 use crate::model::id::NumberId;
-use crate::model::settings::{NumberSettings, Restriction, Unavailable};
+use crate::model::settings::{NumberSettings, Restriction, Setting, Unavailable};
 use crate::model::time::Timestamp;
-use crate::policy::hours::{merge_unavailable, today, united};
-use crate::signalling::whatsapp::settings::{as_meta_keeps, drift, to_meta, unavailable_of};
+use crate::policy::hours::{merge_unavailable, united};
+use crate::policy::pack::Rules;
+use crate::signalling::whatsapp::settings::{as_meta_keeps, to_meta, unavailable_of, without};
 use crate::signalling::whatsapp::{Account, GraphError, GraphErrorKind, MetaCalling, Restricted, SettingsUpdate};
-use crate::store::{StoreError, StoredSettings};
+use crate::store::{Sighting, StoreError, StoredSettings};
 
-use super::Desk;
-use super::settings::SyncState;
+use super::adopt::{Adopted, adopt, has_unusable_hours};
+use super::settings::{SyncState, missing_for_calling, switches_on};
+use super::{Desk, Switchboard};
 
 /// A push that nobody reported on within this time died with its process, and is due again. Two questions and a write
 /// take 45 s at most.
@@ -59,6 +65,13 @@ struct Failed {
     revision: i64,
     why: String,
     pause: Duration,
+}
+
+impl Switchboard {
+    /// Has WhatsApp asked, in the background, what a number has that was created or changed.
+    pub fn number_changed(&self, number: &NumberId) {
+        self.0.look_in_background(number.clone());
+    }
 }
 
 impl Desk {
@@ -100,7 +113,7 @@ impl Desk {
         stored: StoredSettings,
     ) -> Result<Result<bool, Failed>, StoreError> {
         let (store, graph) = (&self.parts.store, &self.parts.graph);
-        let StoredSettings { mut wished, mut revision, push_failures, pushed, .. } = stored;
+        let mut revision = stored.revision;
         let token = match self.token(number).await {
             Ok(token) => token,
             Err(why) => return Ok(Err(Failed { revision, why, pause: NO_TOKEN_PAUSE })),
@@ -108,49 +121,56 @@ impl Desk {
         let account = Account { number_id: number, token: &token };
         let theirs = match graph.settings(account).await {
             Ok(theirs) => theirs,
-            Err(error) => return Ok(Err(Failed::of(&error, revision, push_failures))),
+            Err(error) => return Ok(Err(Failed::of(&error, revision, stored.push_failures))),
         };
+        let Some(of) = store.number(number).await? else { return Ok(Ok(false)) };
         let now = self.parts.clock.now().wall;
-        let dates = Dates::merge(pushed.as_ref(), &wished, &theirs, now);
-        let room = self.rules(now).hours.unavailable_max;
-        if dates.told.len() > room {
-            let why = format!(
-                "there are {} closed dates with those entered at WhatsApp, which takes {room}; remove some",
-                dates.told.len()
-            );
-            return Ok(Err(Failed { revision, why, pause: REFUSED_PAUSE }));
-        }
-        if dates.wished != wished.unavailable {
-            wished.unavailable = dates.wished;
-            match store.put_settings(number, revision, &wished, now.plus(LEASE), now).await? {
+        let Merged { wished, told, untold } = match Merged::of(&stored, &theirs, &of, &self.rules(now), now) {
+            Ok(merged) => merged,
+            Err(why) => return Ok(Err(Failed { revision, why, pause: REFUSED_PAUSE })),
+        };
+        if wished != stored.wished {
+            match store.put_settings(number, revision, &wished, &stored.left_open, now.plus(LEASE), now).await? {
                 Some((changed, event)) => {
-                    tracing::info!(%number, "closed dates entered at WhatsApp are taken over");
+                    tracing::info!(%number, "what was set at WhatsApp alone is taken over");
                     self.publish(vec![event]);
                     revision = changed.revision;
                 }
                 None => return Ok(Ok(false)),
             }
         }
-        if let Err(error) = graph.put_settings(account, &to_meta(&wished, &dates.told)).await {
-            return Ok(Err(Failed::of(&error, revision, push_failures)));
+        if let Err(error) = graph.put_settings(account, &without(to_meta(&wished, &told), &untold)).await {
+            return Ok(Err(Failed::of(&error, revision, stored.push_failures)));
         }
-        let told = NumberSettings { unavailable: dates.told, ..wished };
-        store.note_pushed(number, revision, &told, self.parts.clock.now().wall).await?;
+        let told = NumberSettings { unavailable: told, ..wished };
+        store.note_pushed(number, revision, &told, &untold, self.parts.clock.now().wall).await?;
         tracing::info!(%number, revision, "WhatsApp was told the call settings");
         Ok(Ok(true))
     }
 
-    /// Asks WhatsApp what it has. A failure is only logged: the next look comes.
+    /// Asks WhatsApp what it has, and takes over what nobody has chosen here. A failure is only logged: the next look comes.
     pub(super) async fn look(self: &Arc<Self>, number: &NumberId) -> Result<(), StoreError> {
         let Ok(token) = self.token(number).await else { return Ok(()) };
         let asked_at = self.parts.clock.now().wall;
         match self.parts.graph.settings(Account { number_id: number, token: &token }).await {
-            Ok(seen) => self.note_seen(number, Seen::Whole(seen), asked_at).await,
+            Ok(seen) => {
+                self.parts.store.begin_settings(number).await?;
+                self.note_seen(number, Seen::Whole(seen), asked_at).await
+            }
             Err(error) => {
                 tracing::warn!(%number, %error, "WhatsApp does not tell the call settings");
                 Ok(())
             }
         }
+    }
+
+    fn look_in_background(self: &Arc<Self>, number: NumberId) {
+        let desk = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Err(error) = desk.look(&number).await {
+                tracing::error!(%number, %error, "what WhatsApp has could not be kept");
+            }
+        });
     }
 
     /// WhatsApp reports changed settings: ours, somebody else's, or old news.
@@ -160,19 +180,14 @@ impl Desk {
         received_at: Timestamp,
     ) -> Result<WebhookResult, StoreError> {
         let SettingsUpdate { number_id, calling, at } = update;
-        let Some(stored) = self.parts.store.settings(&number_id).await? else { return Ok(WebhookResult::Ignored) };
         // The report names only some of the keys, and may be the echo of a push before the last one; so WhatsApp is asked for
         // its present state where that is possible.
         if self.token(&number_id).await.is_ok() {
-            let (desk, number) = (Arc::clone(self), number_id);
-            tokio::spawn(async move {
-                if let Err(error) = desk.look(&number).await {
-                    tracing::error!(%number, %error, "what WhatsApp has could not be kept");
-                }
-            });
+            self.look_in_background(number_id);
             return Ok(WebhookResult::Done);
         }
-        let agrees = drift(&stored.wished, &calling, &today(&stored.wished, received_at)).is_empty();
+        let Some(stored) = self.parts.store.settings(&number_id).await? else { return Ok(WebhookResult::Ignored) };
+        let agrees = stored.differences(&calling, received_at).is_empty();
         if !agrees && stored.pushed_at.is_some_and(|pushed_at| at.is_some_and(|at| at.plus(CLOCKS_DIFFER) < pushed_at))
         {
             return Ok(WebhookResult::Stale);
@@ -181,31 +196,46 @@ impl Desk {
         Ok(WebhookResult::Done)
     }
 
-    /// Keeps what WhatsApp said; a difference that was not there before is announced, unless a push is under way that may
-    /// be about to end it.
+    /// Keeps what WhatsApp said. What nobody has chosen follows it, and a difference elsewhere that was not there before is
+    /// announced, unless a push is under way that may be about to end it. What was asked before a push says nothing of it.
     async fn note_seen(&self, number: &NumberId, seen: Seen, asked_at: Timestamp) -> Result<(), StoreError> {
         let now = self.parts.clock.now().wall;
         let restrictions = match &seen {
             Seen::Whole(seen) => seen.restrictions.clone(),
             Seen::Part(_) => None,
         };
-        let event = self.parts.store.note_seen(number, now, |old| {
+        let events = self.parts.store.note_seen(number, now, |old| {
             let before = old.seen_calling();
+            let stale = matches!(seen, Seen::Whole(_)) && old.pushed_at.is_some_and(|pushed_at| pushed_at > asked_at);
+            if let Some(seen) = old.seen.clone().filter(|_| stale) {
+                return Sighting { seen, drifted: None, followed: None };
+            }
             let seen = match seen {
                 Seen::Whole(seen) => seen,
                 Seen::Part(part) => before.clone().unwrap_or_default().updated_by(part),
             };
-            let today = today(&old.wished, now);
-            let found = drift(&old.wished, &seen, &today);
-            let known = before.is_some_and(|before| drift(&old.wished, &before, &today) == found);
+            let found = old.differences(&seen, now);
+            let known = before.is_some_and(|before| old.differences(&before, now) == found);
             let news = old.sync() == SyncState::Synced && !found.is_empty() && !known;
-            let data = news.then(|| json!({"number_id": number, "drift": found}));
-            (serde_json::to_value(seen).expect("settings are plain data"), data)
+            // While a push is due, it takes over what is left open: two at once would race, and the push must not take a
+            // date that is being removed for one that was entered there.
+            let followed = adopt(&old.wished, &old.left_open, &seen).settings;
+            Sighting {
+                seen: serde_json::to_value(seen).expect("settings are plain data"),
+                drifted: news.then(|| json!({"number_id": number, "drift": found})),
+                followed: (old.push_at.is_none() && followed != old.wished).then_some(followed),
+            }
         });
-        if let Some(event) = event.await? {
-            tracing::warn!(%number, drift = %event.data["drift"], "WhatsApp has other call settings than it was told");
-            self.publish(vec![event]);
+        let events = events.await?;
+        for event in &events {
+            match event.data.get("drift") {
+                Some(drift) => {
+                    tracing::warn!(%number, %drift, "WhatsApp has other call settings than it was told");
+                }
+                None => tracing::info!(%number, "what WhatsApp has is taken over for settings that nobody chose here"),
+            }
         }
+        self.publish(events);
         match restrictions {
             Some(listed) => self.agree_on_restrictions(number, listed, asked_at).await,
             None => Ok(()),
@@ -271,6 +301,54 @@ impl Failed {
             }
         };
         Self { revision, why: error.to_string(), pause }
+    }
+}
+
+/// A wish after what WhatsApp has was taken over.
+struct Merged {
+    /// To be stored.
+    wished: NumberSettings,
+    /// The closed dates to be written.
+    told: Vec<Unavailable>,
+    /// Not to be written.
+    untold: BTreeSet<Setting>,
+}
+
+impl Merged {
+    /// # Errors
+    /// Why WhatsApp must not be told this, for people.
+    fn of(
+        stored: &StoredSettings,
+        theirs: &MetaCalling,
+        number: &Number,
+        rules: &Rules,
+        now: Timestamp,
+    ) -> Result<Self, String> {
+        let Adopted { settings: mut wished, untold } = adopt(&stored.wished, &stored.left_open, theirs);
+        let missing = missing_for_calling(number, rules);
+        if switches_on(&wished, &untold, theirs) && !missing.is_empty() {
+            let missing: Vec<_> = missing.iter().map(|one| one.message.as_str()).collect();
+            return Err(format!("calling is off at WhatsApp and cannot be switched on. {}", missing.join(" ")));
+        }
+        let left = |setting| untold.contains(&setting);
+        if has_unusable_hours(theirs) && left(Setting::CallHours) && !left(Setting::Unavailable) {
+            return Err(
+                "WhatsApp has call hours that cannot be read, and takes closed dates only together with hours; \
+                        set `call_hours` too"
+                    .to_owned(),
+            );
+        }
+        let dates = Dates::merge(stored.pushed.as_ref(), &wished, theirs, now);
+        let (count, room) = (dates.told.len(), rules.hours.unavailable_max);
+        if count > room {
+            return Err(format!(
+                "there are {count} closed dates with those entered at WhatsApp, which takes {room}; remove some"
+            ));
+        }
+        if !left(Setting::Unavailable) {
+            wished.unavailable = dates.wished;
+        }
+        Ok(Self { wished, told: dates.told, untold })
     }
 }
 

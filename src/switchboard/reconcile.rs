@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::billing::reconcile::{Books, Reconciliation, Theirs};
 use crate::model::day::Day;
 use crate::model::id::WabaId;
-use crate::model::reason::{Direction, EndReason};
+use crate::model::reason::Direction;
 use crate::model::time::Timestamp;
 use crate::signalling::whatsapp::{CallAnalytics, GraphError, owners};
 use crate::store::{BusinessAccount, StoreError};
@@ -44,12 +44,8 @@ impl Switchboard {
         }
         self.0.reconcile(waba, day).await.map_err(|failure| match failure {
             Failure::Store(error) => error.into(),
-            Failure::Graph(error) => {
-                Refusal::Upstream { code: error.code, message: error.to_string(), end_reason: error.end_reason() }
-            }
-            Failure::NoToken => {
-                Refusal::Upstream { code: None, message: failure.to_string(), end_reason: EndReason::UpstreamError }
-            }
+            Failure::Graph(error) => Refusal::Upstream { code: error.code, message: error.to_string() },
+            Failure::NoToken => Refusal::Upstream { code: None, message: failure.to_string() },
         })
     }
 }

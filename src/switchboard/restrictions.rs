@@ -6,6 +6,7 @@ use crate::model::reason::{PickupStage, RestrictionKind, ViolationKind};
 use crate::model::settings::{Restriction, Violation};
 use crate::model::time::Timestamp;
 use crate::policy::Blocker;
+use crate::policy::inbound::withheld;
 use crate::policy::pack::PickupRules;
 use crate::policy::pickup::{self, Pickup, window_start};
 use crate::signalling::whatsapp::{AccountUpdate, Restricted};
@@ -38,9 +39,11 @@ impl Switchboard {
     pub async fn health(&self, number: &NumberId) -> Result<Health, Refusal> {
         let desk = &self.0;
         let store = &desk.parts.store;
-        store.number(number).await?.ok_or(Refusal::NotFound)?;
+        let known = store.number(number).await?.ok_or(Refusal::NotFound)?;
         let now = desk.parts.clock.now().wall;
-        let rules = desk.rules(now).pickup;
+        let rules = desk.rules(now);
+        let withheld = withheld(&known, &rules);
+        let rules = rules.pickup;
         let since = window_start(&rules, now);
         let (pickup, hours) = (store.pickup(number, since).await?, store.outbound_hours(number, since).await?);
         let stage = pickup::stage(pickup, &rules);
@@ -53,7 +56,11 @@ impl Switchboard {
             stage,
             stage_since: stage_since.filter(|_| noticed == stage),
             hold: pickup::hold(&hours, &rules, now),
-            warnings: warnings(stage, pickup, &rules, &violations, &restrictions),
+            warnings: withheld
+                .iter()
+                .map(|lacks| format!("Customers' calls are turned away as \"Business unavailable\". {}", lacks.message))
+                .chain(warnings(stage, pickup, &rules, &violations, &restrictions))
+                .collect(),
             violations,
             restrictions,
         })

@@ -1,11 +1,12 @@
 //! How a number takes calls: what is wished, checked and stored; telling WhatsApp is [`super::push`]'s.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::directory::Number;
 use crate::model::id::NumberId;
-use crate::model::settings::{CallHours, NumberSettings, Restriction, Unavailable};
+use crate::model::settings::{CallHours, NumberSettings, Restriction, Setting, Unavailable};
 use crate::model::time::Timestamp;
 use crate::policy::admit::{Prerequisite, prerequisites};
 use crate::policy::hours::{BadHours, normalise, today};
@@ -15,6 +16,7 @@ use crate::signalling::whatsapp::MetaCalling;
 use crate::signalling::whatsapp::settings::{Drift, drift};
 use crate::store::{StoreError, StoredSettings};
 
+use super::adopt::adopt;
 use super::push::LEASE;
 use super::{Desk, Switchboard};
 
@@ -39,7 +41,9 @@ pub struct SettingsChange {
 pub struct SettingsView {
     pub number: Number,
     pub wished: NumberSettings,
-    /// Counts wishes; 0 while none was ever made.
+    /// What of `wished` is a default, since nobody chose it here and WhatsApp has not told what it has.
+    pub unknown: BTreeSet<Setting>,
+    /// Counts changes; 0 while there was none.
     pub revision: i64,
     /// Where WhatsApp differs though it was told.
     pub drift: Vec<Drift>,
@@ -59,7 +63,7 @@ pub struct SettingsView {
 #[serde(rename_all = "snake_case")]
 pub enum SyncState {
     Synced,
-    /// It is being told, or was never told anything.
+    /// It is being told, or has not told yet what it has.
     Pending,
     /// It could not be told; that is tried again.
     Failed,
@@ -93,29 +97,38 @@ impl Switchboard {
         let number = store.number(number).await?.ok_or(SettingsRefusal::NotFound)?;
         let now = desk.parts.clock.now().wall;
         let restrictions = desk.restrictions_in_force(&number.id, now).await?;
-        let prerequisites = prerequisites(&number, &desk.rules(now));
+        let rules = desk.rules(now);
+        let prerequisites = prerequisites(&number, &rules);
         let stored = store.settings(&number.id).await?;
+        let unasked = if number.graph_token_set {
+            "WhatsApp has not told yet what it has; it is asked again every few minutes".to_owned()
+        } else {
+            format!("what WhatsApp has is not known: PUT /v1/numbers/{} with `graph_token`", number.id)
+        };
+        let stored = stored.filter(|stored| stored.revision > 0 || stored.seen.is_some());
+        let wished = stored.as_ref().map(|stored| stored.wished.clone()).unwrap_or_default();
+        let closed = refuse(&number, &wished, &rules, now);
         let view = SettingsView {
             number,
-            wished: NumberSettings::default(),
+            wished,
+            unknown: Setting::all(),
             revision: 0,
             drift: Vec::new(),
             prerequisites,
             sync: SyncState::Pending,
-            sync_error: Some("nothing has been sent to WhatsApp yet: change a setting to send all of them".to_owned()),
+            sync_error: Some(unasked),
             pushed_at: None,
             restrictions,
-            closed: refuse(&NumberSettings::default(), now),
+            closed,
         };
         let Some(stored) = stored else { return Ok(view) };
         Ok(SettingsView {
+            unknown: stored.unknown(),
             revision: stored.revision,
             drift: current_drift(&stored, now),
             sync: stored.sync(),
             sync_error: stored.push_error,
             pushed_at: stored.pushed_at,
-            closed: refuse(&stored.wished, now),
-            wished: stored.wished,
             ..view
         })
     }
@@ -123,6 +136,9 @@ impl Switchboard {
     /// Changes a number's settings and tells WhatsApp. `revision`: only if that is still the stored one. The answer waits
     /// a moment for WhatsApp; what takes longer goes on behind it. A change that changes nothing tells WhatsApp again if it
     /// has something else.
+    ///
+    /// What nobody ever chose is left open until WhatsApp can be asked, and is then what WhatsApp has: a change is kept,
+    /// whether or not WhatsApp can be reached, and overwrites nothing that it does not name.
     ///
     /// # Errors
     /// [`SettingsRefusal`].
@@ -134,15 +150,7 @@ impl Switchboard {
     ) -> Result<SettingsView, SettingsRefusal> {
         let desk = &self.0;
         let number = desk.parts.store.number(number).await?.ok_or(SettingsRefusal::NotFound)?;
-        let rules = desk.rules(desk.parts.clock.now().wall);
-        if change.allow_voice_calls == Some(true) {
-            let needed = prerequisites(&number, &rules).into_iter().filter(|one| !one.outbound_only);
-            let missing: Vec<_> = needed.filter(|one| !one.met).collect();
-            if !missing.is_empty() {
-                return Err(SettingsRefusal::Prerequisites(missing));
-            }
-        }
-        if desk.store_change(&number.id, change, revision, &rules.hours).await? {
+        if desk.store_change(&number, change, revision).await? {
             let (desk, id) = (Arc::clone(desk), number.id.clone());
             let push = tokio::spawn(async move { desk.push_settings(&id, None).await });
             // Slow is not failed: the push goes on, and the answer says that it is pending.
@@ -155,28 +163,45 @@ impl Switchboard {
 impl Desk {
     /// Whether WhatsApp is to be told.
     async fn store_change(
-        &self,
-        number: &NumberId,
+        self: &Arc<Self>,
+        number: &Number,
         change: SettingsChange,
         asked: Option<i64>,
-        rules: &HoursRules,
     ) -> Result<bool, SettingsRefusal> {
         let store = &self.parts.store;
+        let mut looked = false;
         for _ in 0..RACES_MAX {
-            let stored = store.settings(number).await?;
+            let stored = store.settings(&number.id).await?;
             let revision = stored.as_ref().map_or(0, |stored| stored.revision);
             if asked.is_some_and(|asked| asked != revision) {
                 return Err(SettingsRefusal::Changed);
             }
             let now = self.parts.clock.now().wall;
+            let rules = self.rules(now);
             let old = stored.as_ref().map(|stored| stored.wished.clone()).unwrap_or_default();
-            let wished = change.clone().apply(&old, rules)?;
+            let was_open = stored.as_ref().map_or_else(Setting::all, |stored| stored.left_open.clone());
+            let left_open = change.leaves_open(&was_open);
+            let wished = change.clone().apply(&old, &rules.hours)?;
+            let theirs = stored.as_ref().and_then(StoredSettings::seen_calling).unwrap_or_default();
+            if switches_on(&wished, &left_open, &theirs) {
+                let missing = missing_for_calling(number, &rules);
+                // Perhaps it was switched on at WhatsApp meanwhile.
+                if !missing.is_empty() && !looked {
+                    self.look(&number.id).await?;
+                    looked = true;
+                    continue;
+                }
+                if !missing.is_empty() {
+                    return Err(SettingsRefusal::Prerequisites(missing));
+                }
+            }
             let settled = stored
-                .is_some_and(|stored| stored.sync() == SyncState::Synced && current_drift(&stored, now).is_empty());
-            if settled && wished == old {
+                .is_none_or(|stored| stored.sync() == SyncState::Synced && current_drift(&stored, now).is_empty());
+            if settled && wished == old && left_open == was_open {
                 return Ok(false);
             }
-            if let Some((_, event)) = store.put_settings(number, revision, &wished, now.plus(LEASE), now).await? {
+            let put = store.put_settings(&number.id, revision, &wished, &left_open, now.plus(LEASE), now);
+            if let Some((_, event)) = put.await? {
                 self.publish(vec![event]);
                 return Ok(true);
             }
@@ -185,7 +210,30 @@ impl Desk {
     }
 }
 
+/// Whether telling this wish would switch calling on where WhatsApp does not have it on.
+pub(super) fn switches_on(wished: &NumberSettings, left_open: &BTreeSet<Setting>, theirs: &MetaCalling) -> bool {
+    let chosen = wished.allow_voice_calls && !left_open.contains(&Setting::AllowVoiceCalls);
+    chosen && theirs.status != Some(true)
+}
+
+/// What the number lacks for calling to be switched on.
+pub(super) fn missing_for_calling(number: &Number, rules: &Rules) -> Vec<Prerequisite> {
+    prerequisites(number, rules).into_iter().filter(|one| !one.outbound_only && !one.met).collect()
+}
+
 impl SettingsChange {
+    /// What nobody has chosen after the change.
+    fn leaves_open(&self, before: &BTreeSet<Setting>) -> BTreeSet<Setting> {
+        let named = |setting: Setting| match setting {
+            Setting::AllowVoiceCalls => self.allow_voice_calls.is_some(),
+            Setting::DisplayCallButtons => self.display_call_buttons.is_some(),
+            Setting::CallbackPermission => self.callback_permission.is_some(),
+            Setting::CallHours => self.call_hours.is_some(),
+            Setting::Unavailable => self.unavailable.is_some(),
+        };
+        before.iter().copied().filter(|setting| !named(*setting)).collect()
+    }
+
     /// The settings after the change.
     fn apply(self, old: &NumberSettings, rules: &HoursRules) -> Result<NumberSettings, SettingsRefusal> {
         let mut new = old.clone();
@@ -214,6 +262,21 @@ impl StoredSettings {
         }
     }
 
+    /// Where WhatsApp has something else than was chosen here.
+    pub(super) fn differences(&self, theirs: &MetaCalling, now: Timestamp) -> Vec<Drift> {
+        let mut found = drift(&self.wished, theirs, &today(&self.wished, now));
+        found.retain(|one| !self.left_open.iter().any(|setting| setting.as_str() == one.field));
+        found
+    }
+
+    fn unknown(&self) -> BTreeSet<Setting> {
+        // What is left open is taken over with the push that is due.
+        if self.push_at.is_some() {
+            return self.left_open.clone();
+        }
+        adopt(&self.wished, &self.left_open, &self.seen_calling().unwrap_or_default()).untold
+    }
+
     /// What WhatsApp last said it has.
     pub(super) fn seen_calling(&self) -> Option<MetaCalling> {
         // What an older version wrote and this one cannot read is as good as not seen.
@@ -224,7 +287,7 @@ impl StoredSettings {
 /// Where WhatsApp differs. While it is being told, it may.
 fn current_drift(stored: &StoredSettings, now: Timestamp) -> Vec<Drift> {
     match stored.seen_calling() {
-        Some(seen) if stored.sync() != SyncState::Pending => drift(&stored.wished, &seen, &today(&stored.wished, now)),
+        Some(seen) if stored.sync() != SyncState::Pending => stored.differences(&seen, now),
         _ => Vec::new(),
     }
 }

@@ -19,6 +19,8 @@ const EVERY: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
 /// A round through all accounts, even if WhatsApp answers none of them.
 const COMPARED_WITHIN: Duration = Duration::from_secs(3600);
+/// A number of which WhatsApp never said what it has shows only defaults; it was unreachable, or refused the token.
+const LOOK_AT_UNSEEN_EVERY: Duration = Duration::from_secs(300);
 /// The longest window a pack may set.
 const PICKUP_KEPT: Duration = Duration::from_secs(31 * 24 * 3600);
 
@@ -26,8 +28,8 @@ const PICKUP_KEPT: Duration = Duration::from_secs(31 * 24 * 3600);
 pub(super) async fn run(desk: Weak<Desk>) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut ticks_to_look = 0;
-    loop {
+    let every = |time: Duration| time.as_secs() / EVERY.as_secs();
+    for tick in 0_u64.. {
         ticks.tick().await;
         let Some(desk) = desk.upgrade() else { return };
         if let Err(error) = keep_calls(&desk).await {
@@ -36,16 +38,20 @@ pub(super) async fn run(desk: Weak<Desk>) {
         if let Err(error) = often(&desk).await {
             tracing::error!(%error, "the store failed the upkeep of numbers");
         }
-        if ticks_to_look == 0 {
-            ticks_to_look = LOOK_EVERY.as_secs() / EVERY.as_secs();
-            // It waits for WhatsApp, number by number; what is due in seconds does not wait for it.
+        // They wait for WhatsApp, number by number; what is due in seconds does not wait for them.
+        if tick % every(LOOK_EVERY) == 0 {
             tokio::spawn(async move {
                 if let Err(error) = seldom(&desk).await {
                     tracing::error!(%error, "the store failed the hourly upkeep of numbers");
                 }
             });
+        } else if tick % every(LOOK_AT_UNSEEN_EVERY) == 0 {
+            tokio::spawn(async move {
+                if let Err(error) = look_at(&desk, true).await {
+                    tracing::error!(%error, "the store failed a first look at numbers");
+                }
+            });
         }
-        ticks_to_look -= 1;
     }
 }
 
@@ -77,10 +83,16 @@ async fn often(desk: &Arc<Desk>) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn seldom(desk: &Arc<Desk>) -> Result<(), StoreError> {
-    for number in desk.parts.store.pushed_numbers().await? {
+/// Asks WhatsApp what it has of every number, or of those of which it never said.
+async fn look_at(desk: &Arc<Desk>, unseen: bool) -> Result<(), StoreError> {
+    for number in desk.parts.store.numbers_to_look_at(unseen).await? {
         desk.look(&number).await?;
     }
+    Ok(())
+}
+
+async fn seldom(desk: &Arc<Desk>) -> Result<(), StoreError> {
+    look_at(desk, false).await?;
     let kept = i64::try_from(PICKUP_KEPT.as_millis()).expect("a month fits");
     let now = desk.parts.clock.now().wall;
     desk.parts.store.forget_pickup(Timestamp::from_millis(now.as_millis() - kept)).await?;

@@ -222,6 +222,58 @@ async fn closed_hours_turn_callers_away_and_are_told_to_whatsapp_without_losing_
     world.until("the drift is seen", async || world.get(&settings).await["drift"] != json!([])).await;
 }
 
+on_both!(what_was_set_up_at_whatsapp_stays_until_it_is_changed_here_also_over_a_crash);
+async fn what_was_set_up_at_whatsapp_stays_until_it_is_changed_here_also_over_a_crash(mut world: World) {
+    let week: Vec<_> = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"]
+        .map(|day| json!({"day_of_week": day, "open_time": "0000", "close_time": "2359"}))
+        .into();
+    let there = json!({"call_icon_visibility": "DISABLE_ALL", "call_hours": {"status": "ENABLED",
+        "timezone_id": "Asia/Tbilisi", "weekly_operating_hours": week,
+        "holiday_schedule": [{"date": "2099-01-07", "start_time": "0000", "end_time": "2359"}]}});
+    world.wa.change_settings(NUMBER, &there).await.unwrap();
+    let settings = format!("numbers/{NUMBER}/settings");
+    let shown = async |world: &World| {
+        world.until("it is shown", async || world.get(&settings).await["display_call_buttons"] == false).await;
+        world.get(&settings).await
+    };
+    let before = shown(&world).await;
+    assert_eq!((&before["unknown"], &before["callback_permission"]), (&json!([]), &json!(false)), "{before}");
+    assert_eq!(before["call_hours"]["time_zone"], "Asia/Tbilisi", "a closed date is one of its time zone");
+    world.kill_and_restart().await;
+    assert_eq!(shown(&world).await["unavailable"], before["unavailable"]);
+
+    let put = world.put(&settings, json!({"callback_permission": true})).await;
+    assert_eq!((&put["sync"]["state"], &put["drift"]), (&json!("synced"), &json!([])), "{put}");
+    let theirs = world.wa.settings(NUMBER).unwrap();
+    assert_eq!((&theirs["callback_permission_status"], &theirs["status"]), (&json!("ENABLED"), &json!("ENABLED")));
+    assert_eq!(theirs["call_icon_visibility"], there["call_icon_visibility"]);
+    assert_eq!(theirs["call_hours"], there["call_hours"], "hours, zone and holidays are WhatsApp's own");
+}
+
+on_both!(a_number_whose_plan_is_taken_away_rings_nobody_until_it_is_paid_for_again);
+async fn a_number_whose_plan_is_taken_away_rings_nobody_until_it_is_paid_for_again(world: World) {
+    let ana = world.agent("agt_a").await;
+    world.put(&format!("contacts/wa:{NINO}"), json!({"assignee_id": "agt_a"})).await;
+    let number = format!("numbers/{NUMBER}");
+    world.put(&number, json!({"plan": "starter"})).await;
+    let call = world.wa.call(InboundCall::from(NINO)).await.unwrap();
+    call.ended(SOON).await.unwrap();
+    assert!(call.unavailable().is_some(), "the customer sees that the business is unavailable");
+    let stored = world.newest_call("the attempt is in the books", |call| call["state"] == "ended").await;
+    assert_eq!(
+        (&stored["end_reason"], &stored["status"], &stored["offers"]),
+        (&json!("business_unavailable"), &json!("Business unavailable"), &json!([]))
+    );
+    let warnings = world.get(&format!("{number}/health")).await["warnings"].to_string();
+    assert!(warnings.contains("Starter") && warnings.contains("Sales CRM"), "{warnings}");
+
+    world.put(&number, json!({"add_ons": ["sales_crm"]})).await;
+    let call = world.wa.call(InboundCall::from(NINO)).await.unwrap();
+    ana.next_offer(SOON).await.unwrap().accept().await.unwrap();
+    call.answered(SOON).await.unwrap();
+    call.hang_up();
+}
+
 #[tokio::test]
 async fn hidden_buttons_lock_the_hours_and_block_no_call() {
     let world = World::start().await;

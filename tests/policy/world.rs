@@ -304,7 +304,7 @@ impl World {
         let (revision, mut wished) = stored.map_or_else(Default::default, |stored| (stored.revision, stored.wished));
         wished.callback_permission = on;
         let now = at(self.now);
-        self.store.put_settings(&number, revision, &wished, now, now).await.unwrap().unwrap();
+        self.store.put_settings(&number, revision, &wished, &Default::default(), now, now).await.unwrap().unwrap();
         self.reference.callbacks_off[n] = !on;
     }
 

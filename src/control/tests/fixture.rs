@@ -58,12 +58,25 @@ impl House {
 
     /// With a WhatsApp of its own at the other end.
     pub(super) async fn open_to(meta: whatsapp::Config) -> Self {
+        Self::open_with(meta, None).await
+    }
+
+    /// With a token for the WhatsApp at the other end, which has been asked once what it has.
+    pub(super) async fn connected(meta: whatsapp::Config) -> Self {
+        let house = Self::open_with(meta, Some("token")).await;
+        while house.store.settings(&number().id).await.unwrap().is_none_or(|settings| settings.seen.is_none()) {
+            tokio::task::yield_now().await;
+        }
+        house
+    }
+
+    async fn open_with(meta: whatsapp::Config, token: Option<&str>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open("", dir.path()).await.unwrap();
         let now = now();
         let admin = store.create_key("admin", Scope::ALL, now).await.unwrap();
         let powerless = store.create_key("powerless", &[], now).await.unwrap();
-        store.put_number(&number(), None).await.unwrap();
+        store.put_number(&number(), token).await.unwrap();
         for (id, name) in [("agt_a", "Ana"), ("agt_b", "Beka")] {
             store.put_agent(&agent(id, name)).await.unwrap();
         }

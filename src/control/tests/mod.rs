@@ -6,6 +6,7 @@ mod access_table;
 mod checks;
 mod contract;
 mod files;
+mod first_settings;
 mod fixture;
 mod once;
 mod reconciliations;

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{Method as Verb, StatusCode, Uri};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::fixture::{House, answer, listen, signature};
@@ -16,12 +16,12 @@ use crate::model::directory::{Number, Plan, Platform};
 use crate::model::id::NumberId;
 use crate::signalling::whatsapp;
 
-const SETTINGS: &str = "/v1/numbers/100000000000001/settings";
-const HEALTH: &str = "/v1/numbers/100000000000001/health";
+pub(super) const SETTINGS: &str = "/v1/numbers/100000000000001/settings";
+pub(super) const HEALTH: &str = "/v1/numbers/100000000000001/health";
 
 /// WhatsApp as far as settings go: keeps what it is told, replaces hours as a whole, notes every request.
 #[derive(Clone, Default)]
-struct Meta(Arc<Mutex<Kept>>);
+pub(super) struct Meta(Arc<Mutex<Kept>>);
 
 #[derive(Default)]
 struct Kept {
@@ -30,30 +30,42 @@ struct Kept {
     fails_with: Option<(u16, Value)>,
     /// Answers nothing before this is true.
     answers: Option<watch::Receiver<bool>>,
+    /// Holds the next answer back until it is told.
+    held: Option<Arc<Notify>>,
 }
 
 impl Meta {
-    fn open() -> (Self, whatsapp::Config, impl Sized) {
-        let meta = Self(Arc::new(Mutex::new(Kept { calling: json!({}), ..Kept::default() })));
+    pub(super) fn open() -> (Self, whatsapp::Config, impl Sized) {
+        // Hours that nobody ever set are not told.
+        let calling =
+            json!({"status": "ENABLED", "call_icon_visibility": "DEFAULT", "callback_permission_status": "ENABLED"});
+        let meta = Self(Arc::new(Mutex::new(Kept { calling, ..Kept::default() })));
         let router = Router::new().fallback(serve).with_state(meta.clone());
         let (url, stop) = listen(router, CancellationToken::new());
         (meta, whatsapp::Config { graph_url: url, ..whatsapp::Config::default() }, stop)
     }
 
-    fn calling(&self) -> Value {
+    pub(super) fn calling(&self) -> Value {
         self.0.lock().unwrap().calling.clone()
     }
 
     /// Somebody changes a setting in WhatsApp's own manager.
-    fn set(&self, key: &str, value: Value) {
+    pub(super) fn set(&self, key: &str, value: Value) {
         self.0.lock().unwrap().calling[key] = value;
     }
 
-    fn fail(&self, with: Option<(u16, Value)>) {
+    pub(super) fn fail(&self, with: Option<(u16, Value)>) {
         self.0.lock().unwrap().fails_with = with;
     }
 
-    fn asked(&self) -> Vec<String> {
+    /// Has the next question answered only when that is told, with what was true before.
+    pub(super) fn hold(&self) -> Arc<Notify> {
+        let release = Arc::new(Notify::new());
+        self.0.lock().unwrap().held = Some(Arc::clone(&release));
+        release
+    }
+
+    pub(super) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap().asked)
     }
 }
@@ -67,29 +79,41 @@ async fn serve(State(meta): State<Meta>, verb: Verb, uri: Uri, body: Bytes) -> (
     if let Some(mut answers) = answers {
         answers.wait_for(|answers| *answers).await.unwrap();
     }
-    let mut kept = meta.0.lock().unwrap();
-    if let Some((status, body)) = &kept.fails_with {
-        return (StatusCode::from_u16(*status).unwrap(), body.to_string());
+    let (answer, held) = {
+        let mut kept = meta.0.lock().unwrap();
+        (kept.answer(&verb, &body), kept.held.take())
+    };
+    if let Some(release) = held {
+        release.notified().await;
     }
-    if verb == Verb::GET {
-        return (StatusCode::OK, json!({"calling": kept.calling}).to_string());
+    answer
+}
+
+impl Kept {
+    fn answer(&mut self, verb: &Verb, body: &Bytes) -> (StatusCode, String) {
+        if let Some((status, body)) = &self.fails_with {
+            return (StatusCode::from_u16(*status).unwrap(), body.to_string());
+        }
+        if *verb == Verb::GET {
+            return (StatusCode::OK, json!({"calling": self.calling}).to_string());
+        }
+        let told: Value = serde_json::from_slice(body).unwrap();
+        for (key, value) in told["calling"].as_object().unwrap() {
+            self.calling[key] = value.clone();
+        }
+        (StatusCode::OK, json!({"success": true}).to_string())
     }
-    let told: Value = serde_json::from_slice(&body).unwrap();
-    for (key, value) in told["calling"].as_object().unwrap() {
-        kept.calling[key] = value.clone();
-    }
-    (StatusCode::OK, json!({"success": true}).to_string())
 }
 
 /// A house whose number has a token for this WhatsApp.
-async fn connected() -> (House, Meta, impl Sized) {
+pub(super) async fn connected() -> (House, Meta, impl Sized) {
     let (meta, config, stop) = Meta::open();
-    let house = House::open_to(config).await;
-    house.store.put_number(&number(|_| ()), Some("token")).await.unwrap();
+    let house = House::connected(config).await;
+    meta.asked();
     (house, meta, stop)
 }
 
-fn number(change: impl FnOnce(&mut Number)) -> Number {
+pub(super) fn number(change: impl FnOnce(&mut Number)) -> Number {
     let mut number = Number {
         id: NumberId::parse("100000000000001").unwrap(),
         display_phone_number: crate::model::phone::Phone::parse("995322000111").unwrap(),
@@ -103,22 +127,22 @@ fn number(change: impl FnOnce(&mut Number)) -> Number {
     number
 }
 
-fn weekly() -> Value {
+pub(super) fn weekly() -> Value {
     json!({"time_zone": "Asia/Tbilisi", "weekly": {"monday": [["09:00", "13:00"], ["14:00", "18:00"]]}})
 }
 
-fn closed(date: &str) -> Value {
+pub(super) fn closed(date: &str) -> Value {
     json!({"date": date, "from": "00:00", "to": "24:00"})
 }
 
-async fn events(house: &House, kind: &str) -> Vec<Value> {
+pub(super) async fn events(house: &House, kind: &str) -> Vec<Value> {
     let (_, log) = answer(house.get("/v1/events?limit=200", &house.admin).await).await;
     let of_kind = |event: &&Value| event["type"] == kind;
     log["items"].as_array().unwrap().iter().filter(of_kind).map(|event| event["data"].clone()).collect()
 }
 
 /// WhatsApp reports something, and it has been worked off when this returns.
-async fn report(house: &House, field: &str, value: Value) {
+pub(super) async fn report(house: &House, field: &str, value: Value) {
     let body = json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "time": 1_795_000_300,
         "changes": [{"field": field, "value": value}]}]})
     .to_string();
@@ -159,6 +183,8 @@ async fn a_number_without_settings_shows_the_defaults_and_its_links() {
         assert_eq!(body[field], want, "{field}");
     }
     assert_eq!(body["sync"]["state"], "pending");
+    assert!(body["sync"]["error"].as_str().unwrap().contains("graph_token"), "{body}");
+    assert_eq!(body["unknown"].as_array().unwrap().len(), 5, "nothing of it is known: {body}");
     assert!(body["prerequisites"].as_array().unwrap().iter().all(|one| one["met"] == true), "{body}");
 }
 

@@ -17,6 +17,9 @@ pub struct Prerequisite {
     pub message: String,
     /// Only placing calls needs it: customers may call without it, and calling may be switched on.
     pub outbound_only: bool,
+    /// While it is not met, customers' calls are turned away as `business_unavailable`. The messaging limit turns nobody
+    /// away: WhatsApp asks it of whoever switches calling on, and lets calls through that are on.
+    pub needed_inbound: bool,
 }
 
 /// Everything a number needs, met or not, in the order of the blockers.
@@ -26,6 +29,7 @@ pub fn prerequisites(number: &Number, rules: &Rules) -> Vec<Prerequisite> {
         met: blocker.is_none(),
         message: blocker.map_or(met, |blocker| blocker.message),
         outbound_only: code == BlockerCode::BicNotAvailable,
+        needed_inbound: matches!(code, BlockerCode::NotCloudApi | BlockerCode::PlanRequired),
     };
     let country = Country::of_phone(&number.display_phone_number)
         .map_or_else(|| "Numbers of no country".to_owned(), |country| format!("Numbers of {country}"));

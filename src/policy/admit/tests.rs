@@ -1,13 +1,12 @@
 use std::time::Duration;
 
 use super::super::pack::Pack;
-use super::super::permission::{Booked, Event};
 use super::super::routing::tests::{agent, contact, number};
 use super::*;
 use crate::model::directory::{AddOn, Plan, Platform};
 use crate::model::phone::Phone;
 use crate::model::reason::{GrantSource, Role};
-use crate::policy::permission::{Event, What};
+use crate::policy::permission::{Booked, Event, What};
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -461,4 +460,11 @@ fn prerequisites_are_told_whether_met_or_not() {
 fn only_the_country_does_not_keep_calling_from_being_switched_on() {
     let only: Vec<_> = prerequisites(&number(), &rules()).into_iter().filter(|p| p.outbound_only).collect();
     assert_eq!(only.iter().map(|p| p.code).collect::<Vec<_>>(), [BlockerCode::BicNotAvailable]);
+}
+
+#[test]
+fn plan_and_platform_are_needed_to_be_called_and_the_messaging_limit_only_to_switch_calling_on() {
+    let inbound: Vec<_> =
+        prerequisites(&number(), &rules()).into_iter().filter(|p| p.needed_inbound).map(|p| p.code).collect();
+    assert_eq!(inbound, [BlockerCode::NotCloudApi, BlockerCode::PlanRequired]);
 }

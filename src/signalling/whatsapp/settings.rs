@@ -1,13 +1,15 @@
 //! Our call settings in Meta's terms and back, and where the two differ. Pure.
 //!
 //! Meta has no closed dates without hours, no midnight at the end of a day, and one time zone for both. So a number that
-//! is always open but for some dates is written as open on all days from 0000 to 2359, and such hours are read as none.
+//! is always open but for some dates is written as open on all days from 0000 to 2359 UTC, and such hours are read as none.
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::model::settings::{CallHours, NumberSettings, Unavailable, Weekday};
+use crate::model::settings::{CallHours, NumberSettings, Setting, Unavailable, Weekday};
 
 use super::payload::{Icons, MetaCalling, MetaHoliday, MetaHours, MetaSpan};
 
@@ -39,6 +41,24 @@ pub fn to_meta(wished: &NumberSettings, unavailable: &[Unavailable]) -> MetaCall
         call_hours: Some(meta_hours(wished.call_hours.as_ref(), unavailable)),
         restrictions: None,
     }
+}
+
+/// Says nothing of `untold`, so that WhatsApp keeps what it has. Hours and closed dates are one object there: either of
+/// them to be said says both.
+#[must_use]
+pub fn without(mut calling: MetaCalling, untold: &BTreeSet<Setting>) -> MetaCalling {
+    let left = |setting| untold.contains(&setting);
+    calling.status = calling.status.filter(|_| !left(Setting::AllowVoiceCalls));
+    calling.call_icon_visibility = calling.call_icon_visibility.filter(|_| !left(Setting::DisplayCallButtons));
+    calling.callback_permission_status =
+        calling.callback_permission_status.filter(|_| !left(Setting::CallbackPermission));
+    calling.call_hours = calling.call_hours.filter(|_| !left(Setting::CallHours) || !left(Setting::Unavailable));
+    calling
+}
+
+/// The hours WhatsApp has, in our terms: `Some(None)` when it is open at all times, `None` when it did not tell.
+pub fn hours_of(seen: &MetaCalling) -> Option<Option<CallHours>> {
+    seen.call_hours.as_ref().map(our_hours)
 }
 
 /// The closed dates WhatsApp has, in our terms; `None` when it did not tell.
@@ -77,10 +97,8 @@ pub fn drift(wished: &NumberSettings, seen: &MetaCalling, today: &str) -> Vec<Dr
         ahead
     };
     let ours = ahead(&as_meta_keeps(&wished.unavailable));
-    if let Some(hours) = &seen.call_hours {
-        let told = meta_hours(wished.call_hours.as_ref(), &ours);
-        compare("call_hours", json(&our_hours(&told)), Some(json(&our_hours(hours))));
-    }
+    let told = our_hours(&meta_hours(wished.call_hours.as_ref(), &ours));
+    compare("call_hours", json(&told), hours_of(seen).map(|theirs| json(&theirs)));
     compare("unavailable", json(&ours), unavailable_of(seen).map(|theirs| json(&ahead(&theirs))));
     found
 }
@@ -126,13 +144,15 @@ fn our_date(holiday: &MetaHoliday) -> Unavailable {
     Unavailable { date: holiday.date.clone(), from: our_time(&holiday.from), to: our_time(&holiday.to) }
 }
 
-/// Hours as they come back; open on all days at all times is no hours at all.
+/// Hours as they come back. Open on all days at all times is no hours at all, unless another time zone says when a closed
+/// date begins.
 fn our_hours(hours: &MetaHours) -> Option<CallHours> {
     let MetaHours::Enabled { time_zone, weekly, .. } = hours else { return None };
-    if *weekly == every_day() {
+    let time_zone = time_zone.clone().unwrap_or_default();
+    if *weekly == every_day() && time_zone == NO_ZONE {
         return None;
     }
-    let mut ours = CallHours { time_zone: time_zone.clone().unwrap_or_default(), weekly: Default::default() };
+    let mut ours = CallHours { time_zone, weekly: Default::default() };
     for span in weekly {
         ours.weekly.entry(span.day).or_default().push((our_time(&span.open), our_time(&span.close)));
     }

@@ -158,7 +158,9 @@ CREATE TABLE number_settings (
     revision BIGINT NOT NULL,
     -- As the business wishes, as JSON.
     wished TEXT NOT NULL,
-    -- What WhatsApp was last told, as JSON, and when; NULL = nothing yet.
+    -- The settings that nobody has chosen yet, as a JSON list: in them `wished` is what WhatsApp has, as far as it told.
+    left_open TEXT NOT NULL,
+    -- What WhatsApp was last told, or what was last taken over from it, as JSON; NULL = nothing yet. When it was told.
     pushed TEXT,
     pushed_at BIGINT,
     -- What WhatsApp last said it has, as JSON, and when.
