@@ -45,6 +45,16 @@ pub(crate) fn regressions() -> Vec<(&'static str, Vec<Step>)> {
             ],
         ),
         (
+            "a grant that comes late is judged by the first check after it, though another has followed",
+            vec![
+                unasked(0, Word::Callback),
+                Check { pair: 0, books: Books::Nothing },
+                Pass(86_399),
+                Check { pair: 0, books: Books::Nothing },
+                deliver,
+            ],
+        ),
+        (
             "a minute is held back at the price of the volume reached",
             vec![
                 TopUp { micros: 320_001 },

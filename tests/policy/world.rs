@@ -21,6 +21,8 @@ pub(crate) use house::{agent, at, number};
 
 /// What passes between two steps: a few of them fall into the same second.
 const BEAT: i64 = 300;
+/// WhatsApp repeats a report this long, and tells nothing new of a call that began earlier.
+const GIVES_UP: i64 = 7 * DAY;
 
 /// A report of WhatsApp's on its way.
 #[derive(Clone)]
@@ -133,6 +135,9 @@ impl World {
     async fn learn(&mut self, nth: usize) {
         let Some(n) = newest(self.unnamed.len(), nth) else { return };
         let asked = self.unnamed.remove(n);
+        if self.now - asked.at > GIVES_UP {
+            return;
+        }
         self.record(asked.pair, asked.event(Some(wamid(asked.name)))).await;
         self.reference.hear(asked.pair, asked.key(), asked.at, Fact::Asked { name: Some(asked.name) });
     }
@@ -201,6 +206,9 @@ impl World {
 
     async fn hear(&mut self, told: Told) {
         let Told { pair, key, reply, fact } = told;
+        if self.now - reply.at.as_millis() > GIVES_UP {
+            return;
+        }
         self.touched = Some(pair);
         let (number_id, contact) = (number(number_of(pair)).id, &self.contacts[customer_of(pair)].id);
         self.store.take_reply(&number_id, contact, reply.clone(), at(self.now)).await.unwrap();
@@ -263,6 +271,9 @@ impl World {
     async fn correct(&mut self, nth: usize, how: How) {
         let Some(n) = newest(self.ended.len(), nth) else { return };
         let n = self.ended[n];
+        if self.now - self.records[n].created_at.as_millis() > GIVES_UP {
+            return;
+        }
         self.records[n].settled = true;
         came_out(&mut self.records[n], how);
         self.report(n).await;
