@@ -26,6 +26,8 @@ pub enum Action {
     Terminate,
     /// Show the offer to the agent.
     Ring(Candidate),
+    /// Free an agent who was chosen and is not to be rung after all.
+    Release(AgentId),
     /// Take the offer away from the agent, say why, and forget the leg set up for it.
     Withdraw {
         offer_id: OfferId,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::model::directory::Contact;
+use crate::model::directory::{Asker, Contact};
 use crate::model::id::{AgentId, CallId, LegId, NumberId, OfferId, Wacid};
 use crate::model::money::Charge;
 use crate::model::quality::Quality;
@@ -43,6 +43,15 @@ pub struct CallRecord {
     pub charge: Option<Charge>,
     pub wacid: Option<Wacid>,
     pub callback_data: Option<String>,
+    /// Who placed an outbound call: the agent, or a program on the agent's behalf.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub placed_by: Option<Asker>,
+    /// From the call button that the customer pressed, as the business wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cta_payload: Option<String>,
+    /// From the call link that the customer followed. Anybody can write such a link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deeplink_payload: Option<String>,
     /// Meta's error code of a failed call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_code: Option<i64>,
@@ -126,6 +135,9 @@ impl CallRecord {
             charge: None,
             wacid: None,
             callback_data: None,
+            placed_by: None,
+            cta_payload: None,
+            deeplink_payload: None,
             upstream_code: None,
             trace: serde_json::Value::Null,
             policy_pack: None,

@@ -75,6 +75,18 @@ fn a_rejected_offer_may_end_the_call_as_missed_by_that_agent() {
 }
 
 #[test]
+fn an_agent_who_leaves_between_being_chosen_and_being_rung_is_not_rung() {
+    let mut story = Story::inbound();
+    let left = |agent| Signal::AgentLeft(AgentId::parse(agent).unwrap());
+    story.tell(Signal::Begin).tell(routed("agt_a")).fresh.clear();
+    story.tell(left("agt_b")).expect_actions(&[]);
+    story.tell(left("agt_a")).expect_actions(&["Release agt_a", "Route"]);
+    story.tell(routed("agt_b")).expect_actions(&[]);
+    story.tell(Signal::CustomerLegReady).expect_actions(&["Ring agt_b", "PreAccept"]);
+    assert_eq!(story.call.record().offers.len(), 1);
+}
+
+#[test]
 fn nobody_eligible_is_refused_at_whatsapp_without_pre_accept() {
     let mut story = Story::inbound();
     story.tell(Signal::Begin).expect_actions(&["Route"]);
@@ -398,6 +410,7 @@ impl Story {
         while let Some(action) = self.call.poll_action() {
             let words = match action {
                 Action::Ring(c) => format!("Ring {}", c.agent_id),
+                Action::Release(agent) => format!("Release {agent}"),
                 Action::Withdraw { agent_id, cause, .. } => format!("Withdraw {agent_id} {cause}"),
                 Action::Join(agent) => format!("Join {agent}"),
                 Action::Hold(held) => format!("Hold {held}"),

@@ -70,16 +70,24 @@ async fn place(State(control): State<Shared>, caller: Caller, Json(body): Json<C
         .agent_id
         .or_else(|| caller.agent_id().cloned())
         .ok_or_else(|| Problem::field("agent_id", "say who will talk"))?;
-    caller.may_for(Action::Dial, &agent_id)?;
-    let to: ContactRef = body.to.parse().map_err(|error| Problem::field("to", error))?;
+    let to = body.to.parse().map_err(|error| Problem::field("to", error));
+    if let Err(problem) = caller.may_for(Action::Dial, &agent_id) {
+        if let Ok(to) = to {
+            let wish = PlaceCall { number_id: body.number_id, to, agent_id, by: caller.asker(), callback_data: None };
+            control.switchboard.note_forbidden(&wish).await?;
+        }
+        return Err(problem);
+    }
+    let to: ContactRef = to?;
     if let Some(data) = &body.callback_data
         && (data.chars().count() > CALLBACK_CHARS_MAX || data.chars().any(char::is_control))
     {
         return Err(Problem::field("callback_data", "at most 512 characters, none of them a control character"));
     }
     let named = Named { number: body.number_id.clone(), contact: to.clone(), agent: Some(agent_id.clone()) };
-    let wish = PlaceCall { number_id: body.number_id, to, agent_id, callback_data: body.callback_data };
-    let call = match control.switchboard.place_call(wish).await {
+    let by = caller.asker();
+    let wish = PlaceCall { number_id: body.number_id, to, agent_id, by, callback_data: body.callback_data };
+    let call = match control.switchboard.place_call(&wish).await {
         Ok(call) => call,
         Err(refusal) => return Err(named.explain(&control, &caller, refusal).await),
     };

@@ -56,7 +56,7 @@ struct Settings {
 
 #[derive(Serialize, ToSchema)]
 struct DeepLink {
-    /// `call`, or `call_with_payload`: what is appended to its address comes back with the call.
+    /// `call`, or `call_with_payload`: what is appended to its address comes back with the call, as its `deeplink_payload`.
     #[schema(example = "call")]
     kind: &'static str,
     #[schema(example = "https://wa.me/995322000111?call")]

@@ -118,7 +118,7 @@ impl std::str::FromStr for ContactRef {
     }
 }
 
-/// Who asked a customer for permission to call.
+/// Who asked a customer for permission to call, or placed a call.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Asker {

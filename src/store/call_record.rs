@@ -187,7 +187,7 @@ pub(super) async fn write(
 pub(super) const CALLS: &str = "SELECT c.*, calls.id AS call_id, calls.created_at AS call_created_at, number_id, direction, \
      state, status, agent_id, answered_at, ended_at, duration_ms, end_reason, opens_at, ended_by, recording_state, \
      recording_duration_ms, recording_gaps, wacid, callback_data, upstream_code, trace, settled, charge_micros, \
-     charge_currency, charge_pulses, pack \
+     charge_currency, charge_pulses, pack, placed_by, cta_payload, deeplink_payload \
      FROM calls JOIN contacts r ON r.id = calls.contact_id JOIN contacts c ON c.id = COALESCE(r.merged_into, r.id)";
 
 /// The recorder may have reported the end to the store while the call's task still held a copy from before.
@@ -209,9 +209,9 @@ async fn upsert(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Result<()
     let done = sqlx::query(concat!(
         "INSERT INTO calls (id, number_id, contact_id, direction, state, status, agent_id, created_at, answered_at, \
          ended_at, duration_ms, end_reason, ended_by, recording_state, recording_duration_ms, recording_gaps, wacid, \
-         callback_data, upstream_code, trace, pack, settled, opens_at) \
+         callback_data, upstream_code, trace, pack, settled, opens_at, placed_by, cta_payload, deeplink_payload) \
          VALUES ($1, $2, (SELECT COALESCE(merged_into, id) FROM contacts WHERE id = $3), $4, $5, $6, $7, $8, $9, $10, \
-         $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) \
+         $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26) \
          ON CONFLICT (id) DO UPDATE SET contact_id = excluded.contact_id, state = excluded.state, \
          status = excluded.status, agent_id = excluded.agent_id, answered_at = excluded.answered_at, \
          ended_at = excluded.ended_at, duration_ms = excluded.duration_ms, end_reason = excluded.end_reason, \
@@ -247,6 +247,9 @@ async fn upsert(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Result<()
     .bind(c.policy_pack.as_deref())
     .bind(i16::from(c.settled))
     .bind(millis(c.opens_at))
+    .bind(c.placed_by.as_ref().map(json_text))
+    .bind(clean_opt(c.cta_payload.as_deref()))
+    .bind(clean_opt(c.deeplink_payload.as_deref()))
     .execute(&mut **tx)
     .await
     .map_err(|error| match StoreError::on_write(String::new)(error) {
@@ -362,6 +365,9 @@ fn read_call(row: &AnyRow, offers: Vec<OfferRecord>, legs: Vec<LegRecord>) -> Re
         charge: read_charge(row)?,
         wacid: row.parsed_opt("wacid", Wacid::parse)?,
         callback_data: row.text_opt("callback_data")?,
+        placed_by: row.json_opt("placed_by")?,
+        cta_payload: row.text_opt("cta_payload")?,
+        deeplink_payload: row.text_opt("deeplink_payload")?,
         upstream_code: row.int_opt("upstream_code")?,
         trace: row.json("trace")?,
         policy_pack: row.text_opt("pack")?,
@@ -404,6 +410,7 @@ fn read_leg(row: &AnyRow) -> Result<LegRecord> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::directory::Asker;
     use crate::model::id::LegId;
     use crate::model::reason::{EndReason, EndedBy, LegKind, OfferOutcome, RecordingState};
     use crate::store::fixture::{self, Fixture, T0, at, on_both};
@@ -448,6 +455,8 @@ mod tests {
         call.duration_ms = 51_000;
         call.upstream_code = Some(138_001);
         call.opens_at = Some(at(3_600));
+        call.placed_by = Some(Asker::Key { name: "crm".to_owned() });
+        (call.cta_payload, call.deeplink_payload) = (Some("order-7781".into()), Some("site-footer".into()));
         // Dividing by nothing gives figures that are none.
         call.legs[0].quality =
             Quality { loss_ratio: f64::NAN, rtt_ms: Some(f64::INFINITY), packets_sent: u64::MAX, ..Quality::default() };

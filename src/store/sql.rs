@@ -50,6 +50,11 @@ pub(super) trait Columns {
     fn json<T: serde::de::DeserializeOwned>(&self, column: &str) -> Result<T> {
         serde_json::from_str(&self.text(column)?).map_err(|e| damaged(column, e))
     }
+
+    fn json_opt<T: serde::de::DeserializeOwned>(&self, column: &str) -> Result<Option<T>> {
+        let text = self.text_opt(column)?;
+        text.map(|text| serde_json::from_str(&text)).transpose().map_err(|e| damaged(column, e))
+    }
 }
 
 impl Columns for AnyRow {

@@ -6,9 +6,9 @@ use tokio::sync::oneshot;
 
 use crate::billing::Quote;
 use crate::call::{Call, CallRecord, Signal};
-use crate::model::directory::{Contact, ContactRef, Permission};
+use crate::model::directory::{Asker, Contact, ContactRef, Permission};
 use crate::model::event::NewEvent;
-use crate::model::id::{AgentId, CallId, ContactId, NumberId, Wacid};
+use crate::model::id::{AgentId, CallId, ContactId, NumberId};
 use crate::model::money::Micros;
 use crate::model::phone::Phone;
 use crate::model::reason::{Direction, RequestKind};
@@ -17,7 +17,8 @@ use crate::policy::inbound::{Closed, refuse};
 use crate::policy::permission::Risk;
 use crate::policy::request::{RequestFacts, may_ask, window_closes_at};
 use crate::policy::routing::AgentFacts;
-use crate::policy::{Blocker, Denial, OutboundFacts, Permit, Routing, RoutingFacts, admit, route};
+use crate::policy::{Blocker, OutboundFacts, Permit, Routing, RoutingFacts, admit, route};
+use crate::signalling::whatsapp::Connect;
 use crate::store::{CustomerIdentity, DialWish, StoreError, Terms};
 
 use super::execute::with_activity;
@@ -28,7 +29,10 @@ use super::{Desk, Refusal, Switchboard};
 pub struct PlaceCall {
     pub number_id: NumberId,
     pub to: ContactRef,
+    /// Who will talk.
     pub agent_id: AgentId,
+    /// Who wishes it.
+    pub by: Asker,
     /// Comes back in the call object; at most 512 characters.
     pub callback_data: Option<String>,
 }
@@ -56,10 +60,28 @@ impl Switchboard {
     ///
     /// # Errors
     /// [`Refusal::Denied`] with every blocker, [`Refusal::NotFound`], [`Refusal::Full`], [`Refusal::Upstream`].
-    pub async fn place_call(&self, wish: PlaceCall) -> Result<CallRecord, Refusal> {
+    pub async fn place_call(&self, wish: &PlaceCall) -> Result<CallRecord, Refusal> {
+        let placed = self.try_to_place(wish).await;
+        match &placed {
+            Err(Refusal::NotFound) => self.0.note_refusal(wish, "not_found", &[]).await?,
+            Err(Refusal::Full(_)) => self.0.note_refusal(wish, "full", &[]).await?,
+            _ => {}
+        }
+        placed
+    }
+
+    /// Logs that somebody wished to call who may not.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub async fn note_forbidden(&self, wish: &PlaceCall) -> Result<(), Refusal> {
+        Ok(self.0.note_refusal(wish, "forbidden", &[]).await?)
+    }
+
+    async fn try_to_place(&self, wish: &PlaceCall) -> Result<CallRecord, Refusal> {
         let desk = &self.0;
         let (call, terms) = (CallId::generate(), desk.terms());
-        let (permit, contact) = desk.admit_and_reserve(&call, &wish, &terms).await?;
+        let (permit, contact) = desk.admit_and_reserve(&call, wish, &terms).await?;
         // Only now: a call that may not be placed costs no media.
         let port = match desk.parts.shards.bind_customer() {
             Ok(port) => port,
@@ -69,9 +91,11 @@ impl Switchboard {
                 return Err(Refusal::Full(error.to_string()));
             }
         };
-        let record = desk.new_record(call, Direction::BusinessInitiated, &wish.number_id, contact, Some(&permit));
-        let record = CallRecord { policy_pack: Some(terms.pack_id.clone()), ..record };
-        let record = CallRecord { callback_data: wish.callback_data, ..record };
+        let record = CallRecord {
+            callback_data: wish.callback_data.clone(),
+            placed_by: Some(wish.by.clone()),
+            ..desk.permitted(call, permit, contact, &terms)
+        };
         let (answer, dialled) = oneshot::channel();
         let call = Call::new(record, desk.parts.patience);
         Line::start(desk, call, Customer::Port(port), Some(answer), vec![Signal::Begin]);
@@ -166,7 +190,10 @@ impl Desk {
         match decided.await {
             Ok(Some(Ok(permitted))) => Ok(permitted),
             Ok(Some(Err(denial))) => {
-                self.note_refusal(wish, &denial).await?;
+                for blocker in &denial.blockers {
+                    self.parts.metrics.dial_blocked(blocker.code);
+                }
+                self.note_refusal(wish, "blocked", &denial.blockers).await?;
                 Err(denial.into())
             }
             Ok(None) => Err(Refusal::NotFound),
@@ -188,39 +215,27 @@ impl Desk {
         }
     }
 
-    /// Refused attempts are part of the log: who wished to call whom, and why it was not done.
-    async fn note_refusal(&self, wish: &PlaceCall, denial: &Denial) -> Result<(), StoreError> {
-        for blocker in &denial.blockers {
-            self.parts.metrics.dial_blocked(blocker.code);
-        }
+    /// Refused attempts are part of the log: who wished that who calls whom, and why it was not done.
+    async fn note_refusal(&self, wish: &PlaceCall, reason: &str, blockers: &[Blocker]) -> Result<(), StoreError> {
         let contact = self.parts.store.contact(&wish.to).await?.map(|contact| contact.id);
-        let codes: Vec<_> = denial.blockers.iter().map(|blocker| blocker.code).collect();
-        tracing::info!(agent = %wish.agent_id, ?contact, blockers = ?codes, "call refused");
+        let codes: Vec<_> = blockers.iter().map(|blocker| blocker.code).collect();
+        tracing::info!(agent = %wish.agent_id, by = ?wish.by, ?contact, reason, blockers = ?codes, "call refused");
         let data = serde_json::json!({
-            "number_id": wish.number_id, "contact_id": contact, "agent_id": wish.agent_id, "blockers": denial.blockers,
+            "number_id": wish.number_id, "contact_id": contact, "agent_id": wish.agent_id, "by": wish.by,
+            "reason": reason, "blockers": blockers,
         });
-        let agent_id = Some(wish.agent_id.clone());
+        // Only what the rules refused is the agent's to see; the rest is about others, or about nobody.
+        let agent_id = (!blockers.is_empty()).then(|| wish.agent_id.clone());
         self.announce(vec![NewEvent { kind: "call.blocked", call_id: None, agent_id, data }]).await
     }
 
-    /// A call that has just begun. Outbound ones need the permit to show for it.
-    pub(super) fn new_record(
-        &self,
-        id: CallId,
-        direction: Direction,
-        number: &NumberId,
-        contact: Contact,
-        permit: Option<&Permit>,
-    ) -> CallRecord {
-        assert_eq!(
-            direction == Direction::BusinessInitiated,
-            permit.is_some(),
-            "only a permit starts an outbound call"
-        );
+    /// The outbound call that a permit is for; there is no other way to one.
+    fn permitted(&self, id: CallId, permit: Permit, contact: Contact, terms: &Terms) -> CallRecord {
+        let (number, now) = (permit.number_id().clone(), self.parts.clock.now().wall);
         CallRecord {
-            agent_id: permit.map(|permit| permit.agent_id().clone()),
-            policy_pack: Some(self.parts.store.terms().pack_id.clone()),
-            ..CallRecord::begun(id, number.clone(), direction, contact, self.parts.clock.now().wall)
+            agent_id: Some(permit.agent_id().clone()),
+            policy_pack: Some(terms.pack_id.clone()),
+            ..CallRecord::begun(id, number, Direction::BusinessInitiated, contact, now)
         }
     }
 
@@ -250,20 +265,25 @@ impl Desk {
 
     /// Starts the task of a call that WhatsApp announced.
     pub(super) fn start_inbound(self: &Arc<Self>, announced: Announced) {
-        let Announced { number_id, contact, wacid, sdp, first, opens_at } = announced;
-        let record = self.new_record(CallId::generate(), Direction::UserInitiated, &number_id, contact, None);
-        let record = CallRecord { wacid: Some(wacid), opens_at, ..record };
+        let Announced { connect, contact, first, opens_at } = announced;
+        let now = self.parts.clock.now().wall;
+        let record = CallRecord {
+            policy_pack: Some(self.parts.store.terms().pack_id.clone()),
+            wacid: Some(connect.wacid),
+            cta_payload: connect.cta_payload,
+            deeplink_payload: connect.deeplink_payload,
+            opens_at,
+            ..CallRecord::begun(CallId::generate(), connect.number_id, Direction::UserInitiated, contact, now)
+        };
         let call = Call::new(record, self.parts.patience);
-        Line::start(self, call, Customer::Offer(sdp), None, vec![first]);
+        Line::start(self, call, Customer::Offer(connect.sdp), None, vec![first]);
     }
 }
 
 /// A customer's call, as WhatsApp announced it.
 pub(super) struct Announced {
-    pub(super) number_id: NumberId,
+    pub(super) connect: Connect,
     pub(super) contact: Contact,
-    pub(super) wacid: Wacid,
-    pub(super) sdp: String,
     /// What becomes of it: begun, or turned away.
     pub(super) first: Signal,
     /// When the number opens next, if hours turn the call away.

@@ -9,7 +9,7 @@ use crate::call::{Action, Signal, UpstreamFailure};
 use crate::media::{Leg, LegKey, OutgoingLeg};
 use crate::model::id::{AgentId, LegId, NumberId, OfferId, RecordingId, Wacid};
 use crate::model::quality::Quality;
-use crate::model::reason::{CallState, EndReason, LegKind, RecordingState};
+use crate::model::reason::{CallState, EndReason, LegKind, Presence, RecordingState};
 use crate::model::rtp::TapKey;
 use crate::policy::routing::{self, AgentFacts, TraceStep};
 use crate::policy::{RoutingFacts, route};
@@ -46,6 +46,7 @@ impl Line {
             Action::Ring(candidate) => {
                 tracing::info!(call = %self.call.record().id, agent = %candidate.agent_id, reason = candidate.reason, "ringing");
             }
+            Action::Release(agent) => self.desk.registry.release(&agent, &self.call.record().id),
             Action::Withdraw { agent_id, cause, .. } => {
                 tracing::info!(call = %self.call.record().id, agent = %agent_id, %cause, "offer ends");
                 self.desk.registry.release(&agent_id, &self.call.record().id);
@@ -59,14 +60,29 @@ impl Line {
         }
     }
 
-    /// Asks routing and reserves its choice in one step, so that no agent is promised to two calls.
     async fn route(&mut self) {
+        let mut candidate = self.reserve_next().await;
+        while let Some(chosen) = &candidate
+            && self.has_left(&chosen.agent_id).await
+        {
+            self.desk.registry.release(&chosen.agent_id, &self.call.record().id);
+            candidate = self.reserve_next().await;
+        }
+        self.next.push_back(Signal::Routed(candidate.map(|chosen| crate::call::Candidate {
+            offer_id: OfferId::generate(),
+            agent_id: chosen.agent_id,
+            reason: chosen.reason,
+        })));
+    }
+
+    /// Asks routing and reserves its choice in one step, so that no agent is promised to two calls.
+    async fn reserve_next(&mut self) -> Option<routing::Candidate> {
         let record = self.call.record();
         let facts = self.desk.routing_facts(&record.number_id, &record.contact.id).await;
         let tried = record.offers.iter().map(|offer| offer.agent_id.clone()).collect();
         let pair = (record.number_id.clone(), record.contact.id.clone());
         let terms = self.desk.terms();
-        let candidate = match facts {
+        match facts {
             Ok(Some(facts)) => {
                 let facts = RoutingFacts { tried, ..facts };
                 let routing = self.desk.registry.decide_and_reserve(&record.id, &pair, |active, _| {
@@ -83,12 +99,14 @@ impl Line {
                 tracing::error!(call = %record.id, %error, "routing could not read its facts");
                 None
             }
-        };
-        self.next.push_back(Signal::Routed(candidate.map(|chosen| crate::call::Candidate {
-            offer_id: OfferId::generate(),
-            agent_id: chosen.agent_id,
-            reason: chosen.reason,
-        })));
+        }
+    }
+
+    /// Whether a reserved agent went offline after routing had read its facts: whoever leaves tells the calls that have them
+    /// reserved, and this one was not among those yet.
+    async fn has_left(&self, agent: &AgentId) -> bool {
+        let found = self.desk.parts.store.agent(agent).await;
+        found.is_ok_and(|agent| agent.is_none_or(|agent| agent.status == Presence::Offline))
     }
 
     /// Appends an attempt to the call's trace.

@@ -158,7 +158,7 @@ impl Desk {
             tracing::warn!(number = %connect.number_id, "a call for a number nobody registered: PUT /v1/numbers/{{id}}");
             return Ok(WebhookResult::Ignored);
         };
-        let contact = self.contact_of(connect.customer, kept.received_at).await?;
+        let contact = self.contact_of(connect.customer.clone(), kept.received_at).await?;
         let now = self.parts.clock.now().wall;
         let settings = self.parts.store.settings_in_force(&number.id).await?;
         let (mut result, mut opens_at) = (WebhookResult::Done, None);
@@ -179,8 +179,7 @@ impl Desk {
             Signal::Begin
         };
         tracing::info!(wacid = ?connect.wacid, contact = %contact.id, "WhatsApp announces a call");
-        let Connect { number_id, wacid, sdp, .. } = connect;
-        self.start_inbound(Announced { number_id, contact, wacid, sdp, first, opens_at });
+        self.start_inbound(Announced { connect, contact, first, opens_at });
         Ok(result)
     }
 

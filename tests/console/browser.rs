@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
-use thirtyfour::error::WebDriverErrorInner;
+use thirtyfour::error::{WebDriverError, WebDriverErrorInner};
 use thirtyfour::prelude::*;
 use tokio::process::{Child, Command};
 
@@ -96,18 +96,27 @@ impl Browser {
     }
 
     pub(crate) async fn click_css(&self, css: &str) {
-        // The page may draw anew between the look and the click.
         while let Err(error) = self.find(css).await.click().await {
-            assert!(matches!(*error, WebDriverErrorInner::StaleElementReference(_)), "{css}: {error}");
+            assert!(is_stale(&error), "{css}: {error}");
         }
     }
 
     pub(crate) async fn text(&self, test_id: &str) -> String {
-        self.appears(test_id).await.text().await.unwrap()
+        loop {
+            match self.appears(test_id).await.text().await {
+                Ok(text) => return text,
+                Err(error) => assert!(is_stale(&error), "{test_id}: {error}"),
+            }
+        }
     }
 
     pub(crate) async fn attribute(&self, css: &str, name: &str) -> String {
-        self.find(css).await.attr(name).await.unwrap().unwrap_or_default()
+        loop {
+            match self.find(css).await.attr(name).await {
+                Ok(value) => return value.unwrap_or_default(),
+                Err(error) => assert!(is_stale(&error), "{css}: {error}"),
+            }
+        }
     }
 
     /// Runs a script in the page and returns its value.
@@ -150,9 +159,19 @@ impl Browser {
     }
 
     async fn find(&self, css: &str) -> WebElement {
-        let query = self.driver.query(By::Css(css)).wait(SOON, Duration::from_millis(20)).and_displayed();
-        query.first().await.unwrap_or_else(|error| panic!("{css} does not appear: {error}"))
+        loop {
+            let query = self.driver.query(By::Css(css)).wait(SOON, Duration::from_millis(20)).and_displayed();
+            match query.first().await {
+                Ok(element) => return element,
+                Err(error) => assert!(is_stale(&error), "{css} does not appear: {error}"),
+            }
+        }
     }
+}
+
+/// The page has drawn itself anew between two looks at the same element: look again.
+fn is_stale(error: &WebDriverError) -> bool {
+    matches!(**error, WebDriverErrorInner::StaleElementReference(_))
 }
 
 fn by(test_id: &str) -> String {

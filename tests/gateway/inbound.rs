@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tandem_loadtest::measure;
 use tandem_loadtest::sound::Sound;
-use tandem_loadtest::whatsapp::{Config, InboundCall};
+use tandem_loadtest::whatsapp::{CallOptions, Config, InboundCall};
 
 use crate::world::{NINO, SOON, World, agent_share, agent_voice};
 
@@ -143,12 +143,16 @@ async fn a_caller_who_hangs_up_while_it_rings_takes_the_offer_away() {
 async fn nobody_online_is_refused_at_once_with_a_trace_of_why() {
     let world = World::start().await;
     let _offline = world.agent_offline("agt_a").await;
-    let phone = world.wa.call(InboundCall::from(NINO)).await.unwrap();
+    let (cta_payload, deeplink_payload) = (Some("order-7781".to_owned()), Some("site-footer".to_owned()));
+    let options = CallOptions { cta_payload, deeplink_payload, ..CallOptions::default() };
+    let phone = world.wa.call(InboundCall::from(NINO).with(options)).await.unwrap();
     phone.ended(SOON).await.unwrap();
     let call = world.newest_call("the call is over", |call| call["state"] == "ended").await;
     assert_eq!((&call["end_reason"], &call["status"]), (&json!("no_agent_available"), &json!("Missed by Agent")));
     let trace = world.get(&format!("calls/{}/trace", call["id"].as_str().unwrap())).await;
     assert!(trace["trace"].to_string().contains("agt_a"), "{trace}");
+    let from = (&call["cta_payload"], &call["deeplink_payload"]);
+    assert_eq!(from, (&json!("order-7781"), &json!("site-footer")), "where the customer pressed call");
 }
 
 #[tokio::test]

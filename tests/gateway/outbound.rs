@@ -35,6 +35,7 @@ async fn an_answered_outbound_call_is_heard_at_both_ends_and_recorded(world: Wor
         (&call["direction"], &call["status"], &call["ended_by"]),
         (&json!("business_initiated"), &json!("Completed"), &json!("agent"))
     );
+    assert_eq!(call["placed_by"], json!({"kind": "agent", "agent_id": "agt_a"}));
     let (left, right) = world.recording(&talk.call_id).await;
     assert_eq!(measure::beeps_heard(&left, 12), (0..12).collect::<Vec<_>>());
     assert!(agent_share(&right) > 0.4 && agent_share(&left) < 0.05);

@@ -26,12 +26,14 @@ impl Call {
                 if self.record.offers.is_empty() { EndReason::NoAgentAvailable } else { EndReason::MissedByAgent };
             return self.end_ours(reason, EndedBy::System, now);
         };
-        if self.customer == Customer::None {
-            self.customer = Customer::Building;
-            self.chosen = Some(candidate);
-            self.actions.push_back(Action::AnswerCustomer);
-        } else {
-            self.ring(candidate, now);
+        match self.customer {
+            Customer::None => {
+                self.customer = Customer::Building;
+                self.chosen = Some(candidate);
+                self.actions.push_back(Action::AnswerCustomer);
+            }
+            Customer::Building => self.chosen = Some(candidate),
+            _ => self.ring(candidate, now),
         }
     }
 
@@ -82,7 +84,12 @@ impl Call {
         Ok(())
     }
 
+    /// Nobody who left is rung, nor goes on being rung.
     pub(super) fn agent_left(&mut self, agent: &AgentId, now: Moment) {
+        if self.chosen.take_if(|chosen| chosen.agent_id == *agent).is_some() {
+            self.actions.push_back(Action::Release(agent.clone()));
+            self.actions.push_back(Action::Route);
+        }
         if self.ringing().is_some_and(|(_, rung)| rung == agent) {
             self.end_ringing(OfferOutcome::Withdrawn, OfferCause::AgentLeft, now);
             self.actions.push_back(Action::Route);

@@ -1,6 +1,7 @@
 //! What is refused, with which status and code, and that every refusal has the one shape.
 
 use reqwest::Method;
+use serde_json::json;
 
 use super::fixture::{House, VERIFY_TOKEN, answer, signature};
 use crate::policy::access::Scope;
@@ -285,4 +286,31 @@ async fn a_delivery_is_refused_unless_its_one_signature_is_that_of_its_bytes() {
         assert_eq!((status, problem["code"].as_str()), (401, Some("invalid_signature")), "{signatures:?}");
     }
     assert!(house.store.webhooks_pending().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn every_attempt_to_call_that_is_refused_is_in_the_log_with_who_wished_it_and_why() {
+    let house = House::open().await;
+    let start = house.store.last_seq().await.unwrap();
+    let dial = async |secret: &str, to: &str, agent: &str| {
+        let body = json!({"number_id": "100000000000001", "to": to, "agent_id": agent}).to_string();
+        let ask = house.ask(Method::POST, "/v1/calls", secret).header("content-type", "application/json").body(body);
+        answer(ask.send().await.unwrap()).await.0
+    };
+    let nino = "wa:995555010203";
+    assert_eq!(dial(&house.beka, nino, "agt_a").await, 404, "an agent in another's name");
+    assert_eq!(dial(&house.powerless, nino, "agt_a").await, 403);
+    assert_eq!(dial(&house.admin, "con_nobody", "agt_a").await, 404);
+    assert_eq!(dial(&house.admin, nino, "agt_b").await, 409);
+    let said = house.store.events_after(start, 100).await.unwrap();
+    let refused = said.iter().filter(|event| event.kind == "call.blocked");
+    let refused: Vec<_> = refused.map(|event| (event.data["by"].clone(), event.data["reason"].clone())).collect();
+    let key = |name: &str| json!({"kind": "key", "name": name});
+    let want = [
+        (json!({"kind": "agent", "agent_id": "agt_b"}), json!("forbidden")),
+        (key("powerless"), json!("forbidden")),
+        (key("admin"), json!("not_found")),
+        (key("admin"), json!("blocked")),
+    ];
+    assert_eq!(refused, want);
 }

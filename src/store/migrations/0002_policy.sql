@@ -253,6 +253,11 @@ CREATE INDEX calls_uncharged ON calls (charge_again_at) WHERE charge_again_at IS
 ALTER TABLE calls ADD COLUMN pack TEXT;
 -- When the number opens next, of a call that the hours turned away.
 ALTER TABLE calls ADD COLUMN opens_at BIGINT;
+-- Who placed an outbound call, as JSON.
+ALTER TABLE calls ADD COLUMN placed_by TEXT;
+-- From the button or the link that began a customer's call.
+ALTER TABLE calls ADD COLUMN cta_payload TEXT;
+ALTER TABLE calls ADD COLUMN deeplink_payload TEXT;
 -- What ended before all this is settled.
 UPDATE calls SET settled = 1 WHERE state = 'ended';
 CREATE INDEX calls_unsettled ON calls (id) WHERE settled = 0 AND state = 'ended';
