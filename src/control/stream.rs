@@ -119,9 +119,10 @@ impl Cursor {
     async fn step(&mut self) -> Result<Option<Frame>, StoreError> {
         loop {
             match self.next().await? {
-                Next::Event(event) => {
+                Next::Event(mut event) => {
                     let shown = self.follow.view.shows(&self.follow.control.store, &event).await?;
                     if shown {
+                        self.follow.view.narrow(&mut event);
                         return Ok(Some(frame(&event)));
                     }
                 }
@@ -191,6 +192,17 @@ impl View {
         match self {
             Self::Everything => Ok(true),
             Self::Agent(view) => view.shows(store, event).await,
+        }
+    }
+
+    /// Who asked a customer is shown to those who see that agent's calls, as in `GET /v1/permissions`.
+    fn narrow(&self, event: &mut Event) {
+        let Self::Agent(view) = self else { return };
+        let (Some(visible), Some(asker)) = (&view.visible, event.data.pointer_mut("/permission/requested_by")) else {
+            return;
+        };
+        if !asker["agent_id"].as_str().is_some_and(|asker| visible.iter().any(|agent| agent.as_str() == asker)) {
+            *asker = serde_json::Value::Null;
         }
     }
 }

@@ -427,6 +427,8 @@ mod tests {
         let mut call = fixture::ringing(&contact, T0);
         call.wacid = Some(wacid.clone());
         call.callback_data = Some("crm '\"; 😀".into());
+        call.placed_by = Some(Asker::Key { name: "crm".to_owned() });
+        (call.cta_payload, call.deeplink_payload) = (Some("order-7781".into()), Some("site-footer".into()));
         t.store.save_call(&call, vec![], T0).await.unwrap();
         let t = t.restart().await;
         assert_eq!(text(&t.store.call(&call.id).await.unwrap().unwrap()), text(&call));
@@ -455,8 +457,6 @@ mod tests {
         call.duration_ms = 51_000;
         call.upstream_code = Some(138_001);
         call.opens_at = Some(at(3_600));
-        call.placed_by = Some(Asker::Key { name: "crm".to_owned() });
-        (call.cta_payload, call.deeplink_payload) = (Some("order-7781".into()), Some("site-footer".into()));
         // Dividing by nothing gives figures that are none.
         call.legs[0].quality =
             Quality { loss_ratio: f64::NAN, rtt_ms: Some(f64::INFINITY), packets_sent: u64::MAX, ..Quality::default() };

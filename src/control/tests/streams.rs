@@ -194,13 +194,19 @@ async fn an_agent_hears_what_customers_permit_and_nothing_of_the_house() {
         let about = house.store.agent(&id(me)).await.unwrap().unwrap();
         let mut frames = log.follow(secret, Some(after), View::of(&house.control, about).await.unwrap()).await;
         for kind in ["permission.requested", "wallet.low", "permission.granted", "number.settings_drifted"] {
-            log.append(kind, None, json!({"permission": {"status": "requested"}})).await;
+            log.append(kind, None, json!({"permission": {"requested_by": {"kind": "agent", "agent_id": "agt_a"}}}))
+                .await;
         }
         log.append("permission.request_blocked", Some(id("agt_a")), json!({})).await;
         log.happens("contact.updated", None, json!({})).await;
         let mut got = Vec::new();
         while got.last().is_none_or(|kind| kind != "contact.updated") {
-            got.push(frames.next().await.unwrap().0);
+            let (kind, _, data) = frames.next().await.unwrap();
+            if kind == "permission.granted" {
+                let asker = &data["data"]["permission"]["requested_by"];
+                assert_eq!(asker.is_null(), me == "agt_b", "a teammate does not learn who else asked: {data}");
+            }
+            got.push(kind);
         }
         let blocked = (me == "agt_a").then_some("permission.request_blocked");
         let want = ["stream.ready", "permission.requested", "permission.granted"].into_iter().chain(blocked);
