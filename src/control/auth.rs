@@ -106,7 +106,7 @@ impl Caller {
         self.agent().map(|agent| &agent.id)
     }
 
-    /// As whom this caller asks customers for permission.
+    /// As whom this caller asks customers for permission and places calls.
     pub(crate) fn asker(&self) -> Asker {
         match &self.actor {
             Actor::Agent(agent) => Asker::Agent { agent_id: agent.id.clone() },

@@ -92,7 +92,8 @@ struct SimulateBody {
 struct Simulation {
     /// The moment the answer is for.
     at: Timestamp,
-    /// What would turn the call away then, before anybody rings: closed hours, or calls switched off.
+    /// What would turn the call away then, before anybody rings: closed hours, calls switched
+    /// off, or a plan or platform without calls.
     refused: Option<EndReason>,
     /// When it would be let in again, if only the hours stand against it.
     opens_at: Option<Timestamp>,

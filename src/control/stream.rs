@@ -198,11 +198,12 @@ impl View {
     /// Who asked a customer is shown to those who see that agent's calls, as in `GET /v1/permissions`.
     fn narrow(&self, event: &mut Event) {
         let Self::Agent(view) = self else { return };
-        let (Some(visible), Some(asker)) = (&view.visible, event.data.pointer_mut("/permission/requested_by")) else {
-            return;
-        };
-        if !asker["agent_id"].as_str().is_some_and(|asker| visible.iter().any(|agent| agent.as_str() == asker)) {
-            *asker = serde_json::Value::Null;
+        let Some(visible) = &view.visible else { return };
+        for place in ["/permission/requested_by", "/requested_by"] {
+            let Some(asker) = event.data.pointer_mut(place) else { continue };
+            if !asker["agent_id"].as_str().is_some_and(|asker| visible.iter().any(|agent| agent.as_str() == asker)) {
+                *asker = serde_json::Value::Null;
+            }
         }
     }
 }

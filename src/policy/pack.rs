@@ -138,7 +138,7 @@ pub struct PickupRules {
     pub notice_missed_percent: u32,
     pub warning_missed_percent: u32,
     pub critical_missed_percent: u32,
-    /// From this share of outbound calls on the number places none. `None`, and in the file `"never"` or nothing in the
+    /// From this share of missed outbound calls on, the number places none and asks for no permission. `None`, and in the file `"never"` or nothing in the
     /// first edition: only warnings.
     #[serde(default, with = "read::percent_or_never")]
     pub hold_outbound_percent: Option<u32>,

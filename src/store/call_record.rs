@@ -182,8 +182,8 @@ pub(super) async fn write(
     Ok(Saved { events: events::append(tx, events, now).await?, charge: posted.charge })
 }
 
-/// Calls with their contact `c` (both have an `id` and a `created_at`, so the call's are renamed). A call saved in the
-/// very moment in which its contact was folded into another may name the old one, which forwards.
+/// Calls with their contact `c` (both have an `id` and a `created_at`, so the call's are renamed). A call of the first
+/// release may name a contact that was folded into another, which forwards.
 pub(super) const CALLS: &str = "SELECT c.*, calls.id AS call_id, calls.created_at AS call_created_at, number_id, direction, \
      state, status, agent_id, answered_at, ended_at, duration_ms, end_reason, opens_at, ended_by, recording_state, \
      recording_duration_ms, recording_gaps, wacid, callback_data, upstream_code, trace, settled, charge_micros, \

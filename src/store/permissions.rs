@@ -13,6 +13,7 @@ use sqlx::{Any, Transaction};
 use super::again::again;
 use super::contacts::read_contact;
 use super::error::{Result, StoreError};
+use super::identity::folded_into;
 use super::paging::{Cursor, Page, page, page_limit};
 use super::sql::{Columns, Select, clean, json_text, millis};
 use super::terms::kept_pack;
@@ -246,6 +247,10 @@ pub(super) async fn take(
 ) -> Result<Vec<NewEvent>> {
     let row = lock(tx, n, c).await?;
     let contact: ContactId = row.word("contact_id")?;
+    // The lock may have waited for the very transaction that folded this contact into another.
+    if folded_into(tx, &contact).await?.is_some() {
+        return Err(StoreError::Overtaken);
+    }
     let before = folded(tx, n, &contact, &row, terms).await?;
     let mut after = before.clone();
     let mut anew = row.text("state")?.is_empty();
@@ -281,10 +286,10 @@ pub(super) async fn withdraw(
     terms: &Terms,
     now: Timestamp,
 ) -> Result<Vec<NewEvent>> {
+    let row = lock(tx, n, c).await?;
     if !forget(tx, n, c, key, Timestamp::from_millis(i64::MAX)).await? {
         return Ok(Vec::new());
     }
-    let row = lock(tx, n, c).await?;
     let contact: ContactId = row.word("contact_id")?;
     let before = folded(tx, n, &contact, &row, terms).await?;
     let (after, _) = fold(tx, n, &contact, terms).await?;

@@ -1,5 +1,6 @@
 //! What WhatsApp reports of a customer's word about calls.
 
+use super::again::again;
 use super::error::Result;
 use super::{Store, books, events, facts, permissions};
 use crate::model::event::Event as Logged;
@@ -22,24 +23,27 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Vec<Logged>>> {
         let (by_customer, at) = (!reply.automatic, reply.at);
-        let said = Event::reply(reply);
-        let mut tx = self.writer.begin().await?;
-        if by_customer {
-            // The customer's own word is a message: it opens the service window like any other.
-            books::touch_window(&mut tx, n, c, at).await?;
-        } else {
-            // What is read below must not be the first thing that the transaction does.
-            permissions::lock(&mut tx, n, c).await?;
-        }
-        let is_callback = matches!(&said.what, What::Granted { source: GrantSource::Callback, .. });
-        if is_callback && !facts::settings(&mut tx, n).await?.callback_permission {
+        let said = &Event::reply(reply);
+        again(|| async {
+            let mut tx = self.writer.begin().await?;
+            if by_customer {
+                // The customer's own word is a message: it opens the service window like any other.
+                books::touch_window(&mut tx, n, c, at).await?;
+            } else {
+                // What is read below must not be the first thing that the transaction does.
+                permissions::lock(&mut tx, n, c).await?;
+            }
+            let is_callback = matches!(&said.what, What::Granted { source: GrantSource::Callback, .. });
+            if is_callback && !facts::settings(&mut tx, n).await?.callback_permission {
+                tx.commit().await?;
+                return Ok(None);
+            }
+            let news = permissions::take(&mut tx, n, c, std::slice::from_ref(said), &self.terms(), now).await?;
+            let logged = events::append(&mut tx, news, now).await?;
             tx.commit().await?;
-            return Ok(None);
-        }
-        let news = permissions::take(&mut tx, n, c, &[said], &self.terms(), now).await?;
-        let logged = events::append(&mut tx, news, now).await?;
-        tx.commit().await?;
-        Ok(Some(logged))
+            Ok(Some(logged))
+        })
+        .await
     }
 }
 

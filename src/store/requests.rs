@@ -1,5 +1,6 @@
 //! Permission requests: decided and entered in one transaction, so that parallel wishes cannot both be the first of the day.
 
+use super::again::again;
 use super::error::Result;
 use super::{Store, Terms, books, dials, events, facts, permissions};
 use crate::model::directory::ContactRef;
@@ -74,11 +75,14 @@ impl Store {
         key: &str,
         now: Timestamp,
     ) -> Result<Vec<Logged>> {
-        let mut tx = self.writer.begin().await?;
-        let news = permissions::withdraw(&mut tx, n, c, key, &self.terms(), now).await?;
-        let logged = events::append(&mut tx, news, now).await?;
-        tx.commit().await?;
-        Ok(logged)
+        again(|| async {
+            let mut tx = self.writer.begin().await?;
+            let news = permissions::withdraw(&mut tx, n, c, key, &self.terms(), now).await?;
+            let logged = events::append(&mut tx, news, now).await?;
+            tx.commit().await?;
+            Ok(logged)
+        })
+        .await
     }
 
     /// The customer wrote: free-form messages are allowed for a while.

@@ -86,8 +86,8 @@ impl Switchboard {
         let port = match desk.parts.shards.bind_customer() {
             Ok(port) => port,
             Err(error) => {
-                desk.parts.store.forget_dial(&call).await?;
                 desk.registry.release(permit.agent_id(), &call);
+                desk.parts.store.forget_dial(&call).await?;
                 return Err(Refusal::Full(error.to_string()));
             }
         };

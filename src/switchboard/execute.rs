@@ -291,14 +291,14 @@ impl Line {
         let now = self.desk.parts.clock.now().wall;
         let path = path_of(&self.desk.parts.data_dir, &id, now);
         self.desk.parts.recorder.open(Open { tap, recording: id.clone(), call: call.clone(), path: path.clone() });
-        // Entered before the first sample: whatever a crash leaves on the disk can be found again.
+        // Before the database is asked anything: a slow one would cost the first words.
+        self.command(|call| Command::StartTap { call, tap });
         let file = RecordingFile { id, path, state: RecordingState::Recording, sha256: None };
         if let Err(error) = self.desk.parts.store.put_recording(&call, &file).await {
             tracing::error!(%call, %error, "the recording could not be entered");
         }
         self.call.record_mut().recording.state = RecordingState::Recording;
         self.store(Vec::new()).await;
-        self.command(|call| Command::StartTap { call, tap });
     }
 
     fn close_media(&mut self) {

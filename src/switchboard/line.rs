@@ -18,6 +18,7 @@ use crate::model::reason::{CallState, EndReason, EndedBy, LegKind, MediaAlarm, O
 use crate::record::RecordEvent;
 use crate::shard::{CustomerPort, ShardId};
 use crate::signalling::whatsapp::codes;
+use crate::store::StoreError;
 
 use super::registry::LineHandle;
 use super::{Desk, Refusal, about_call, call_event};
@@ -388,7 +389,8 @@ impl Line {
             }
             Err(error) => {
                 tracing::error!(call = %self.call.record().id, %error, "the call's record could not be stored");
-                self.dirty = true;
+                // What the database will never take is left to the next start.
+                self.dirty = matches!(error, StoreError::Database(_) | StoreError::Overtaken);
             }
         }
     }

@@ -33,6 +33,12 @@ pub(super) async fn settle_orphans(desk: &Arc<Desk>) -> Result<(), StoreError> {
     desk.parts.store.forget_lost_dials().await?;
     for (call, file) in desk.parts.store.open_recordings().await? {
         let Some(mut record) = desk.parts.store.call(&call).await? else { continue };
+        let state = record.recording.state;
+        if matches!(state, RecordingState::Ready | RecordingState::Failed) {
+            // The record was written, and the process died before the row of its file was.
+            desk.parts.store.put_recording(&call, &RecordingFile { state, ..file }).await?;
+            continue;
+        }
         let event = mend_recording(desk, &mut record, file).await?;
         desk.save(&record, vec![event]).await?;
     }
@@ -190,22 +196,32 @@ impl Desk {
             },
             None => event,
         };
-        let mut file = None;
-        let corrected = self.amend(&call, |record| {
-            let noted = self.note_recording(record, event);
-            let news = noted.map(|(state, sha256, news)| {
-                file = Some((state, sha256));
-                news
+        let mut pauses = [200, 600, 1_200].map(Duration::from_millis).into_iter();
+        loop {
+            let mut file = None;
+            let corrected = self.amend(&call, |record| {
+                let noted = self.note_recording(record, event.clone());
+                let news = noted.map(|(state, sha256, news)| {
+                    file = Some((state, sha256));
+                    news
+                });
+                Some(news.into_iter().collect())
             });
-            Some(news.into_iter().collect())
-        });
-        match corrected.await {
-            Ok(_) => {
-                if let Some((state, sha256)) = file {
-                    self.close_recording(&call, state, sha256).await;
+            match (corrected.await, pauses.next()) {
+                (Ok(_), _) => {
+                    if let Some((state, sha256)) = file {
+                        self.close_recording(&call, state, sha256).await;
+                    }
+                    return;
+                }
+                (Err(error), Some(pause)) => {
+                    tracing::warn!(%call, %error, "the end of a recording met a failing database; trying again");
+                    tokio::time::sleep(pause).await;
+                }
+                (Err(error), None) => {
+                    return tracing::error!(%call, %error, "the end of a recording could not be written down");
                 }
             }
-            Err(error) => tracing::error!(%call, %error, "the end of a recording could not be written down"),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::store::StoreError;
 use super::Desk;
 use super::push::LEASE;
 
-/// Three look-ups in an index; the first retry of a push comes after 5 s.
+/// A few look-ups in an index; the first retry of a push comes after 5 s.
 const EVERY: Duration = Duration::from_secs(5);
 /// Hours, closed dates and switches are changed elsewhere a few times a year.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);

@@ -39,6 +39,7 @@ export function onEvent({ type, call_id: callId, data }) {
     case 'permission.revoked':
     case 'permission.expired':
     case 'permission.limit_reset':
+    case 'permission.reconsider_prompted':
     case 'permission.drift_repaired': return emit('permission', data.permission);
     case 'recording.ready':
     case 'recording.failed': return emit('recording', data);

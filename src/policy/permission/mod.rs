@@ -149,7 +149,7 @@ impl Ledger {
 
     /// The key of the latest check, if `what` is another and the latest changed nothing but its own date, which the other
     /// replaces. To be asked before it is applied.
-    pub fn made_idle_by(&self, what: &What) -> Option<String> {
+    fn made_idle_by(&self, what: &What) -> Option<String> {
         let idle = matches!(what, What::Checked { .. }) && self.drift.is_none();
         self.checked_at.filter(|_| idle).map(Event::check_key)
     }
