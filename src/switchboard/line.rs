@@ -364,6 +364,7 @@ impl Line {
     async fn store_for_good(&mut self) {
         let mut pause = Duration::from_secs(1);
         while self.dirty {
+            tracing::warn!(call = %self.call.record().id, "the end of the call is kept until it can be stored");
             tokio::select! {
                 Some(message) = self.mailbox.recv() => {
                     self.take(message).await;
