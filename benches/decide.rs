@@ -115,7 +115,7 @@ fn admission(contacts: usize) {
 /// A number, an agent, and customers that are all the agent's; gives back one of them, who permits calls.
 async fn people(store: &Store, contacts: usize) -> ContactRef {
     store.put_number(&number(), None).await.expect("a number");
-    store.put_agent(&agent(0)).await.expect("an agent");
+    store.put_agent(&Agent { team_id: None, ..agent(0) }).await.expect("an agent");
     let mut last = None;
     for n in 0..contacts.max(1) {
         let phone = Phone::parse(&format!("9955{n:08}")).ok();
@@ -185,7 +185,7 @@ fn facts(agents: usize, online: impl Fn(usize) -> bool) -> RoutingFacts {
         let status = if online(n) { Presence::Online } else { Presence::Offline };
         // Idle times in no order, so that the head of the queue keeps changing.
         let idle_since = Some(NOW.plus(Duration::from_millis((n as u64).wrapping_mul(2_654_435_761) % 1_000_003)));
-        AgentFacts { agent: Agent { status, ..agent(n) }, active_calls: 0, idle_since }
+        AgentFacts { agent: Agent { status, ..agent(n) }, active_calls: 0, wrapping_up: false, idle_since }
     });
     RoutingFacts { now: NOW, number: number(), contact: contact(), agents: agents.collect(), tried: Vec::new() }
 }

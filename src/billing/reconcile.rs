@@ -237,5 +237,10 @@ mod tests {
         assert_eq!(of(&books(None, free)), (true, vec![], vec![]));
         assert_eq!(of(&books(Some(eur), free)), (false, vec![Figure::Currency], vec![]));
         assert_eq!(of(&books(Some(Currency::USD), DAY_OF_OURS)), (false, vec![], vec![Cost]));
+        // That one side charged nothing does not make two currencies one.
+        for (ours, theirs) in [(DAY_OF_OURS, free), (free, DAY_OF_OURS)] {
+            let compared = compare(both(ours), Theirs { tally: theirs, points: 1 }, false);
+            assert_eq!(compared.differences, [Figure::Currency]);
+        }
     }
 }

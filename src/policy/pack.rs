@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -64,12 +65,22 @@ pub struct Prerequisites {
     pub add_ons: Vec<AddOn>,
 }
 
-/// Which numbers ring a contact's owner before round robin.
+/// Whom a caller rings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RoutingRules {
+    /// Numbers on these plans, or with these add-ons, ring a contact's owner before round robin.
     pub owner_plans: Vec<Plan>,
     pub owner_add_ons: Vec<AddOn>,
+    /// Seconds after a call in which its agent is busy with writing it up.
+    pub wrap_up_s: u32,
+}
+
+impl RoutingRules {
+    /// Whether an agent whose last call ended at `last_call` is still writing it up at `now`.
+    pub fn is_wrap_up(&self, last_call: Option<Timestamp>, now: Timestamp) -> bool {
+        last_call.is_some_and(|end| now < end.plus(Duration::from_secs(self.wrap_up_s.into())))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -40,6 +40,8 @@ pub struct AgentFacts {
     pub agent: Agent,
     /// Calls the agent is ringing, dialling or talking on.
     pub active_calls: u32,
+    /// The agent still writes up the last call ([`RoutingRules::is_wrap_up`](super::pack::RoutingRules::is_wrap_up)).
+    pub wrapping_up: bool,
     /// End of the agent's last call or offer, `None` if there was none.
     pub idle_since: Option<Timestamp>,
 }
@@ -100,6 +102,7 @@ enum Against {
     Queued,
     Tried,
     Excluded,
+    WrappingUp,
     Busy,
     Offline,
 }
@@ -110,6 +113,7 @@ impl Against {
             Self::Queued => "is in the queue already",
             Self::Tried => "was already offered this call",
             Self::Excluded => "is excluded from round robin",
+            Self::WrappingUp => "is writing up the last call",
             Self::Busy => "is on another call",
             Self::Offline => "is offline",
         }
@@ -121,6 +125,7 @@ impl Against {
             Self::Queued => "in the queue already",
             Self::Tried => "already offered this call",
             Self::Excluded => "excluded from round robin",
+            Self::WrappingUp => "writing up the last call",
             Self::Busy => "on another call",
             Self::Offline => "offline",
         }
@@ -212,6 +217,8 @@ impl Routing {
             Some(Against::Offline)
         } else if candidate.active_calls > 0 {
             Some(Against::Busy)
+        } else if candidate.wrapping_up {
+            Some(Against::WrappingUp)
         } else if matches!(step, Step::RoundRobin) && candidate.agent.excluded {
             Some(Against::Excluded)
         } else {

@@ -40,6 +40,15 @@ pub struct CallFilter {
 /// Names this list in its cursors.
 const LIST: &str = "calls";
 
+/// When an agent's last turns ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastTurn {
+    /// The last call or offer: round robin's memory.
+    pub ended_at: Timestamp,
+    /// The last call that the agent took or placed.
+    pub call_ended_at: Option<Timestamp>,
+}
+
 impl Store {
     /// Calls, newest first, in pages. A call that begins while somebody turns pages moves nothing.
     ///
@@ -68,8 +77,8 @@ impl Store {
         }))
     }
 
-    /// End of each agent's last call or offer: round robin's memory. Who never had one is not in it.
-    pub async fn idle_since(&self) -> Result<HashMap<AgentId, Timestamp>> {
+    /// When each agent's last turns ended. Who never had one is not in it.
+    pub async fn last_turns(&self) -> Result<HashMap<AgentId, LastTurn>> {
         // Two look-ups at the end of an index per agent, however many calls there are.
         let rows = sqlx::query(
             "SELECT id, (SELECT MAX(ended_at) FROM calls WHERE agent_id = agents.id) AS last_call, \
@@ -77,13 +86,14 @@ impl Store {
         )
         .fetch_all(&self.reader)
         .await?;
-        let mut idle = HashMap::new();
+        let mut turns = HashMap::new();
         for row in rows {
-            if let Some(since) = row.time_opt("last_call")?.max(row.time_opt("last_offer")?) {
-                idle.insert(row.word("id")?, since);
+            let call_ended_at = row.time_opt("last_call")?;
+            if let Some(ended_at) = call_ended_at.max(row.time_opt("last_offer")?) {
+                turns.insert(row.word("id")?, LastTurn { ended_at, call_ended_at });
             }
         }
-        Ok(idle)
+        Ok(turns)
     }
 }
 
@@ -264,7 +274,7 @@ mod tests {
     on_both!(round_robin_remembers_the_later_of_last_call_and_last_offer);
     async fn round_robin_remembers_the_later_of_last_call_and_last_offer(t: Fixture) {
         let contact = t.seed().await;
-        assert!(t.store.idle_since().await.unwrap().is_empty());
+        assert!(t.store.last_turns().await.unwrap().is_empty());
         let missed = fixture::ended(t.call(&contact, 0).await, EndReason::MissedByAgent, at(20));
         t.store.save_call(&missed, vec![], at(20)).await.unwrap();
         let mut talked = t.call(&contact, 1).await;
@@ -274,7 +284,9 @@ mod tests {
         talked.offers[0].ended_at = Some(at(3));
         t.store.save_call(&fixture::ended(talked, EndReason::Completed, at(40)), vec![], at(40)).await.unwrap();
         let t = t.restart().await;
-        let idle = t.store.idle_since().await.unwrap();
-        assert_eq!(idle, HashMap::from([(agent_id("a"), at(20)), (agent_id("b"), at(40))]));
+        let missed = LastTurn { ended_at: at(20), call_ended_at: None };
+        let talked = LastTurn { ended_at: at(40), call_ended_at: Some(at(40)) };
+        let turns = t.store.last_turns().await.unwrap();
+        assert_eq!(turns, HashMap::from([(agent_id("a"), missed), (agent_id("b"), talked)]));
     }
 }

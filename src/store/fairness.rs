@@ -23,9 +23,14 @@ async fn present(t: &Fixture, name: &str, status: Presence) {
 async fn next(t: &Fixture, phone: &str, secs: i64) -> AgentId {
     let contact = t.customer(phone).await;
     let contact = t.store.contact(&ContactRef::Id(contact.id)).await.unwrap().unwrap();
-    let idle = t.store.idle_since().await.unwrap();
+    let turns = t.store.last_turns().await.unwrap();
     let agents = t.store.agents().await.unwrap().into_iter();
-    let facts = |agent: Agent| AgentFacts { idle_since: idle.get(&agent.id).copied(), agent, active_calls: 0 };
+    let facts = |agent: Agent| AgentFacts {
+        idle_since: turns.get(&agent.id).map(|turn| turn.ended_at),
+        agent,
+        active_calls: 0,
+        wrapping_up: false,
+    };
     let agents = agents.map(facts).collect();
     let facts = RoutingFacts { now: at(secs), number: number(), contact, agents, tried: vec![] };
     route(&facts, t.store.terms().rules(at(secs))).candidates.into_iter().next().unwrap().agent_id

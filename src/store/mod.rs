@@ -34,7 +34,7 @@ use std::time::Duration;
 use sqlx::AnyPool;
 
 pub use call_record::Saved;
-pub use calls::CallFilter;
+pub use calls::{CallFilter, LastTurn};
 pub use claim::Claim;
 pub use contacts::CustomerIdentity;
 pub use dials::{DialWish, Look};

@@ -155,9 +155,8 @@ impl Switchboard {
         let settings = desk.parts.store.settings_in_force(number).await?;
         let known = desk.parts.store.contact(who).await?;
         let contact = known.or_else(|| newcomer(who, at)).ok_or(Refusal::NotFound)?;
-        let facts = desk.routing_facts_of(number, contact).await?.ok_or(Refusal::NotFound)?;
+        let facts = desk.routing_facts_of(number, contact, at).await?.ok_or(Refusal::NotFound)?;
         let closed = refuse(&facts.number, &settings, &desk.rules(at), at);
-        let facts = RoutingFacts { now: at, ..facts };
         let active = |agent: &AgentId| desk.registry.active_calls_of(agent);
         Ok((closed, route(&with_activity(facts, &active), desk.terms().rules(at))))
     }
@@ -246,20 +245,31 @@ impl Desk {
         contact: &ContactId,
     ) -> Result<Option<RoutingFacts>, StoreError> {
         match self.parts.store.contact(&ContactRef::Id(contact.clone())).await? {
-            Some(contact) => self.routing_facts_of(number, contact).await,
+            Some(contact) => self.routing_facts_of(number, contact, self.parts.clock.now().wall).await,
             None => Ok(None),
         }
     }
 
-    async fn routing_facts_of(&self, number: &NumberId, contact: Contact) -> Result<Option<RoutingFacts>, StoreError> {
+    /// The same for a contact that need not be stored, at `now`.
+    async fn routing_facts_of(
+        &self,
+        number: &NumberId,
+        contact: Contact,
+        now: Timestamp,
+    ) -> Result<Option<RoutingFacts>, StoreError> {
         let store = &self.parts.store;
         let Some(number) = store.number(number).await? else { return Ok(None) };
-        let idle = store.idle_since().await?;
+        let rules = self.rules(now).routing;
+        let turns = store.last_turns().await?;
         let agents = store.agents().await?.into_iter().map(|agent| {
-            let idle_since = idle.get(&agent.id).copied();
-            AgentFacts { agent, active_calls: 0, idle_since }
+            let last = turns.get(&agent.id);
+            AgentFacts {
+                wrapping_up: rules.is_wrap_up(last.and_then(|turn| turn.call_ended_at), now),
+                idle_since: last.map(|turn| turn.ended_at),
+                agent,
+                active_calls: 0,
+            }
         });
-        let now = self.parts.clock.now().wall;
         Ok(Some(RoutingFacts { now, number, contact, agents: agents.collect(), tried: Vec::new() }))
     }
 

@@ -510,3 +510,25 @@ async fn a_callback_permission_is_not_taken_where_callbacks_are_off() {
     world.until("the other customer's word is heard", async || listed(&world, LEVAN).await.is_some()).await;
     assert_eq!(listed(&world, NINO).await, None);
 }
+
+#[tokio::test]
+async fn who_writes_up_a_call_is_busy_and_the_next_caller_rings_somebody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (pack, built_in) = (dir.path().join("pack.toml"), include_str!("../../config/policy/default.toml"));
+    std::fs::write(&pack, built_in.replace("wrap_up_s = 0", "wrap_up_s = 3600")).unwrap();
+    let world = World::with(&format!("[policy]\npack = {pack:?}\n"), PhoneNetwork::default()).await;
+    let ana = world.agent("agt_a").await;
+    world.nino_of("agt_a").await;
+    let call = async || world.wa.call(InboundCall::from(NINO)).await.unwrap();
+    let phone = call().await;
+    ana.next_offer(SOON).await.unwrap().accept().await.unwrap();
+    phone.answered(SOON).await.unwrap();
+    phone.hang_up();
+    world.newest_call("the first call is over", |call| call["state"] == "ended").await;
+    let beka = world.agent("agt_b").await;
+    let phone = call().await;
+    let offer = beka.next_offer(SOON).await.expect("the chat is Ana's, and she writes up the last call");
+    let trace = world.get(&format!("calls/{}/trace", offer.call_id)).await;
+    assert_eq!((&trace["trace"][0]["agent_id"], &trace["trace"][0]["wrapping_up"]), (&json!("agt_a"), &json!(true)));
+    phone.hang_up();
+}

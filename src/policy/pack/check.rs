@@ -90,6 +90,7 @@ fn limits(rules: &Rules, wrong: &mut Wrong) {
 }
 
 fn numbers(rules: &Rules, wrong: &mut Wrong) {
+    wrong.unless(rules.routing.wrap_up_s <= 3600, "routing.wrap_up_s", "must be 0 to 3600");
     wrong.unless(rules.wallet.reserve_s <= 3600, "wallet.reserve_s", "must be 0 to 3600");
     wrong.unless_hours(rules.reconcile.every_h, "reconcile.every_h");
     wrong.unless((1..=100).contains(&rules.reconcile.per_second), "reconcile.per_second", "must be 1 to 100");

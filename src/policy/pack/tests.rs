@@ -223,7 +223,7 @@ fn mistakes_are_named_by_edition_and_key_with_a_reason() {
         "routing.owner_plans: unknown word `crm`, expected one of `starter`, `growth`, `advanced`, `sales_crm`",
     );
     check("routing.owner_add_ons = [\"crm\"]", "routing.owner_add_ons: unknown word `crm`, expected `sales_crm`");
-    check("routing.owners = []", "routing.owners: unknown key; there are `owner_plans` or `owner_add_ons`");
+    check("routing.owners = []", "routing.owners: unknown key; there are `owner_plans`, `owner_add_ons`, `wrap_up_s`");
     check(
         "roles.boss = { calls = \"all\", configure_calls = true, wallet = true }",
         "roles: unknown word `boss`, expected one of `owner`, `sales_lead`, `admin`, `teammate`",
@@ -267,6 +267,7 @@ fn numbers_that_are_out_of_range_or_contradict_each_other_are_refused() {
         "calls.attempts_per_number.window_h: must be 1 to 8784",
     );
     check("wallet.reserve_s = 3601", "wallet.reserve_s: must be 0 to 3600");
+    check("routing.wrap_up_s = 3601", "routing.wrap_up_s: must be 0 to 3600");
     check("reconcile.every_h = 0", "reconcile.every_h: must be 1 to 8784");
     check("reconcile.per_second = 0", "reconcile.per_second: must be 1 to 100");
     for spans in [0, 3] {
@@ -418,4 +419,20 @@ fn the_page_says_what_changes_when_and_what_is_in_force() {
     let rest = "\n- calls.connected_per_number: 5 in 24 h → 10 in 24 h\n\n## From 2025-12-19T00:00:00.000Z\n\n\
                 - calls.connected_per_number: 10 in 24 h → 100 in 24 h\n";
     assert!(page[second..].ends_with(rest), "{page}");
+}
+
+#[test]
+fn an_agent_writes_up_a_call_for_as_long_as_the_pack_says() {
+    let ended = Timestamp::from_secs(1_795_000_000);
+    let rules = |wrap_up_s| RoutingRules { wrap_up_s, ..Pack::built_in().rules(ended).routing.clone() };
+    for (wrap_up_s, last_call, ms, want) in [
+        (0, Some(ended), 0, false),
+        (30, None, 0, false),
+        (30, Some(ended), 0, true),
+        (30, Some(ended), 29_999, true),
+        (30, Some(ended), 30_000, false),
+    ] {
+        let now = Timestamp::from_millis(ended.as_millis() + ms);
+        assert_eq!(rules(wrap_up_s).is_wrap_up(last_call, now), want, "{wrap_up_s} s, {ms} ms after {last_call:?}");
+    }
 }

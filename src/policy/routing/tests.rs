@@ -57,7 +57,7 @@ fn route(facts: &RoutingFacts) -> Routing {
 }
 
 fn free(id: &str) -> AgentFacts {
-    AgentFacts { agent: agent(id), active_calls: 0, idle_since: None }
+    AgentFacts { agent: agent(id), active_calls: 0, wrapping_up: false, idle_since: None }
 }
 
 fn offline(id: &str) -> AgentFacts {
@@ -142,6 +142,8 @@ fn excluded_offline_and_busy_mean_what_the_guide_says_in_every_step() {
     check(&excluded(offline("agt_a")), false, false, false);
     check(&busy, false, false, false);
     check(&excluded(busy.clone()), false, false, false);
+    // F80: writing up the last call counts as busy.
+    check(&AgentFacts { wrapping_up: true, ..free("agt_a") }, false, false, false);
 }
 
 #[test]
@@ -236,6 +238,7 @@ fn the_trace_names_everybody_who_was_looked_at_and_why() {
             free("agt_c"),
             free("agt_d"),
             AgentFacts { active_calls: 1, ..free("agt_e") },
+            AgentFacts { wrapping_up: true, ..free("agt_f") },
         ],
     );
     f.number.plan = Plan::SalesCrm;
@@ -261,6 +264,7 @@ fn the_trace_names_everybody_who_was_looked_at_and_why() {
             "round_robin agt_b skipped: is excluded from round robin",
             "round_robin agt_c chosen: next in round robin: online, free, fewest calls and longest idle",
             "round_robin agt_d next: next in round robin: online, free, fewest calls and longest idle",
+            "round_robin agt_f skipped: is writing up the last call",
             "round_robin agt_e skipped: is on another call",
         ]
     );

@@ -61,6 +61,9 @@ pub struct TraceStep {
     /// Calls the agent was ringing, dialling or talking on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_calls: Option<u32>,
+    /// True while the agent wrote up the last call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrapping_up: Option<bool>,
     /// End of the agent's last call or offer; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_since: Option<Timestamp>,
@@ -92,6 +95,7 @@ impl TraceStep {
             excluded: None,
             tried: None,
             active_calls: None,
+            wrapping_up: None,
             idle_since: None,
         }
     }
@@ -102,6 +106,7 @@ impl TraceStep {
             excluded: Some(agent.agent.excluded),
             tried: Some(facts.tried.contains(&agent.agent.id)),
             active_calls: Some(agent.active_calls),
+            wrapping_up: agent.wrapping_up.then_some(true),
             idle_since: agent.idle_since,
             ..Self::without_facts(facts, step, Some(&agent.agent.id), reason)
         }

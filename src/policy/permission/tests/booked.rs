@@ -57,3 +57,21 @@ fn of_two_counts_of_the_requests_the_later_end_is_told_once() {
     // A connected call starts both counts anew.
     check(&[asked("R", 0), none(30 * HOUR, HOUR), connected("c1", 2 * HOUR)], 2 * HOUR, &[]);
 }
+
+#[test]
+fn where_both_counts_end_at_once_ours_is_told() {
+    let booked = Booked { no_calls_until: None, no_requests_until: Some(t(DAY)) };
+    let looked = checked(NoPermission, None, HOUR).with_booked(booked);
+    let told = |events: &[Event]| fold(events).request_blockers(&rules(), t(2 * HOUR)).remove(0).message;
+    assert_eq!(told(&[asked("R", 0), looked]), told(&[asked("R", 0)]));
+}
+
+#[test]
+fn a_check_that_found_no_limit_is_written_as_it_always_was() {
+    let what = |booked| serde_json::to_value(checked(Permanent, None, 0).with_booked(booked).what).unwrap();
+    assert_eq!(what(Booked::default()).get("booked"), None);
+    let full = Booked { no_calls_until: Some(t(DAY)), no_requests_until: None };
+    assert!(what(full).get("booked").is_some());
+    let ledger = serde_json::to_value(fold(&[checked(Permanent, None, 0)])).unwrap();
+    assert_eq!(ledger.get("booked"), None);
+}
