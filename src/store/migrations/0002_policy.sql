@@ -78,7 +78,8 @@ CREATE TABLE dials (
 );
 CREATE INDEX dials_by_connection ON dials (number_id, connected_at);
 CREATE INDEX dials_by_pair ON dials (number_id, contact_id, connected_at);
-CREATE INDEX dials_in_flight ON dials (number_id) WHERE in_flight = 1;
+-- Both columns, so that it is preferred to the index of the whole history of the pair.
+CREATE INDEX dials_in_flight ON dials (number_id, contact_id) WHERE in_flight = 1;
 CREATE INDEX dials_reserved ON dials (call_id) WHERE reserved_micros > 0;
 
 -- One row per number that dials: locked by every decision, holds its counts.
