@@ -15,6 +15,7 @@ pub mod reason;
 pub mod rtp;
 pub mod settings;
 pub mod time;
+pub mod transcript;
 mod words;
 
 pub(crate) use words::words;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use super::words::words;
+
 /// Opus counts RTP time at 48 kHz whatever the audio's rate (RFC 7587 section 4.1).
 pub const OPUS_CLOCK_HZ: u32 = 48_000;
 
@@ -35,13 +37,14 @@ impl Unwrapper {
     }
 }
 
-/// The side of the call a copied packet belongs to: left and right channel of a recording.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Side {
-    /// What the customer said, as it arrived.
-    Customer,
-    /// What the customer was sent: the agent, hold audio or silence, after the splicer.
-    Agent,
+words! {
+    /// The side of the call a copied packet belongs to: left and right channel of a recording.
+    Side {
+        /// What the customer said, as it arrived.
+        Customer = "customer",
+        /// What the customer was sent: the agent, hold audio or silence, after the splicer.
+        Agent = "agent",
+    }
 }
 
 /// Names one recording on the way from a shard to the tap worker; never reused within a process.
