@@ -163,6 +163,7 @@ impl App {
             graph,
             shards: shards.clone(),
             recorder: recorder.inlet(),
+            ears: None,
             data_dir: config.data.dir.clone(),
             identity: Identity::generate(),
             patience: config.calls,

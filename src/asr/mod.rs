@@ -4,6 +4,10 @@
 //! be slow, far away or dead: a stream never makes its caller wait, and what could not be listened to is told as
 //! [`Heard::Missed`], so that it can be made up for from the recording. Nothing here can disturb a call.
 
+pub use inlet::Inlet;
+
+mod inlet;
+
 use crate::model::id::CallId;
 use crate::model::rtp::Side;
 use crate::model::transcript::{Segment, Unheard};

@@ -11,6 +11,7 @@ use crate::model::reason::{
     CallState, Direction, EndReason, EndedBy, LegKind, OfferCause, OfferOutcome, RecordingState,
 };
 use crate::model::time::Timestamp;
+use crate::model::transcript::TranscriptState;
 
 /// One call. Serialised, this is the call object of the API.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -37,7 +38,7 @@ pub struct CallRecord {
     pub ended_by: Option<EndedBy>,
     pub legs: Vec<LegRecord>,
     pub recording: RecordingRecord,
-    pub transcript: Absent,
+    pub transcript: TranscriptRecord,
     pub summary: Absent,
     /// What the call cost, once it is settled; `null` where nothing is charged.
     pub charge: Option<Charge>,
@@ -94,6 +95,17 @@ pub struct RecordingRecord {
     pub gaps: i64,
 }
 
+/// The text itself is at `/v1/calls/{id}/transcript`.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct TranscriptRecord {
+    pub state: TranscriptState,
+}
+
+impl TranscriptRecord {
+    /// Nobody listens to the call.
+    pub const OFF: Self = Self { state: TranscriptState::Off };
+}
+
 /// A part of the record that this call does not have.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct Absent {
@@ -130,7 +142,7 @@ impl CallRecord {
             ended_by: None,
             legs: Vec::new(),
             recording: RecordingRecord { state: RecordingState::None, duration_ms: 0, gaps: 0 },
-            transcript: OFF,
+            transcript: TranscriptRecord::OFF,
             summary: OFF,
             charge: None,
             wacid: None,

@@ -172,6 +172,12 @@ impl Caller {
         Ok(call)
     }
 
+    /// Whether it hears the calls that it sees.
+    pub(crate) fn may_hear(&self) -> bool {
+        let nobodys = CallParties { agent_id: None, offered: &[], teams: &[] };
+        self.agent().is_some() || self.can(Action::Read, Resource::Recording(nobodys))
+    }
+
     fn may_touch(&self, call: &CallRecord, teams: &[TeamId], action: Action, part: Part) -> bool {
         let offered: Vec<AgentId> = call.offers.iter().map(|offer| offer.agent_id.clone()).collect();
         let parties = CallParties { agent_id: call.agent_id.as_ref(), offered: &offered, teams };

@@ -47,7 +47,7 @@ pub(crate) struct ListQuery {
     number_id: Option<NumberId>,
     /// `con_…`, `wa:<digits>` or `user:<id>`.
     contact: Option<String>,
-    /// Part of the contact's name or number.
+    /// Part of the contact's name or number; or words that were said, for those who may hear the calls.
     text: Option<String>,
 }
 
@@ -107,6 +107,7 @@ pub(crate) async fn list(
         from: query.from,
         to: query.to,
         text: query.text.filter(|text| !text.trim().is_empty()),
+        spoken: caller.may_hear(),
         limit: limit(query.limit)?,
         cursor: query.cursor,
     };

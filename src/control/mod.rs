@@ -32,6 +32,7 @@ mod serve;
 mod session;
 mod settings;
 mod stream;
+mod transcripts;
 mod wallet;
 mod webhooks;
 
@@ -131,6 +132,7 @@ fn api() -> OpenApiRouter<Shared> {
         .merge(policy::routes())
         .merge(calls::routes())
         .merge(recordings::routes())
+        .merge(transcripts::routes())
         .merge(offers::routes())
         .merge(events::routes())
         .merge(wallet::routes())

@@ -22,11 +22,13 @@ use queue::{Item, Queue};
 
 pub use config::{Config, ConfigError};
 pub use repair::{RepairError, Repaired, repair};
+pub use sound::read_sound;
 
 mod config;
 mod finish;
 mod queue;
 mod repair;
+mod sound;
 mod wav;
 mod worker;
 

@@ -12,13 +12,14 @@ use super::error::{Result, StoreError};
 use super::identity::folded_into;
 use super::sql::{Columns, Select, clean, clean_opt, json_text, millis};
 use super::{CHARGE_AGAIN_AFTER, Store, Terms, events};
-use crate::call::record::{CallRecord, LegRecord, OFF, OfferRecord, RecordingRecord};
+use crate::call::record::{CallRecord, LegRecord, OFF, OfferRecord, RecordingRecord, TranscriptRecord};
 use crate::model::event::{Event, NewEvent};
 use crate::model::id::{AgentId, CallId, OfferId, Wacid};
 use crate::model::money::Charge;
 use crate::model::quality::Quality;
 use crate::model::reason::CallState;
 use crate::model::time::Timestamp;
+use crate::model::transcript::TranscriptState;
 
 /// What saving a record came to.
 #[derive(Debug)]
@@ -187,7 +188,8 @@ pub(super) async fn write(
 pub(super) const CALLS: &str = "SELECT c.*, calls.id AS call_id, calls.created_at AS call_created_at, number_id, direction, \
      state, status, agent_id, answered_at, ended_at, duration_ms, end_reason, opens_at, ended_by, recording_state, \
      recording_duration_ms, recording_gaps, wacid, callback_data, upstream_code, trace, settled, charge_micros, \
-     charge_currency, charge_pulses, pack, placed_by, cta_payload, deeplink_payload \
+     charge_currency, charge_pulses, pack, placed_by, cta_payload, deeplink_payload, \
+     (SELECT t.state FROM transcripts t WHERE t.call_id = calls.id) AS transcript_state \
      FROM calls JOIN contacts r ON r.id = calls.contact_id JOIN contacts c ON c.id = COALESCE(r.merged_into, r.id)";
 
 /// The recorder may have reported the end to the store while the call's task still held a copy from before.
@@ -360,7 +362,7 @@ fn read_call(row: &AnyRow, offers: Vec<OfferRecord>, legs: Vec<LegRecord>) -> Re
             duration_ms: row.int("recording_duration_ms")?,
             gaps: row.int("recording_gaps")?,
         },
-        transcript: OFF,
+        transcript: TranscriptRecord { state: row.word_opt("transcript_state")?.unwrap_or(TranscriptState::Off) },
         summary: OFF,
         charge: read_charge(row)?,
         wacid: row.parsed_opt("wacid", Wacid::parse)?,

@@ -8,6 +8,7 @@ use super::contacts::match_text;
 use super::error::Result;
 use super::paging::{Cursor, Page, Section, page, page_limit};
 use super::sql::{Columns, Select};
+use super::transcripts::or_spoken;
 use crate::call::record::{CallRecord, Status};
 use crate::model::id::{AgentId, ContactId, NumberId};
 use crate::model::reason::Direction;
@@ -32,6 +33,8 @@ pub struct CallFilter {
     pub to: Option<Timestamp>,
     /// Part of the contact's name, user name, number or user id, whatever the case.
     pub text: Option<String>,
+    /// `text` is looked for in what was said, too: all of its words, or words that begin with them.
+    pub spoken: bool,
     /// Rows of a page; 0 = 50, at most 500.
     pub limit: u32,
     pub cursor: Option<String>,
@@ -147,7 +150,11 @@ fn narrow(select: &mut Select, f: &CallFilter) {
         select.and("calls.created_at < ").int(to.as_millis());
     }
     if let Some(text) = &f.text {
-        match_text(select, text);
+        match_text(select, text, |select| {
+            if f.spoken {
+                or_spoken(select, text);
+            }
+        });
     }
 }
 

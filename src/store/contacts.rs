@@ -40,7 +40,7 @@ impl Store {
         let mut select = Select::new("SELECT * FROM contacts c");
         select.and("c.merged_into IS NULL");
         if let Some(text) = text {
-            match_text(&mut select, text);
+            match_text(&mut select, text, |_| ());
         }
         if let Some(cursor) = cursor {
             let after = Cursor::decode(cursor, &self.key, LIST)?;
@@ -105,7 +105,7 @@ impl Store {
 }
 
 /// Adds the condition that contact `c` matches what somebody typed.
-pub(super) fn match_text(select: &mut Select, typed: &str) {
+pub(super) fn match_text(select: &mut Select, typed: &str, or_else: impl FnOnce(&mut Select)) {
     let folded = super::sql::clean(typed.trim()).to_lowercase();
     if folded.is_empty() {
         return;
@@ -116,6 +116,7 @@ pub(super) fn match_text(select: &mut Select, typed: &str) {
     if digits.len() >= 3 && folded.chars().all(|c| c.is_ascii_digit() || "+-.() ".contains(c)) {
         select.push(" OR c.phone LIKE ").text(like_pattern(&digits));
     }
+    or_else(select);
     select.push(")");
 }
 

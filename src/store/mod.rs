@@ -50,6 +50,7 @@ pub use requests::RequestWish;
 pub use secrets::{AdminKey, SecretActor};
 pub use settings::{Sighting, StoredSettings};
 pub use terms::{KeptPack, Terms};
+pub use transcripts::{DueTranscript, Transcript};
 pub use wallet::{Charged, Entry, Explanation, TopUp, Wallet};
 
 mod again;
@@ -84,6 +85,7 @@ mod secrets;
 mod settings;
 mod sql;
 mod terms;
+mod transcripts;
 mod wallet;
 #[cfg(test)]
 mod wallet_tests;

@@ -147,6 +147,10 @@ impl Select {
         self.arg(value)
     }
 
+    pub(super) fn bytes(&mut self, value: impl Into<Vec<u8>>) -> &mut Self {
+        self.arg(value.into())
+    }
+
     /// `($1, $2, …)`; a list must not be empty.
     pub(super) fn list(&mut self, values: impl Iterator<Item = impl Into<String>>) -> &mut Self {
         self.sql.push('(');
@@ -166,7 +170,7 @@ impl Select {
 
     fn arg<T: for<'t> sqlx::Encode<'t, Any> + sqlx::Type<Any>>(&mut self, value: T) -> &mut Self {
         use sqlx::Arguments as _;
-        self.args.add(value).expect("text and integers always encode");
+        self.args.add(value).expect("text, bytes and integers always encode");
         self.sql.push_str(&format!("${}", self.args.len()));
         self
     }

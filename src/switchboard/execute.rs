@@ -11,6 +11,7 @@ use crate::model::id::{AgentId, LegId, NumberId, OfferId, RecordingId, Wacid};
 use crate::model::quality::Quality;
 use crate::model::reason::{CallState, EndReason, LegKind, Presence, RecordingState};
 use crate::model::rtp::TapKey;
+use crate::model::transcript::TranscriptState;
 use crate::policy::routing::{self, AgentFacts, TraceStep};
 use crate::policy::{RoutingFacts, route};
 use crate::record::{Open, path_of};
@@ -291,11 +292,22 @@ impl Line {
         let now = self.desk.parts.clock.now().wall;
         let path = path_of(&self.desk.parts.data_dir, &id, now);
         self.desk.parts.recorder.open(Open { tap, recording: id.clone(), call: call.clone(), path: path.clone() });
+        let listening = self.desk.parts.ears.is_some();
+        if let Some(ears) = &self.desk.parts.ears {
+            self.desk.live.begin(&call);
+            ears.open(tap, &call);
+        }
         // Before the database is asked anything: a slow one would cost the first words.
         self.command(|call| Command::StartTap { call, tap });
         let file = RecordingFile { id, path, state: RecordingState::Recording, sha256: None };
         if let Err(error) = self.desk.parts.store.put_recording(&call, &file).await {
             tracing::error!(%call, %error, "the recording could not be entered");
+        }
+        if listening {
+            if let Err(error) = self.desk.begin_transcript(&call).await {
+                tracing::warn!(%call, %error, "the transcript could not be entered yet");
+            }
+            self.call.record_mut().transcript.state = TranscriptState::Live;
         }
         self.call.record_mut().recording.state = RecordingState::Recording;
         self.store(Vec::new()).await;

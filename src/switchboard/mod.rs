@@ -18,6 +18,7 @@ mod restrictions;
 mod settings;
 mod settle;
 mod terms;
+mod transcripts;
 mod upkeep;
 mod wishes;
 
@@ -49,6 +50,7 @@ pub use presence::StreamGuard;
 pub use requests::AskPermission;
 pub use restrictions::Health;
 pub use settings::{SettingsChange, SettingsRefusal, SettingsView, SyncState};
+pub use transcripts::LiveTranscript;
 pub use wishes::{ContactChange, Receipt};
 
 use registry::Registry;
@@ -98,6 +100,8 @@ pub struct Parts {
     pub graph: Graph,
     pub shards: Shards,
     pub recorder: Inlet,
+    /// `None` = nobody listens to what is said.
+    pub ears: Option<crate::asr::Inlet>,
     /// Recordings lie beneath it.
     pub data_dir: PathBuf,
     pub identity: Identity,
@@ -134,6 +138,7 @@ pub(crate) struct Desk {
     streams: presence::Streams,
     pushes: push::Turns,
     rounds: permissions::Rounds,
+    live: transcripts::Live,
     draining: AtomicBool,
     webhooks: mpsc::Sender<inbox::Kept>,
 }
@@ -151,15 +156,18 @@ impl Switchboard {
             streams: presence::Streams::default(),
             pushes: push::Turns::default(),
             rounds: permissions::Rounds::default(),
+            live: transcripts::Live::default(),
             draining: AtomicBool::new(false),
             webhooks,
         });
         settle::settle_orphans(&desk).await?;
+        desk.settle_transcripts().await?;
         permissions::start_clocks(&desk);
         presence::expect_everybody_back(&desk).await?;
         let pending = desk.parts.store.webhooks_pending().await?;
         tokio::spawn(inbox::run(Arc::clone(&desk), pending, inbox));
         tokio::spawn(upkeep::run(Arc::downgrade(&desk)));
+        tokio::spawn(transcripts::run(Arc::downgrade(&desk)));
         Ok(Self(desk))
     }
 

@@ -182,6 +182,7 @@ pub(super) async fn desk(store: &Store, dir: &Path, meta: &whatsapp::Config) -> 
         graph: Graph::new(meta, Arc::new(|_, _, _| ())).unwrap(),
         shards: Shards::spawn(&media, |_| rtrb::RingBuffer::new(16).0, events).unwrap(),
         recorder: recorder.inlet(),
+        ears: None,
         data_dir: dir.to_owned(),
         identity: Identity::generate(),
         patience: Patience::default(),

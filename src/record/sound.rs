@@ -1,0 +1,96 @@
+//! Sound read back from a finished recording.
+
+use std::io;
+use std::path::Path;
+
+use hound::WavReader;
+
+use super::wav::part_path;
+use crate::audio::RATE_HZ;
+use crate::model::rtp::Side;
+
+/// What one side said from `start_ms` to `end_ms` after the beginning: 16 kHz, as much of it as there is.
+///
+/// # Errors
+/// A file that is gone, or no recording of ours.
+pub fn read_sound(path: &Path, side: Side, start_ms: u64, end_ms: u64) -> io::Result<Vec<i16>> {
+    let sample = |ms: u64| ms.saturating_mul(u64::from(RATE_HZ)) / 1000;
+    let (mut skip, mut left) = (sample(start_ms), sample(end_ms).saturating_sub(sample(start_ms)));
+    let channel = match side {
+        Side::Customer => 0,
+        Side::Agent => 1,
+    };
+    let mut sound = Vec::new();
+    for part in 1.. {
+        let file = part_path(path, part);
+        if left == 0 || (part > 1 && !file.exists()) {
+            break;
+        }
+        let mut wav = WavReader::open(&file).map_err(into_io)?;
+        if wav.spec().channels != 2 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "not a recording of both sides"));
+        }
+        let frames = u64::from(wav.duration());
+        if skip >= frames {
+            skip -= frames;
+            continue;
+        }
+        wav.seek(u32::try_from(skip).expect("less than the part's frames"))?;
+        let take = left.min(frames - skip);
+        let samples = wav.samples::<i16>().take(usize::try_from(take * 2).unwrap_or(usize::MAX));
+        for (index, sample) in samples.enumerate() {
+            if index % 2 == channel {
+                sound.push(sample.map_err(into_io)?);
+            }
+        }
+        (skip, left) = (0, left - take);
+    }
+    Ok(sound)
+}
+
+fn into_io(error: hound::Error) -> io::Error {
+    match error {
+        hound::Error::IoError(error) => error,
+        other => io::Error::new(io::ErrorKind::InvalidData, other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_side_is_read_across_the_parts_of_a_recording_as_far_as_there_is_sound() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rec_1.wav");
+        // 100 ms a part; the customer counts up, the agent down.
+        let spec = hound::WavSpec {
+            channels: 2,
+            sample_rate: RATE_HZ,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        for part in 1..=3_i16 {
+            let mut wav = hound::WavWriter::create(part_path(&path, part as u32), spec).unwrap();
+            for i in 0..1_600 {
+                let at = (part - 1) * 1_600 + i;
+                wav.write_sample(at).unwrap();
+                wav.write_sample(-at).unwrap();
+            }
+            wav.finalize().unwrap();
+        }
+        #[track_caller]
+        fn check(path: &Path, side: Side, ms: (u64, u64), want: std::ops::Range<i16>) {
+            let sign = if side == Side::Agent { -1 } else { 1 };
+            let want: Vec<i16> = want.map(|at| at * sign).collect();
+            assert_eq!(read_sound(path, side, ms.0, ms.1).unwrap(), want, "{side} {ms:?}");
+        }
+        check(&path, Side::Customer, (0, 1), 0..16);
+        check(&path, Side::Agent, (50, 150), 800..2_400);
+        check(&path, Side::Customer, (99, 201), 1_584..3_216);
+        check(&path, Side::Agent, (200, 9_000), 3_200..4_800);
+        check(&path, Side::Agent, (300, 400), 0..0);
+        check(&path, Side::Agent, (400, 300), 0..0);
+        assert!(read_sound(&dir.path().join("gone.wav"), Side::Agent, 0, 1).is_err());
+    }
+}

@@ -1,0 +1,44 @@
+-- What was said, and what became of the sound. The same types as everywhere: BIGINT, SMALLINT, TEXT, BYTEA.
+
+CREATE TABLE transcripts (
+    call_id TEXT NOT NULL PRIMARY KEY REFERENCES calls (id),
+    state TEXT NOT NULL,
+    engine TEXT NOT NULL,
+    -- As the engine was asked to listen; NULL = it finds out.
+    language TEXT,
+    -- When what was not written down live is to be listened to (again); NULL = nothing to do.
+    due_at BIGINT,
+    attempts BIGINT NOT NULL DEFAULT 0
+);
+CREATE INDEX transcripts_due ON transcripts (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX transcripts_live ON transcripts (state) WHERE state = 'live';
+
+-- Final segments only.
+CREATE TABLE segments (
+    call_id TEXT NOT NULL REFERENCES transcripts (call_id),
+    speaker TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    start_ms BIGINT NOT NULL,
+    end_ms BIGINT NOT NULL,
+    text TEXT NOT NULL,
+    -- Thousandths.
+    confidence BIGINT,
+    language TEXT,
+    PRIMARY KEY (call_id, speaker, position)
+);
+
+-- Speech that nobody has written down.
+CREATE TABLE unheard (
+    call_id TEXT NOT NULL REFERENCES transcripts (call_id),
+    speaker TEXT NOT NULL,
+    start_ms BIGINT NOT NULL,
+    end_ms BIGINT NOT NULL,
+    PRIMARY KEY (call_id, speaker, start_ms)
+);
+
+-- Which calls a word was said in. Bytes, because they are ordered alike on both databases: a beginning of a word is a range.
+CREATE TABLE spoken_words (
+    word BYTEA NOT NULL,
+    call_id TEXT NOT NULL REFERENCES transcripts (call_id),
+    PRIMARY KEY (word, call_id)
+);

@@ -1,0 +1,255 @@
+//! Transcripts of calls: kept and shown while they run, completed from the recording when they are over.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+
+use super::{Desk, Switchboard};
+use crate::asr::{Heard, Inlet, Leg};
+use crate::model::id::CallId;
+use crate::model::reason::RecordingState;
+use crate::model::rtp::Side;
+use crate::model::time::Timestamp;
+use crate::model::transcript::{Segment, Unheard};
+use crate::record::read_sound;
+use crate::store::{DueTranscript, StoreError};
+
+/// Between two looks for transcripts to be completed.
+const LOOK: Duration = Duration::from_secs(1);
+/// A recogniser that could not listen is asked again after this time, doubled with each attempt.
+const AGAIN_AFTER: Duration = Duration::from_secs(15);
+/// Some four hours with [`AGAIN_AFTER`]: a recogniser that is away that long is not coming back for this call.
+const ATTEMPTS_MAX: u32 = 10;
+/// A recording is finished within seconds of its call; until then the transcript waits without counting.
+const RECORDING_AFTER: Duration = Duration::from_secs(2);
+/// A last stretch of a call that is shorter than a word.
+const WORD_MS: u64 = 200;
+/// Segments a listener may be behind before it reads them again from the store.
+const BACKLOG: usize = 64;
+
+/// What a listener to a running call's transcript gets.
+pub struct LiveTranscript {
+    /// Segments that are still growing.
+    pub partials: Vec<Segment>,
+    /// Partial and final ones from now on. It closes when the call is no longer listened to.
+    pub segments: broadcast::Receiver<Segment>,
+}
+
+/// The calls that are being listened to.
+#[derive(Default)]
+pub(super) struct Live(Mutex<HashMap<CallId, LiveCall>>);
+
+struct LiveCall {
+    growing: HashMap<Side, Segment>,
+    listeners: broadcast::Sender<Segment>,
+    /// Legs whose engine has not said its last word.
+    legs: u32,
+}
+
+impl Live {
+    pub(super) fn begin(&self, call: &CallId) {
+        let (listeners, _) = broadcast::channel(BACKLOG);
+        self.lock().insert(call.clone(), LiveCall { growing: HashMap::new(), listeners, legs: 2 });
+    }
+
+    fn listen(&self, call: &CallId) -> Option<LiveTranscript> {
+        let calls = self.lock();
+        let live = calls.get(call)?;
+        Some(LiveTranscript {
+            partials: live.growing.values().cloned().collect(),
+            segments: live.listeners.subscribe(),
+        })
+    }
+
+    fn show(&self, call: &CallId, segment: Segment) {
+        if let Some(live) = self.lock().get_mut(call) {
+            if segment.is_final {
+                live.growing.remove(&segment.speaker);
+            } else {
+                live.growing.insert(segment.speaker, segment.clone());
+            }
+            // Nobody may be listening.
+            let _ = live.listeners.send(segment);
+        }
+    }
+
+    /// A leg has ended; true with the last one.
+    fn leave(&self, call: &CallId) -> bool {
+        self.lock().get_mut(call).is_some_and(|live| {
+            live.legs = live.legs.saturating_sub(1);
+            live.legs == 0
+        })
+    }
+
+    fn end(&self, call: &CallId) {
+        self.lock().remove(call);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<CallId, LiveCall>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Switchboard {
+    /// What the recogniser says; `app` feeds it, in order.
+    pub async fn take_heard(&self, leg: &Leg, heard: Heard) {
+        self.0.take_heard(leg, heard).await;
+    }
+
+    /// Follows a call that is being listened to; `None` if it is not.
+    pub fn listen(&self, call: &CallId) -> Option<LiveTranscript> {
+        self.0.live.listen(call)
+    }
+}
+
+impl Desk {
+    async fn take_heard(&self, leg: &Leg, heard: Heard) {
+        let Leg { call, .. } = leg;
+        let kept = match heard {
+            Heard::Segment(segment) if !segment.is_final => return self.live.show(call, segment),
+            Heard::Segment(segment) => {
+                let kept = self.keep(call, async || self.parts.store.add_segment(call, &segment).await).await;
+                self.live.show(call, segment);
+                kept
+            }
+            Heard::Missed(unheard) => {
+                tracing::warn!(%call, speaker = %unheard.speaker, from_ms = unheard.start_ms, to_ms = unheard.end_ms, "not written down live");
+                self.keep(call, async || self.parts.store.add_unheard(call, unheard).await).await
+            }
+            Heard::Ended if self.live.leave(call) => {
+                let now = self.parts.clock.now().wall;
+                let ended = self.keep(call, async || self.parts.store.end_transcript(call, now).await).await;
+                // Whoever follows reads the state when this lets go of it.
+                self.live.end(call);
+                ended.map(|events| self.publish(events))
+            }
+            Heard::Ended => Ok(()),
+        };
+        if let Err(error) = kept {
+            tracing::error!(%call, speaker = %leg.speaker, %error, "a part of the transcript could not be kept");
+        }
+    }
+
+    /// Writes to the transcript, begun if it is not yet; tried for some seconds if the database is away.
+    async fn keep<T>(&self, call: &CallId, write: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut pauses = [100, 400, 1_500, 4_000].map(Duration::from_millis).into_iter();
+        loop {
+            match write().await {
+                Err(StoreError::Missing(_)) if let Some(pause) = pauses.next() => {
+                    // The engine was quicker than the database.
+                    if self.begin_transcript(call).await.is_err() {
+                        tokio::time::sleep(pause).await;
+                    }
+                }
+                Err(error) if let Some(pause) = pauses.next() => {
+                    tracing::warn!(%call, %error, "the transcript met a failing database; trying again");
+                    tokio::time::sleep(pause).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    pub(super) async fn begin_transcript(&self, call: &CallId) -> Result<(), StoreError> {
+        let Some(ears) = &self.parts.ears else { return Ok(()) };
+        self.parts.store.begin_transcript(call, ears.engine(), ears.language()).await
+    }
+
+    /// After a crash: what was said since the last segment of each side is to be listened to.
+    pub(super) async fn settle_transcripts(&self) -> Result<(), StoreError> {
+        let store = &self.parts.store;
+        for call in store.live_transcripts().await? {
+            let Some(transcript) = store.transcript(&call).await? else { continue };
+            let recorded = store.call(&call).await?.map_or(0, |record| record.recording.duration_ms);
+            for speaker in [Side::Customer, Side::Agent] {
+                let said = transcript.segments.iter().filter(|segment| segment.speaker == speaker);
+                let start_ms = said.map(|segment| segment.end_ms).max().unwrap_or(0);
+                let end_ms = u64::try_from(recorded).unwrap_or(0).max(start_ms + WORD_MS);
+                store.add_unheard(&call, Unheard { speaker, start_ms, end_ms }).await?;
+            }
+            self.publish(store.end_transcript(&call, self.parts.clock.now().wall).await?);
+        }
+        Ok(())
+    }
+
+    /// Listens to one ended call's rest; how it went is written down.
+    async fn complete(&self, ears: &Inlet, due: DueTranscript) -> Result<(), StoreError> {
+        let (store, call) = (&self.parts.store, &due.call);
+        let now = || self.parts.clock.now().wall;
+        let file = store.recording(call).await?;
+        let path = match file.map(|file| (file.state, file.path)) {
+            Some((RecordingState::Recording, _)) => {
+                let soon = now().plus(RECORDING_AFTER);
+                return store.postpone_transcript(call, soon).await;
+            }
+            Some((RecordingState::Ready, path)) => path,
+            // Part of it may be there.
+            Some((RecordingState::Failed, path)) if path.exists() => path,
+            _ => {
+                tracing::error!(%call, "the call has no recording to complete its transcript from");
+                self.publish(store.put_off_transcript(call, None, now()).await?);
+                return Ok(());
+            }
+        };
+        for gap in due.unheard {
+            let (ears, path, id) = (ears.clone(), path.clone(), call.clone());
+            let listened = tokio::task::spawn_blocking(move || {
+                let sound =
+                    read_sound(&path, gap.speaker, gap.start_ms, gap.end_ms).map_err(|error| error.to_string())?;
+                ears.transcribe(&sound, &id, gap.speaker).map_err(|error| error.to_string())
+            });
+            match listened.await.unwrap_or_else(|panic| Err(panic.to_string())) {
+                Ok(segments) => {
+                    let segments: Vec<Segment> =
+                        segments.into_iter().map(|segment| later(segment, gap.start_ms)).collect();
+                    self.publish(store.fill_transcript(call, gap, &segments, now()).await?);
+                }
+                Err(error) => {
+                    tracing::warn!(%call, error, attempts = due.attempts, "a transcript could not be completed");
+                    let again = again_at(due.attempts, now());
+                    self.publish(store.put_off_transcript(call, again, now()).await?);
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Completes transcripts for as long as there is a desk.
+pub(super) async fn run(desk: Weak<Desk>) {
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let Some(desk) = desk.upgrade() else { return };
+        let Some(ears) = desk.parts.ears.clone() else { return };
+        let now = desk.parts.clock.now().wall;
+        let due = match desk.parts.store.due_transcripts(now).await {
+            Ok(due) => due,
+            Err(error) => {
+                tracing::warn!(%error, "transcripts to be completed cannot be read");
+                continue;
+            }
+        };
+        // One after the other: running calls come first.
+        for due in due {
+            let call = due.call.clone();
+            if let Err(error) = desk.complete(&ears, due).await {
+                tracing::warn!(%call, %error, "a transcript could not be completed; it is tried again");
+            }
+        }
+    }
+}
+
+/// When to try again after so many attempts in vain and one more.
+fn again_at(attempts: u32, now: Timestamp) -> Option<Timestamp> {
+    (attempts + 1 < ATTEMPTS_MAX).then(|| now.plus(AGAIN_AFTER * 2_u32.saturating_pow(attempts)))
+}
+
+/// A segment of a stretch that begins at `start_ms` of the call.
+fn later(segment: Segment, start_ms: u64) -> Segment {
+    Segment { start_ms: segment.start_ms + start_ms, end_ms: segment.end_ms + start_ms, ..segment }
+}
