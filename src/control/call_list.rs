@@ -79,44 +79,63 @@ pub(crate) async fn list(
     caller: Caller,
     Params(query): Params<ListQuery>,
 ) -> Result<Answer<Calls>, Problem> {
-    caller.may(Action::Read, Resource::Calls)?;
-    let agent_ids = whose(&control, &caller, query.team_id.as_ref()).await?;
-    let nobody = agent_ids.as_ref().is_some_and(Vec::is_empty);
-    let contact_id = match query.contact.as_deref().map(str::parse::<ContactRef>).transpose() {
-        Err(error) => return Err(Problem::parameter("contact", error)),
-        Ok(None) => None,
-        Ok(Some(who)) => match control.store.contact(&who).await? {
-            Some(contact) => Some(contact.id),
-            // Nobody we know: no calls, and no hint whether somebody else knows them.
-            None => return Ok(Answer(Calls { items: Vec::new(), next_cursor: None })),
-        },
-    };
-    let filter = CallFilter {
-        section: match query.section.unwrap_or_default() {
-            SectionName::All => Section::All,
-            SectionName::Received => Section::Received,
-            SectionName::Outbound => Section::Outbound,
-            SectionName::Missed => Section::Missed,
-        },
-        agent_ids,
-        agent_id: query.agent_id,
-        number_id: query.number_id,
-        contact_id,
-        direction: query.direction,
-        status: query.status,
-        from: query.from,
-        to: query.to,
-        text: query.text.filter(|text| !text.trim().is_empty()),
-        spoken: caller.may_hear(),
-        limit: limit(query.limit)?,
-        cursor: query.cursor,
-    };
-    if nobody {
+    let Some(filter) = query.filter(&control, &caller).await? else {
         return Ok(Answer(Calls { items: Vec::new(), next_cursor: None }));
-    }
+    };
     let page = control.store.calls(&filter).await?;
     Ok(Answer(Calls { items: page.items, next_cursor: page.next_cursor }))
 }
+
+impl ListQuery {
+    /// The calls asked for, as far as this caller may see them; `None` where that is none.
+    async fn filter(self, control: &Control, caller: &Caller) -> Result<Option<CallFilter>, Problem> {
+        caller.may(Action::Read, Resource::Calls)?;
+        let agent_ids = whose(control, caller, self.team_id.as_ref()).await?;
+        let nobody = agent_ids.as_ref().is_some_and(Vec::is_empty);
+        let contact_id = match self.contact.as_deref().map(str::parse::<ContactRef>).transpose() {
+            Err(error) => return Err(Problem::parameter("contact", error)),
+            Ok(None) => None,
+            Ok(Some(who)) => match control.store.contact(&who).await? {
+                Some(contact) => Some(contact.id),
+                // Nobody we know: no calls, and no hint whether somebody else knows them.
+                None => return Ok(None),
+            },
+        };
+        let filter = CallFilter {
+            section: match self.section.unwrap_or_default() {
+                SectionName::All => Section::All,
+                SectionName::Received => Section::Received,
+                SectionName::Outbound => Section::Outbound,
+                SectionName::Missed => Section::Missed,
+            },
+            agent_ids,
+            agent_id: self.agent_id,
+            number_id: self.number_id,
+            contact_id,
+            direction: self.direction,
+            status: self.status,
+            from: self.from,
+            to: self.to,
+            text: self.text.filter(|text| !text.trim().is_empty()),
+            spoken: caller.may_hear(),
+            limit: limit(self.limit)?,
+            cursor: self.cursor,
+        };
+        Ok((!nobody).then_some(filter))
+    }
+
+    /// As [`ListQuery::filter`], for all pages at once.
+    pub(crate) async fn whole(self, control: &Control, caller: &Caller) -> Result<Option<CallFilter>, Problem> {
+        if self.limit.is_some() || self.cursor.is_some() {
+            return Err(Problem::parameter("limit", "an export has no pages: leave `limit` and `cursor` out"));
+        }
+        let filter = self.filter(control, caller).await?;
+        Ok(filter.map(|filter| CallFilter { limit: EXPORT_PAGE, ..filter }))
+    }
+}
+
+/// Calls an export reads at a time.
+const EXPORT_PAGE: u32 = 200;
 
 /// Whose calls the list may show: what the caller may see, narrowed to a team; `None` is everybody's.
 async fn whose(control: &Control, caller: &Caller, team: Option<&TeamId>) -> Result<Option<Vec<AgentId>>, Problem> {

@@ -14,6 +14,7 @@ mod config;
 mod contacts;
 mod directory;
 mod events;
+mod exports;
 mod extract;
 mod headers;
 mod health;
@@ -133,6 +134,7 @@ fn api() -> OpenApiRouter<Shared> {
         .merge(calls::routes())
         .merge(recordings::routes())
         .merge(transcripts::routes())
+        .merge(exports::routes())
         .merge(offers::routes())
         .merge(events::routes())
         .merge(wallet::routes())

@@ -84,6 +84,16 @@ async fn read(
     Ok(Answer(CallTranscript { call_id: id, state, engine, language, segments, unheard }))
 }
 
+/// One line a segment: when, who, what.
+pub(crate) fn plain(segments: &[Segment]) -> String {
+    let line = |segment: &Segment| {
+        let secs = segment.start_ms / 1000;
+        let (hours, minutes, secs) = (secs / 3600, secs / 60 % 60, secs % 60);
+        format!("[{hours:02}:{minutes:02}:{secs:02}] {}: {}\n", segment.speaker, segment.text)
+    };
+    segments.iter().map(line).collect()
+}
+
 /// Follows what is being said
 ///
 /// Server-sent events: `segment` for each partial and final segment, those first that are there already; a later one with

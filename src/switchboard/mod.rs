@@ -34,6 +34,7 @@ use crate::call::{CallRecord, Patience};
 use crate::media::Identity;
 use crate::media::sdp::SdpError;
 use crate::metrics::Metrics;
+use crate::model::directory::Asker;
 use crate::model::event::{Event, NewEvent};
 use crate::model::id::{AgentId, CallId};
 use crate::model::money::Charge;
@@ -212,6 +213,15 @@ impl Switchboard {
             tracing::warn!(lines = self.0.registry.lines(), "not every call was settled in time");
         }
         cut
+    }
+
+    /// Somebody takes a list of calls out: an audit wants to know who, and which. `asked`: the query.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be written down; nothing may leave then.
+    pub async fn note_export(&self, by: Asker, format: &str, asked: &str) -> Result<(), StoreError> {
+        let data = serde_json::json!({"by": by, "format": format, "query": asked});
+        self.0.announce(vec![NewEvent { kind: "calls.exported", call_id: None, agent_id: None, data }]).await
     }
 
     /// What shards report; `app` feeds it.

@@ -253,3 +253,43 @@ fn again_at(attempts: u32, now: Timestamp) -> Option<Timestamp> {
 fn later(segment: Segment, start_ms: u64) -> Segment {
     Segment { start_ms: segment.start_ms + start_ms, end_ms: segment.end_ms + start_ms, ..segment }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(speaker: Side, text: &str, is_final: bool) -> Segment {
+        let (text, stable_chars) = (text.to_owned(), 0);
+        let (confidence, language) = (None, None);
+        Segment { speaker, index: 0, start_ms: 0, end_ms: 0, text, is_final, stable_chars, confidence, language }
+    }
+
+    #[test]
+    fn whoever_listens_gets_what_grows_and_what_follows_until_both_legs_are_done() {
+        let (live, call) = (Live::default(), CallId::generate());
+        live.show(&call, segment(Side::Agent, "not begun", false));
+        assert!(live.listen(&call).is_none());
+        live.begin(&call);
+        live.show(&call, segment(Side::Customer, "Where", false));
+        live.show(&call, segment(Side::Agent, "Good", false));
+        live.show(&call, segment(Side::Agent, "Good morning.", true));
+        let mut listener = live.listen(&call).unwrap();
+        assert_eq!(listener.partials, [segment(Side::Customer, "Where", false)]);
+        live.show(&call, segment(Side::Customer, "Where is", false));
+        assert_eq!(listener.segments.try_recv().unwrap().text, "Where is");
+        assert!(!live.leave(&call));
+        assert!(live.leave(&call));
+        live.end(&call);
+        assert!(live.listen(&call).is_none());
+        assert!(matches!(listener.segments.try_recv(), Err(broadcast::error::TryRecvError::Closed)));
+    }
+
+    #[test]
+    fn a_recogniser_that_is_away_is_asked_ever_more_seldom_and_then_no_more() {
+        let now = Timestamp::from_secs(1_795_000_000);
+        let waits: Vec<Option<u64>> =
+            (0..ATTEMPTS_MAX).map(|attempts| again_at(attempts, now).map(|at| at.since(now).as_secs())).collect();
+        let seconds = [15, 30, 60, 120, 240, 480, 960, 1_920, 3_840].map(Some);
+        assert_eq!(waits, seconds.into_iter().chain([None]).collect::<Vec<_>>());
+    }
+}

@@ -13,4 +13,5 @@ mod reconciliations;
 mod refusals;
 mod settings;
 mod streams;
+mod transcripts;
 mod wallet;
