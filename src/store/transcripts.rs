@@ -363,7 +363,7 @@ mod tests {
         }
         let corrected = Segment { text: "It is Anna.".to_owned(), stable_chars: 11, ..name };
         t.store.add_segment(&call, &corrected).await.unwrap();
-        assert_eq!(t.store.live_transcripts().await.unwrap(), [call.clone()]);
+        assert_eq!(t.store.live_transcripts().await.unwrap(), std::slice::from_ref(&call));
         assert_eq!(kinds(&t.store.end_transcript(&call, T0).await.unwrap()), ["transcript.ready"]);
         assert_eq!(kinds(&t.store.end_transcript(&call, T0).await.unwrap()), [""; 0], "told once");
         let t = t.restart().await;
