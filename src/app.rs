@@ -163,6 +163,8 @@ impl App {
             graph,
             shards: shards.clone(),
             recorder: recorder.inlet(),
+            tap: tap.orders(),
+            recording: config.recording.clone(),
             data_dir: config.data.dir.clone(),
             identity: Identity::generate(),
             patience: config.calls,

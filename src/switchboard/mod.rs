@@ -12,6 +12,7 @@ mod permissions;
 mod presence;
 mod push;
 mod reconcile;
+mod recording;
 mod registry;
 mod requests;
 mod restrictions;
@@ -39,10 +40,11 @@ use crate::model::money::Charge;
 use crate::model::reason::EndReason;
 use crate::model::time::Clock;
 use crate::policy::Denial;
-use crate::record::Inlet;
+use crate::record::{self, Inlet};
 use crate::shard::Shards;
 use crate::signalling::whatsapp::Graph;
 use crate::store::{Store, StoreError};
+use crate::tap::Orders;
 
 pub use admit::{Callability, PlaceCall};
 pub use presence::StreamGuard;
@@ -98,6 +100,8 @@ pub struct Parts {
     pub graph: Graph,
     pub shards: Shards,
     pub recorder: Inlet,
+    pub tap: Orders,
+    pub recording: record::Config,
     /// Recordings lie beneath it.
     pub data_dir: PathBuf,
     pub identity: Identity,
@@ -212,7 +216,7 @@ impl Switchboard {
     }
 
     /// What the recorder reports; `app` feeds it.
-    pub async fn take_record_event(&self, event: crate::record::RecordEvent) {
+    pub async fn take_record_event(&self, event: record::RecordEvent) {
         self.0.take_record_event(event).await;
     }
 }
