@@ -164,6 +164,8 @@ impl App {
             shards: shards.clone(),
             recorder: recorder.inlet(),
             ears: None,
+            tap: tap.orders(),
+            recording: config.recording.clone(),
             data_dir: config.data.dir.clone(),
             identity: Identity::generate(),
             patience: config.calls,

@@ -159,7 +159,7 @@ mod tests {
         let (ours, other) = (TapKey(1), TapKey(2));
         inlet.open(ours, &CallId::generate());
         let block = |tap| Output::Block(Block { tap, first_sample: 160, samples: vec![[7, -7]; 3] });
-        let closed = |tap| Output::Closed(Closed { tap, stats: Stats::default() });
+        let closed = |tap| Output::Closed(Closed { tap, stats: Stats::default(), pauses: Vec::new() });
         for heard in [block(other), block(ours), closed(other), closed(ours), block(ours), closed(ours)] {
             inlet.take(&heard);
         }

@@ -8,12 +8,14 @@
 //! Pure: time is an argument, nothing here waits. Opus decodes directly to 16 kHz, the bandwidth WhatsApp carries, so
 //! there is no resampler.
 
+pub use pauses::Pauses;
 pub use stats::{SideStats, Stats};
 pub use stereo::{Block, Closed, Output, Stereo};
 
 pub mod codec;
 pub mod delay;
 pub mod jitter;
+mod pauses;
 mod stats;
 pub mod stereo;
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::timeline::{Timeline, position};
-use super::{SAMPLES_PER_MS, SideStats, Stats};
+use super::{Pauses, SAMPLES_PER_MS, SideStats, Stats};
+use crate::model::recording::Pause;
 use crate::model::rtp::{Side, TapKey, TapMedia};
 
 /// A place this long past is written, with or without its packet. It is the reach of the reordering and of one
@@ -38,10 +39,11 @@ pub struct Block {
 }
 
 /// The tap was closed and all of its blocks were offered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Closed {
     pub tap: TapKey,
     pub stats: Stats,
+    pub pauses: Vec<Pause>,
 }
 
 /// Both sides of one call.
@@ -54,6 +56,7 @@ pub struct Stereo {
     /// Position of the next block.
     next: i64,
     end: Option<i64>,
+    pauses: Pauses,
     lag_max: Duration,
 }
 
@@ -67,6 +70,7 @@ impl Stereo {
             agent: Timeline::new(now),
             next: 0,
             end: None,
+            pauses: Pauses::default(),
             lag_max: Duration::ZERO,
         }
     }
@@ -88,6 +92,16 @@ impl Stereo {
     /// The packets of `side` come from another encoder from here on.
     pub fn handle_switch(&mut self, side: Side) {
         self.side(side).handle_switch();
+    }
+
+    /// From `at` on nothing of the call is handed on but silence.
+    pub fn pause(&mut self, at: Instant) {
+        self.pauses.begin(position(self.opened, at));
+    }
+
+    /// From `at` on the call is handed on again.
+    pub fn resume(&mut self, at: Instant) {
+        self.pauses.end(position(self.opened, at));
     }
 
     /// The recording ends at `now`, to the sample.
@@ -112,17 +126,23 @@ impl Stereo {
             return None;
         }
         let len = ready.min(BLOCK_SAMPLES);
-        let samples = std::iter::zip(self.customer.written(), self.agent.written())
+        let mut samples: Vec<[i16; 2]> = std::iter::zip(self.customer.written(), self.agent.written())
             .take(len)
             .map(|(&customer, &agent)| [customer, agent])
             .collect();
         self.customer.take(len);
         self.agent.take(len);
         let first = self.next;
+        self.pauses.mute(first, &mut samples);
         self.next += len as i64;
         let age = position(self.opened, now) - first;
         self.lag_max = self.lag_max.max(super::duration(u64::try_from(age).unwrap_or(0)));
         Some(Block { tap: self.tap, first_sample: first.cast_unsigned(), samples })
+    }
+
+    /// The pauses so far; one that lasts ends with the call.
+    pub fn pauses(&self) -> Vec<Pause> {
+        self.pauses.told(self.end.unwrap_or(self.next))
     }
 
     pub fn stats(&self) -> Stats {

@@ -131,6 +131,17 @@ const START_MS: u64 = 130;
 
 /// Runs both sides through the tap's ground floor as its worker would; the end is not on any frame's border.
 fn record(customer: Vec<(Instant, Event)>, agent: Vec<(Instant, Event)>, opened: Instant, length: Duration) -> Heard {
+    record_with_pauses(customer, agent, opened, length, &[])
+}
+
+/// As [`record`]; each pause as its beginning and end in microseconds since the opening.
+fn record_with_pauses(
+    customer: Vec<(Instant, Event)>,
+    agent: Vec<(Instant, Event)>,
+    opened: Instant,
+    length: Duration,
+    pauses: &[(u64, u64)],
+) -> Heard {
     let mut events: Vec<_> = customer.into_iter().map(|(at, e)| (at, Side::Customer, e)).collect();
     events.extend(agent.into_iter().map(|(at, e)| (at, Side::Agent, e)));
     events.sort_by_key(|(at, ..)| *at);
@@ -138,8 +149,13 @@ fn record(customer: Vec<(Instant, Event)>, agent: Vec<(Instant, Event)>, opened:
     let mut heard = Heard { samples: Vec::new(), stats: Stats::default() };
     let (mut now, end) = (opened, opened + length);
     let mut events = events.into_iter().take_while(|(at, ..)| *at < end).peekable();
+    let orders = pauses.iter().flat_map(|&(from, to)| [(from, true), (to, false)]);
+    let mut orders = orders.map(|(at, paused)| (opened + Duration::from_micros(at), paused)).peekable();
     while now < end {
         now += Duration::from_millis(10);
+        while let Some((at, paused)) = orders.next_if(|(at, _)| *at <= now) {
+            if paused { stereo.pause(at) } else { stereo.resume(at) }
+        }
         while let Some((_, side, event)) = events.next_if(|(at, ..)| *at <= now) {
             match event {
                 Event::Media(media) => stereo.handle_media(media),
@@ -302,6 +318,34 @@ fn what_the_tap_could_not_copy_is_exact_silence_and_counted() {
     assert_eq!((side.not_copied, side.gaps, side.gap_samples, side.lost, side.plc), (30, 1, 9_600, 0, 0), "{side:?}");
     let hole = &heard.channel(0)[2_080 + 170 * 320 + 200..2_080 + 200 * 320];
     assert!(hole.iter().all(|&sample| sample == 0));
+}
+
+#[test]
+fn nothing_of_a_pause_is_handed_on_and_time_runs_on_in_it() {
+    let opened = Clock.instant();
+    let rough = Path { jitter_ms: 60.0, ..CALM };
+    let (left, delay) = beeps(440.0, 10, false);
+    let (right, _) = beeps(1_000.0, 10, false);
+    let left = send(Side::Customer, left.into_iter(), rough, opened);
+    let right = send(Side::Agent, right.into_iter(), CALM, opened);
+    // Over the beeps of seconds 3 and 4, then in the midst of that of second 6.
+    let pauses = [(3_250_000, 4_950_000), (6_500_313, 6_600_000)];
+    let heard = record_with_pauses(left, right, opened, Duration::from_secs(10), &pauses);
+    assert_eq!(heard.samples.len(), 160_000);
+    for range in [52_000..79_200, 104_005..105_600] {
+        assert!(heard.samples[range.clone()].iter().all(|&frame| frame == [0; 2]), "{range:?}");
+        for edge in [range.start - 40..range.start, range.end..range.end + 40] {
+            let sounds =
+                range.start == 52_000 || heard.samples[edge.clone()].iter().any(|frame| frame[1].abs() > 2_000);
+            assert!(sounds, "silence beyond the pause: {edge:?}");
+        }
+    }
+    for (channel, path) in [(0, rough), (1, CALM)] {
+        let starts: Vec<i64> = heard.beeps(channel).iter().map(|beep| beep.start / 16_000).collect();
+        assert_eq!(starts, [0, 1, 2, 5, 6, 7, 8, 9], "channel {channel}");
+        let errors = errors_ms(&heard, channel, path, delay);
+        assert!(errors.iter().all(|ms| ms.abs() <= 10.0), "channel {channel}: {errors:?}");
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::model::quality::Quality;
 use crate::model::reason::{
     CallState, Direction, EndReason, EndedBy, LegKind, OfferCause, OfferOutcome, RecordingState,
 };
+use crate::model::recording::Pause;
 use crate::model::time::Timestamp;
 use crate::model::transcript::TranscriptState;
 
@@ -64,6 +65,9 @@ pub struct CallRecord {
     /// WhatsApp has said its last word, or is no longer waited for: the call is charged by what is known.
     #[serde(skip)]
     pub settled: bool,
+    /// Whether it is to be recorded once it is answered.
+    #[serde(skip)]
+    pub record: bool,
 }
 
 /// One offer of the call to one agent.
@@ -93,6 +97,18 @@ pub struct RecordingRecord {
     pub duration_ms: i64,
     /// Holes that were filled with silence.
     pub gaps: i64,
+    /// What was not kept by request: silence of its length in the file. While the call runs as the desk saw it; from the
+    /// file once it is closed.
+    pub pauses: Vec<Pause>,
+}
+
+impl RecordingRecord {
+    /// A pause that nobody ended lasts to the end of the file.
+    pub fn end_pause(&mut self) {
+        if let Some(last) = self.pauses.last_mut() {
+            last.to_ms.get_or_insert(self.duration_ms.max(last.from_ms));
+        }
+    }
 }
 
 /// The text itself is at `/v1/calls/{id}/transcript`.
@@ -141,7 +157,7 @@ impl CallRecord {
             opens_at: None,
             ended_by: None,
             legs: Vec::new(),
-            recording: RecordingRecord { state: RecordingState::None, duration_ms: 0, gaps: 0 },
+            recording: RecordingRecord { state: RecordingState::None, duration_ms: 0, gaps: 0, pauses: Vec::new() },
             transcript: TranscriptRecord::OFF,
             summary: OFF,
             charge: None,
@@ -154,6 +170,7 @@ impl CallRecord {
             trace: serde_json::Value::Null,
             policy_pack: None,
             settled: false,
+            record: true,
         }
     }
 }

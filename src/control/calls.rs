@@ -53,6 +53,8 @@ struct CallBody {
     agent_id: Option<AgentId>,
     /// Yours; comes back in the call object. At most 512 characters.
     callback_data: Option<String>,
+    /// Whether the call is recorded; left out: as the number is.
+    record: Option<bool>,
 }
 
 /// Meta's own bound of `biz_opaque_callback_data`.
@@ -73,7 +75,14 @@ async fn place(State(control): State<Shared>, caller: Caller, Json(body): Json<C
     let to = body.to.parse().map_err(|error| Problem::field("to", error));
     if let Err(problem) = caller.may_for(Action::Dial, &agent_id) {
         if let Ok(to) = to {
-            let wish = PlaceCall { number_id: body.number_id, to, agent_id, by: caller.asker(), callback_data: None };
+            let wish = PlaceCall {
+                number_id: body.number_id,
+                to,
+                agent_id,
+                by: caller.asker(),
+                callback_data: None,
+                record: None,
+            };
             control.switchboard.note_forbidden(&wish).await?;
         }
         return Err(problem);
@@ -86,7 +95,14 @@ async fn place(State(control): State<Shared>, caller: Caller, Json(body): Json<C
     }
     let named = Named { number: body.number_id.clone(), contact: to.clone(), agent: Some(agent_id.clone()) };
     let by = caller.asker();
-    let wish = PlaceCall { number_id: body.number_id, to, agent_id, by, callback_data: body.callback_data };
+    let wish = PlaceCall {
+        number_id: body.number_id,
+        to,
+        agent_id,
+        by,
+        callback_data: body.callback_data,
+        record: body.record,
+    };
     let call = match control.switchboard.place_call(&wish).await {
         Ok(call) => call,
         Err(refusal) => return Err(named.explain(&control, &caller, refusal).await),

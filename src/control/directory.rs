@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::Shared;
 use super::auth::Caller;
-use super::extract::{Json, NAME_CHARS_MAX, NewId, plain_text};
+use super::extract::{Json, NAME_CHARS_MAX, NewId, nullable, plain_text};
 use super::openapi::Problems;
 use super::problem::Problem;
 use crate::model::directory::{AddOn, Number, Plan, Platform, Team};
@@ -74,6 +74,10 @@ struct NumberBody {
     /// Access token of the Graph API. Written, never read back.
     #[schema(value_type = Option<String>, write_only)]
     graph_token: Option<SecretString>,
+    /// Whether its calls are recorded. `null`: as the gateway is configured, which a new number starts with.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<bool>)]
+    record: Option<Option<bool>>,
 }
 
 /// Meta's first messaging tier.
@@ -108,6 +112,7 @@ async fn put_number(
         messaging_limit: limit.unwrap_or(MESSAGING_LIMIT_FIRST),
         platform: body.platform.or_else(|| old.as_ref().map(|old| old.platform)).unwrap_or(Platform::CloudApi),
         graph_token_set: old.as_ref().is_some_and(|old| old.graph_token_set),
+        record: body.record.unwrap_or_else(|| old.as_ref().and_then(|old| old.record)),
     };
     if number.messaging_limit < 0 {
         return Err(Problem::field("messaging_limit", "0 or more"));

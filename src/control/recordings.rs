@@ -1,25 +1,61 @@
 //! The recording of a call, whole or in ranges.
 
+use axum::Json as Answer;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 use tower_http::services::ServeFile;
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Shared;
 use super::auth::{Caller, Part};
-use super::extract::Id;
+use super::extract::{Id, Json};
 use super::openapi::Problems;
 use super::problem::{Code, Problem};
+use crate::call::CallRecord;
 use crate::model::id::CallId;
 use crate::model::reason::RecordingState;
 use crate::policy::access::Action;
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(read))
+    OpenApiRouter::new().routes(routes!(read, command))
+}
+
+/// What to do with a running recording.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"action": "pause"}))]
+struct RecordingBody {
+    action: RecordingAction,
+}
+
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum RecordingAction {
+    Pause,
+    Resume,
+}
+
+/// Pauses or resumes the recording of a running call
+///
+/// Nothing that is said from the pause on is kept. Time runs on in the file, as silence, so that positions in it stay
+/// positions in the call. A second pause, or a second resume, does nothing.
+#[utoipa::path(post, path = "/v1/calls/{id}/recording", tag = "calls", params(("id" = String, Path)),
+    request_body = RecordingBody, responses((status = 200, description = "The call", body = CallRecord), Problems))]
+async fn command(
+    State(control): State<Shared>,
+    caller: Caller,
+    Id(id): Id<CallId>,
+    Json(body): Json<RecordingBody>,
+) -> Result<Answer<CallRecord>, Problem> {
+    caller.call(&control, &id, Action::Control, Part::Record).await?;
+    let paused = matches!(body.action, RecordingAction::Pause);
+    Ok(Answer(control.switchboard.pause_recording(caller.agent_id(), &id, paused).await?))
 }
 
 /// Plays or downloads a recording
@@ -42,7 +78,7 @@ async fn read(
     match recording.state {
         RecordingState::Ready => {}
         RecordingState::None => return Err(Problem::not_found()),
-        RecordingState::Recording => {
+        RecordingState::Recording | RecordingState::Paused => {
             return Err(Problem::new(
                 Code::RecordingInProgress,
                 "The call is still being recorded; `recording.ready` tells when it can be fetched.",

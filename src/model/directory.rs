@@ -36,6 +36,8 @@ pub struct Number {
     pub messaging_limit: i64,
     pub platform: Platform,
     pub graph_token_set: bool,
+    /// Whether its calls are recorded; `null` = as the gateway is configured.
+    pub record: Option<bool>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

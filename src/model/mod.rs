@@ -12,6 +12,7 @@ pub mod money;
 pub mod phone;
 pub mod quality;
 pub mod reason;
+pub mod recording;
 pub mod rtp;
 pub mod settings;
 pub mod time;

@@ -184,7 +184,21 @@ words! {
 
 words! {
     /// How a recording stands.
-    RecordingState { None = "none", Recording = "recording", Ready = "ready", Failed = "failed" }
+    RecordingState {
+        None = "none",
+        Recording = "recording",
+        /// Somebody asked that what is said now is not kept; time runs on in the file, as silence.
+        Paused = "paused",
+        Ready = "ready",
+        Failed = "failed",
+    }
+}
+
+impl RecordingState {
+    /// The file is still being written, also while it is paused.
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Recording | Self::Paused)
+    }
 }
 
 words! {

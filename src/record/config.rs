@@ -4,6 +4,8 @@
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Whether calls are recorded where neither the number nor whoever places the call says otherwise.
+    pub enabled: bool,
     /// `wav`: both voices decoded, 16 kHz stereo; any player and any speech recogniser takes it.
     pub format: String,
     /// Empty: beside the database, where nothing else must be running.
@@ -12,7 +14,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { format: "wav".to_owned(), store: String::new() }
+        Self { enabled: true, format: "wav".to_owned(), store: String::new() }
     }
 }
 

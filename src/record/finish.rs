@@ -14,6 +14,7 @@ use super::wav::{FRAME_BYTES, part_path};
 use super::{Finished, RecordEvent};
 use crate::audio::{self, Stats};
 use crate::model::id::{CallId, RecordingId};
+use crate::model::recording::Pause;
 
 /// A recording whose file is complete.
 pub(super) struct Complete {
@@ -24,6 +25,7 @@ pub(super) struct Complete {
     pub(super) frames: u64,
     pub(super) gaps: u64,
     pub(super) stats: Stats,
+    pub(super) pauses: Vec<Pause>,
 }
 
 /// What a recording's files weigh.
@@ -66,12 +68,12 @@ pub(super) fn weigh(path: &Path, parts: u32) -> io::Result<Weight> {
 }
 
 fn finish(complete: Complete) -> RecordEvent {
-    let Complete { call, recording, path, parts, frames, gaps, stats } = complete;
+    let Complete { call, recording, path, parts, frames, gaps, stats, pauses } = complete;
     let duration_ms = audio::duration(frames).as_millis() as u64;
     match weigh(&path, parts) {
         Ok(Weight { bytes, sha256 }) => {
             debug_assert!(bytes >= frames * FRAME_BYTES);
-            let finished = Finished { duration_ms, gaps, bytes, parts, sha256, stats };
+            let finished = Finished { duration_ms, gaps, bytes, parts, sha256, stats, pauses };
             RecordEvent::Finished { call, recording, finished: Box::new(finished) }
         }
         Err(error) => RecordEvent::Failed { call, recording, error: error.to_string(), written_ms: duration_ms },

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use crate::audio::Output;
 use crate::model::id::{CallId, RecordingId};
+use crate::model::recording::Pause;
 use crate::model::rtp::TapKey;
 use crate::model::time::Timestamp;
 use queue::{Item, Queue};
@@ -83,6 +84,7 @@ pub struct Finished {
     /// Lower-case hex, over the bytes of all parts in order.
     pub sha256: String,
     pub stats: crate::audio::Stats,
+    pub pauses: Vec<Pause>,
 }
 
 /// Figures for the metrics.

@@ -13,6 +13,7 @@ use super::wav::Wav;
 use super::{FLUSH_EVERY, Open, RecordEvent, Stats};
 use crate::audio::{self, Block, Closed};
 use crate::model::id::{CallId, RecordingId};
+use crate::model::recording::Pause;
 use crate::model::rtp::TapKey;
 use crate::model::time::Clock;
 
@@ -131,17 +132,17 @@ impl Worker {
             }
             Ok(())
         });
-        self.finish(closed.tap, closed.stats);
+        self.finish(closed.tap, closed.stats, closed.pauses);
     }
 
     /// The tap is gone: what is here is all there will be.
     fn close_all(&mut self) {
         while let Some((&tap, _)) = self.files.first_key_value() {
-            self.finish(tap, audio::Stats::default());
+            self.finish(tap, audio::Stats::default(), Vec::new());
         }
     }
 
-    fn finish(&mut self, tap: TapKey, stats: audio::Stats) {
+    fn finish(&mut self, tap: TapKey, stats: audio::Stats, pauses: Vec<Pause>) {
         let Some(Recording { call, recording, wav: Some(wav), holes }) = self.files.remove(&tap) else { return };
         let complete = Complete {
             call,
@@ -151,6 +152,7 @@ impl Worker {
             frames: wav.frames(),
             gaps: stats.gaps() + holes,
             stats,
+            pauses,
         };
         if let Err(error) = wav.finish() {
             self.stats.failed += 1;

@@ -187,8 +187,8 @@ pub(super) async fn write(
 /// release may name a contact that was folded into another, which forwards.
 pub(super) const CALLS: &str = "SELECT c.*, calls.id AS call_id, calls.created_at AS call_created_at, number_id, direction, \
      state, status, agent_id, answered_at, ended_at, duration_ms, end_reason, opens_at, ended_by, recording_state, \
-     recording_duration_ms, recording_gaps, wacid, callback_data, upstream_code, trace, settled, charge_micros, \
-     charge_currency, charge_pulses, pack, placed_by, cta_payload, deeplink_payload, \
+     recording_duration_ms, recording_gaps, recording_pauses, wacid, callback_data, upstream_code, trace, settled, \
+     charge_micros, charge_currency, charge_pulses, pack, placed_by, cta_payload, deeplink_payload, record_wanted, \
      (SELECT t.state FROM transcripts t WHERE t.call_id = calls.id) AS transcript_state \
      FROM calls JOIN contacts r ON r.id = calls.contact_id JOIN contacts c ON c.id = COALESCE(r.merged_into, r.id)";
 
@@ -197,7 +197,7 @@ macro_rules! unless_finished {
     ($column:literal) => {
         concat!(
             $column,
-            " = CASE WHEN calls.recording_state IN ('ready', 'failed') AND excluded.recording_state IN ('none', 'recording') \
+            " = CASE WHEN calls.recording_state IN ('ready', 'failed') AND excluded.recording_state IN ('none', 'recording', 'paused') \
              THEN calls.",
             $column,
             " ELSE excluded.",
@@ -211,9 +211,10 @@ async fn upsert(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Result<()
     let done = sqlx::query(concat!(
         "INSERT INTO calls (id, number_id, contact_id, direction, state, status, agent_id, created_at, answered_at, \
          ended_at, duration_ms, end_reason, ended_by, recording_state, recording_duration_ms, recording_gaps, wacid, \
-         callback_data, upstream_code, trace, pack, settled, opens_at, placed_by, cta_payload, deeplink_payload) \
+         callback_data, upstream_code, trace, pack, settled, opens_at, placed_by, cta_payload, deeplink_payload, \
+         recording_pauses, record_wanted) \
          VALUES ($1, $2, (SELECT COALESCE(merged_into, id) FROM contacts WHERE id = $3), $4, $5, $6, $7, $8, $9, $10, \
-         $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26) \
+         $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28) \
          ON CONFLICT (id) DO UPDATE SET contact_id = excluded.contact_id, state = excluded.state, \
          status = excluded.status, agent_id = excluded.agent_id, answered_at = excluded.answered_at, \
          ended_at = excluded.ended_at, duration_ms = excluded.duration_ms, end_reason = excluded.end_reason, \
@@ -221,6 +222,7 @@ async fn upsert(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Result<()
         unless_finished!("recording_state"),
         unless_finished!("recording_duration_ms"),
         unless_finished!("recording_gaps"),
+        unless_finished!("recording_pauses"),
         "wacid = excluded.wacid, callback_data = excluded.callback_data, upstream_code = excluded.upstream_code, \
          trace = excluded.trace, opens_at = excluded.opens_at, \
          settled = CASE WHEN excluded.settled = 1 THEN 1 ELSE calls.settled END \
@@ -252,6 +254,8 @@ async fn upsert(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Result<()
     .bind(c.placed_by.as_ref().map(json_text))
     .bind(clean_opt(c.cta_payload.as_deref()))
     .bind(clean_opt(c.deeplink_payload.as_deref()))
+    .bind(json_text(&c.recording.pauses))
+    .bind(i16::from(c.record))
     .execute(&mut **tx)
     .await
     .map_err(|error| match StoreError::on_write(String::new)(error) {
@@ -361,6 +365,7 @@ fn read_call(row: &AnyRow, offers: Vec<OfferRecord>, legs: Vec<LegRecord>) -> Re
             state: row.word("recording_state")?,
             duration_ms: row.int("recording_duration_ms")?,
             gaps: row.int("recording_gaps")?,
+            pauses: row.json("recording_pauses")?,
         },
         transcript: TranscriptRecord { state: row.word_opt("transcript_state")?.unwrap_or(TranscriptState::Off) },
         summary: OFF,
@@ -374,6 +379,7 @@ fn read_call(row: &AnyRow, offers: Vec<OfferRecord>, legs: Vec<LegRecord>) -> Re
         trace: row.json("trace")?,
         policy_pack: row.text_opt("pack")?,
         settled: row.flag("settled")?,
+        record: row.flag("record_wanted")?,
     })
 }
 
@@ -415,6 +421,7 @@ mod tests {
     use crate::model::directory::Asker;
     use crate::model::id::LegId;
     use crate::model::reason::{EndReason, EndedBy, LegKind, OfferOutcome, RecordingState};
+    use crate::model::recording::Pause;
     use crate::store::fixture::{self, Fixture, T0, at, on_both};
 
     /// The record in full, also what the API does not show.
@@ -429,6 +436,7 @@ mod tests {
         let mut call = fixture::ringing(&contact, T0);
         call.wacid = Some(wacid.clone());
         call.callback_data = Some("crm '\"; 😀".into());
+        call.record = false;
         call.placed_by = Some(Asker::Key { name: "crm".to_owned() });
         (call.cta_payload, call.deeplink_payload) = (Some("order-7781".into()), Some("site-footer".into()));
         t.store.save_call(&call, vec![], T0).await.unwrap();
@@ -449,7 +457,9 @@ mod tests {
             ..call.offers[0].clone()
         });
         call.legs.push(LegRecord { id: LegId::generate(), kind: LegKind::Agent, quality: Quality::default() });
-        call.recording.state = RecordingState::Recording;
+        call.recording.state = RecordingState::Paused;
+        call.recording.pauses =
+            vec![Pause { from_ms: 1_000, to_ms: Some(2_500) }, Pause { from_ms: 4_000, to_ms: None }];
         t.store.save_call(&call, vec![], at(9)).await.unwrap();
         let t = t.restart().await;
         assert_eq!(text(&t.store.call_by_wacid(&wacid).await.unwrap().unwrap()), text(&call));
@@ -532,7 +542,7 @@ mod tests {
         for state in [RecordingState::Ready, RecordingState::Failed] {
             t.store
                 .amend_call(&copy.id, at(6), |c| {
-                    c.recording = RecordingRecord { state, duration_ms: 4_000, gaps: 3 };
+                    c.recording = RecordingRecord { state, duration_ms: 4_000, gaps: 3, pauses: Vec::new() };
                     Some(vec![])
                 })
                 .await

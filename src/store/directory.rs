@@ -20,10 +20,11 @@ impl Store {
     pub async fn put_number(&self, n: &Number, graph_token: Option<&str>) -> Result<Number> {
         let sealed = graph_token.map(|token| self.key.seal(&token_place(n.id.as_str()), token.as_bytes()));
         let row = sqlx::query(
-            "INSERT INTO numbers (id, display_phone, plan, add_ons, messaging_limit, platform, graph_token) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) \
+            "INSERT INTO numbers (id, display_phone, plan, add_ons, messaging_limit, platform, graph_token, record_wanted) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
              ON CONFLICT (id) DO UPDATE SET display_phone = excluded.display_phone, plan = excluded.plan, \
              add_ons = excluded.add_ons, messaging_limit = excluded.messaging_limit, platform = excluded.platform, \
+             record_wanted = excluded.record_wanted, \
              graph_token = COALESCE(excluded.graph_token, numbers.graph_token) RETURNING *",
         )
         .bind(n.id.as_str())
@@ -33,6 +34,7 @@ impl Store {
         .bind(n.messaging_limit)
         .bind(n.platform.as_str())
         .bind(sealed)
+        .bind(n.record.map(i16::from))
         .fetch_one(&self.writer)
         .await?;
         read_number(&row)
@@ -162,6 +164,7 @@ pub(super) fn read_number(row: &AnyRow) -> Result<Number> {
         messaging_limit: row.int("messaging_limit")?,
         platform: row.word("platform")?,
         graph_token_set: row.bytes_opt("graph_token")?.is_some(),
+        record: row.int_opt("record_wanted")?.map(|flag| flag != 0),
     })
 }
 

@@ -201,6 +201,7 @@ pub(super) fn number() -> Number {
         messaging_limit: 2000,
         platform: Platform::CloudApi,
         graph_token_set: false,
+        record: None,
     }
 }
 

@@ -35,6 +35,8 @@ pub struct PlaceCall {
     pub by: Asker,
     /// Comes back in the call object; at most 512 characters.
     pub callback_data: Option<String>,
+    /// Whether it is recorded; `None` = as the number is.
+    pub record: Option<bool>,
 }
 
 /// May this agent call this customer now, and if not, why.
@@ -81,7 +83,7 @@ impl Switchboard {
     async fn try_to_place(&self, wish: &PlaceCall) -> Result<CallRecord, Refusal> {
         let desk = &self.0;
         let (call, terms) = (CallId::generate(), desk.terms());
-        let (permit, contact) = desk.admit_and_reserve(&call, wish, &terms).await?;
+        let Admitted { permit, contact, number_records } = desk.admit_and_reserve(&call, wish, &terms).await?;
         // Only now: a call that may not be placed costs no media.
         let port = match desk.parts.shards.bind_customer() {
             Ok(port) => port,
@@ -94,6 +96,7 @@ impl Switchboard {
         let record = CallRecord {
             callback_data: wish.callback_data.clone(),
             placed_by: Some(wish.by.clone()),
+            record: desk.records(wish.record.or(number_records)),
             ..desk.permitted(call, permit, contact, &terms)
         };
         let (answer, dialled) = oneshot::channel();
@@ -165,12 +168,7 @@ impl Switchboard {
 impl Desk {
     /// Decides inside the store's transaction and under the registry's lock, so that parallel wishes are decided one after
     /// the other whatever they compete for: a limit, the wallet, the customer or the agent.
-    async fn admit_and_reserve(
-        &self,
-        call: &CallId,
-        wish: &PlaceCall,
-        terms: &Terms,
-    ) -> Result<(Permit, Contact), Refusal> {
+    async fn admit_and_reserve(&self, call: &CallId, wish: &PlaceCall, terms: &Terms) -> Result<Admitted, Refusal> {
         let (store, clock) = (&self.parts.store, self.parts.clock);
         let dial = DialWish { terms, call, number: &wish.number_id, to: &wish.to, agent: &wish.agent_id };
         let decided = store.decide_dial(
@@ -178,16 +176,17 @@ impl Desk {
             || clock.now().wall,
             |facts| {
                 let (pair, contact) = ((facts.number.id.clone(), facts.contact.id.clone()), facts.contact.clone());
+                let number_records = facts.number.record;
                 let rules = terms.rules(facts.now);
                 self.registry.decide_and_reserve(call, &pair, |active, pair_busy| {
                     let decision = admit(&self.with_activity(facts, active, pair_busy), rules);
                     let reserve = decision.as_ref().ok().map(|permit| permit.agent_id().clone());
-                    (decision.map(|permit| (permit, contact)), reserve)
+                    (decision.map(|permit| Admitted { permit, contact, number_records }), reserve)
                 })
             },
         );
         match decided.await {
-            Ok(Some(Ok(permitted))) => Ok(permitted),
+            Ok(Some(Ok(admitted))) => Ok(admitted),
             Ok(Some(Err(denial))) => {
                 for blocker in &denial.blockers {
                     self.parts.metrics.dial_blocked(blocker.code);
@@ -275,7 +274,7 @@ impl Desk {
 
     /// Starts the task of a call that WhatsApp announced.
     pub(super) fn start_inbound(self: &Arc<Self>, announced: Announced) {
-        let Announced { connect, contact, first, opens_at } = announced;
+        let Announced { connect, contact, first, opens_at, number_records } = announced;
         let now = self.parts.clock.now().wall;
         let record = CallRecord {
             policy_pack: Some(self.parts.store.terms().pack_id.clone()),
@@ -283,11 +282,20 @@ impl Desk {
             cta_payload: connect.cta_payload,
             deeplink_payload: connect.deeplink_payload,
             opens_at,
+            record: self.records(number_records),
             ..CallRecord::begun(CallId::generate(), connect.number_id, Direction::UserInitiated, contact, now)
         };
         let call = Call::new(record, self.parts.patience);
         Line::start(self, call, Customer::Offer(connect.sdp), None, vec![first]);
     }
+}
+
+/// A call that may be placed.
+struct Admitted {
+    permit: Permit,
+    contact: Contact,
+    /// What the number says about recording.
+    number_records: Option<bool>,
 }
 
 /// A customer's call, as WhatsApp announced it.
@@ -298,6 +306,8 @@ pub(super) struct Announced {
     pub(super) first: Signal,
     /// When the number opens next, if hours turn the call away.
     pub(super) opens_at: Option<Timestamp>,
+    /// What the number says about recording.
+    pub(super) number_records: Option<bool>,
 }
 
 /// Somebody of whom no more is known than how WhatsApp would name them; not stored. `None` for an id of ours.

@@ -7,17 +7,13 @@ use std::time::Duration;
 use crate::call::record::LegRecord;
 use crate::call::{Action, Signal, UpstreamFailure};
 use crate::media::{Leg, LegKey, OutgoingLeg};
-use crate::model::id::{AgentId, LegId, NumberId, OfferId, RecordingId, Wacid};
+use crate::model::id::{AgentId, LegId, NumberId, OfferId, Wacid};
 use crate::model::quality::Quality;
-use crate::model::reason::{CallState, EndReason, LegKind, Presence, RecordingState};
-use crate::model::rtp::TapKey;
-use crate::model::transcript::TranscriptState;
+use crate::model::reason::{CallState, EndReason, LegKind, Presence};
 use crate::policy::routing::{self, AgentFacts, TraceStep};
 use crate::policy::{RoutingFacts, route};
-use crate::record::{Open, path_of};
 use crate::shard::Command;
 use crate::signalling::whatsapp::{Account, Customer as Callee, Graph, GraphError, GraphErrorKind};
-use crate::store::RecordingFile;
 
 use super::line::{Customer, Line};
 use super::{Desk, Refusal};
@@ -56,7 +52,7 @@ impl Line {
             Action::Join(agent) => self.join(&agent),
             Action::OpenGate => self.command(|call| Command::OpenGate { call }),
             Action::Hold(held) => self.command(|call| Command::Hold { call, held }),
-            Action::StartRecording => self.start_recording().await,
+            Action::StartRecording => self.start_tap().await,
             Action::CloseMedia => self.close_media(),
         }
     }
@@ -283,36 +279,6 @@ impl Line {
         }
     }
 
-    async fn start_recording(&mut self) {
-        let record = self.call.record();
-        if record.recording.state != RecordingState::None {
-            return;
-        }
-        let (call, id, tap) = (record.id.clone(), RecordingId::generate(), TapKey::next());
-        let now = self.desk.parts.clock.now().wall;
-        let path = path_of(&self.desk.parts.data_dir, &id, now);
-        self.desk.parts.recorder.open(Open { tap, recording: id.clone(), call: call.clone(), path: path.clone() });
-        let listening = self.desk.parts.ears.is_some();
-        if let Some(ears) = &self.desk.parts.ears {
-            self.desk.live.begin(&call);
-            ears.open(tap, &call);
-        }
-        // Before the database is asked anything: a slow one would cost the first words.
-        self.command(|call| Command::StartTap { call, tap });
-        let file = RecordingFile { id, path, state: RecordingState::Recording, sha256: None };
-        if let Err(error) = self.desk.parts.store.put_recording(&call, &file).await {
-            tracing::error!(%call, %error, "the recording could not be entered");
-        }
-        if listening {
-            if let Err(error) = self.desk.begin_transcript(&call).await {
-                tracing::warn!(%call, %error, "the transcript could not be entered yet");
-            }
-            self.call.record_mut().transcript.state = TranscriptState::Live;
-        }
-        self.call.record_mut().recording.state = RecordingState::Recording;
-        self.store(Vec::new()).await;
-    }
-
     fn close_media(&mut self) {
         self.waiting.clear();
         self.customer = match std::mem::replace(&mut self.customer, Customer::Gone) {
@@ -324,7 +290,7 @@ impl Line {
         }
     }
 
-    fn command(&self, command: impl FnOnce(crate::model::id::CallId) -> Command) {
+    pub(super) fn command(&self, command: impl FnOnce(crate::model::id::CallId) -> Command) {
         let call = self.call.record().id.clone();
         if let Err(error) = self.desk.parts.shards.send(self.shard, command(call)) {
             tracing::error!(call = %self.call.record().id, %error, "a command did not reach the shard");

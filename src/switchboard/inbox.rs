@@ -179,7 +179,7 @@ impl Desk {
             Signal::Begin
         };
         tracing::info!(wacid = ?connect.wacid, contact = %contact.id, "WhatsApp announces a call");
-        self.start_inbound(Announced { connect, contact, first, opens_at });
+        self.start_inbound(Announced { connect, contact, first, opens_at, number_records: number.record });
         Ok(result)
     }
 

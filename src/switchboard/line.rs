@@ -14,12 +14,13 @@ use crate::call::{Action, Call, CallRecord, Signal};
 use crate::media::{Leg, MediaEvent, OutgoingLeg};
 use crate::model::event::NewEvent;
 use crate::model::id::{AgentId, LegId};
-use crate::model::reason::{CallState, EndReason, EndedBy, LegKind, MediaAlarm, OfferOutcome, RecordingState};
+use crate::model::reason::{CallState, EndReason, EndedBy, LegKind, MediaAlarm, OfferOutcome};
 use crate::record::RecordEvent;
 use crate::shard::{CustomerPort, ShardId};
 use crate::signalling::whatsapp::codes;
 use crate::store::StoreError;
 
+use super::recording::Tapped;
 use super::registry::LineHandle;
 use super::{Desk, Refusal, about_call, call_event};
 
@@ -43,6 +44,10 @@ pub(super) enum Message {
     },
     Digits {
         digits: String,
+        answer: Answer<CallRecord>,
+    },
+    PauseRecording {
+        paused: bool,
         answer: Answer<CallRecord>,
     },
     Media(MediaEvent),
@@ -72,6 +77,7 @@ pub(super) struct Line {
     /// Whoever placed the call waits for WhatsApp's answer to `connect`.
     pub(super) dialler: Option<Answer<CallRecord>>,
     pub(super) media_open: bool,
+    pub(super) tapped: Option<Tapped>,
     /// Written to the record, not yet to the store.
     dirty: bool,
     /// Events that go with the next write.
@@ -123,6 +129,7 @@ impl Line {
             waiting: Vec::new(),
             dialler,
             media_open: false,
+            tapped: None,
             dirty: false,
             untold: Vec::new(),
             linger_until: None,
@@ -249,6 +256,9 @@ impl Line {
             }
             Message::Digits { digits, answer } => {
                 let _ = answer.send(self.send_digits(digits));
+            }
+            Message::PauseRecording { paused, answer } => {
+                let _ = answer.send(self.pause_recording(paused).await);
             }
             Message::Media(event) => self.media(event).await,
             Message::MediaClosed => {
@@ -424,7 +434,7 @@ impl Line {
     fn is_over(&self) -> bool {
         self.call.is_settled()
             && !self.media_open
-            && self.call.record().recording.state != RecordingState::Recording
+            && !self.call.record().recording.state.is_open()
             && self.mailbox.is_empty()
     }
 

@@ -12,6 +12,7 @@ mod permissions;
 mod presence;
 mod push;
 mod reconcile;
+mod recording;
 mod registry;
 mod requests;
 mod restrictions;
@@ -41,10 +42,11 @@ use crate::model::money::Charge;
 use crate::model::reason::EndReason;
 use crate::model::time::Clock;
 use crate::policy::Denial;
-use crate::record::Inlet;
+use crate::record::{self, Inlet};
 use crate::shard::Shards;
 use crate::signalling::whatsapp::Graph;
 use crate::store::{Store, StoreError};
+use crate::tap::Orders;
 
 pub use admit::{Callability, PlaceCall};
 pub use presence::StreamGuard;
@@ -103,6 +105,8 @@ pub struct Parts {
     pub recorder: Inlet,
     /// `None` = nobody listens to what is said.
     pub ears: Option<crate::asr::Inlet>,
+    pub tap: Orders,
+    pub recording: record::Config,
     /// Recordings lie beneath it.
     pub data_dir: PathBuf,
     pub identity: Identity,
@@ -230,7 +234,7 @@ impl Switchboard {
     }
 
     /// What the recorder reports; `app` feeds it.
-    pub async fn take_record_event(&self, event: crate::record::RecordEvent) {
+    pub async fn take_record_event(&self, event: record::RecordEvent) {
         self.0.take_record_event(event).await;
     }
 }

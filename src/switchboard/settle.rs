@@ -115,6 +115,7 @@ async fn mend_recording(desk: &Desk, record: &mut CallRecord, file: RecordingFil
     };
     record.recording.state = state;
     record.recording.duration_ms = duration_ms;
+    record.recording.end_pause();
     desk.parts.store.put_recording(&record.id, &RecordingFile { state, ..file }).await?;
     let kind = if state == RecordingState::Ready { "recording.ready" } else { "recording.failed" };
     Ok(about_call(kind, &record.id, serde_json::json!({"call_id": record.id, "duration_ms": duration_ms})))
@@ -242,9 +243,10 @@ impl Desk {
         let (state, sha256, news) = match event {
             RecordEvent::Started { .. } => return None,
             RecordEvent::Finished { finished, .. } => {
-                let Finished { duration_ms, gaps, sha256, .. } = *finished;
+                let Finished { duration_ms, gaps, sha256, pauses, .. } = *finished;
                 record.recording.duration_ms = i64::try_from(duration_ms).unwrap_or(i64::MAX);
                 record.recording.gaps = i64::try_from(gaps).unwrap_or(i64::MAX);
+                record.recording.pauses = pauses;
                 let data = serde_json::json!({"call_id": call, "duration_ms": duration_ms, "gaps": gaps});
                 // A recording that failed on the way stays failed, however its file was closed.
                 if record.recording.state == RecordingState::Failed {
@@ -256,6 +258,7 @@ impl Desk {
                 tracing::error!(%call, %error, "recording failed; the call goes on");
                 self.parts.metrics.recording_write_error();
                 record.recording.duration_ms = i64::try_from(written_ms).unwrap_or(i64::MAX);
+                record.recording.end_pause();
                 let data = serde_json::json!({"call_id": call, "error": error, "written_ms": written_ms});
                 (RecordingState::Failed, None, about_call("recording.failed", &call, data))
             }

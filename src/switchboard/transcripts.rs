@@ -10,7 +10,7 @@ use super::{Desk, Switchboard};
 use crate::asr::{Heard, Inlet, Leg};
 use crate::model::id::CallId;
 use crate::model::reason::RecordingState;
-use crate::model::rtp::Side;
+use crate::model::rtp::{Side, TapKey};
 use crate::model::time::Timestamp;
 use crate::model::transcript::{Segment, Unheard};
 use crate::record::read_sound;
@@ -49,7 +49,7 @@ struct LiveCall {
 }
 
 impl Live {
-    pub(super) fn begin(&self, call: &CallId) {
+    fn begin(&self, call: &CallId) {
         let (listeners, _) = broadcast::channel(BACKLOG);
         self.lock().insert(call.clone(), LiveCall { growing: HashMap::new(), listeners, legs: 2 });
     }
@@ -152,6 +152,14 @@ impl Desk {
         }
     }
 
+    /// Begins to listen to what `tap` will bring of a call.
+    pub(super) fn listen_to(&self, call: &CallId, tap: TapKey) {
+        if let Some(ears) = &self.parts.ears {
+            self.live.begin(call);
+            ears.open(tap, call);
+        }
+    }
+
     pub(super) async fn begin_transcript(&self, call: &CallId) -> Result<(), StoreError> {
         let Some(ears) = &self.parts.ears else { return Ok(()) };
         self.parts.store.begin_transcript(call, ears.engine(), ears.language()).await
@@ -180,7 +188,7 @@ impl Desk {
         let now = || self.parts.clock.now().wall;
         let file = store.recording(call).await?;
         let path = match file.map(|file| (file.state, file.path)) {
-            Some((RecordingState::Recording, _)) => {
+            Some((state, _)) if state.is_open() => {
                 let soon = now().plus(RECORDING_AFTER);
                 return store.postpone_transcript(call, soon).await;
             }

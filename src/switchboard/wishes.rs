@@ -181,6 +181,20 @@ impl Switchboard {
         ask(&line, |answer| Message::Digits { digits: digits.to_owned(), answer }, Refusal::CallEnded).await
     }
 
+    /// Pauses the call's recording, or resumes it; a second time does nothing.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`], [`Refusal::CallEnded`], [`Refusal::WrongState`] when the call is not being recorded.
+    pub async fn pause_recording(
+        &self,
+        agent: Option<&AgentId>,
+        call: &CallId,
+        paused: bool,
+    ) -> Result<CallRecord, Refusal> {
+        let (_, line) = self.live(agent, call).await?;
+        ask(&line, |answer| Message::PauseRecording { paused, answer }, Refusal::CallEnded).await
+    }
+
     /// The offer's agent and its call's line; a foreign offer is answered like an unknown one, an old one as gone.
     async fn offer(&self, agent: Option<&AgentId>, offer: &OfferId) -> Result<(AgentId, LineHandle), Refusal> {
         if let Some((_, offered, line)) = self.0.registry.offer(offer) {

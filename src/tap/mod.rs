@@ -16,6 +16,9 @@ use crate::model::rtp::TapRecord;
 use crate::model::time::Clock;
 use worker::Worker;
 
+pub use orders::Orders;
+
+mod orders;
 mod worker;
 
 /// How long the worker sleeps when the rings are empty. A ring of 65,536 records holds 0.6 s of 1,000 calls, so this
@@ -46,6 +49,7 @@ pub struct Stats {
 #[derive(Debug)]
 pub struct Tap {
     stats: Arc<Mutex<Stats>>,
+    orders: Orders,
     stopping: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -63,16 +67,22 @@ pub fn spawn(
 ) -> std::io::Result<Tap> {
     let stats = Arc::new(Mutex::new(Stats::default()));
     let stopping = Arc::new(AtomicBool::new(false));
+    let orders = Orders::default();
     let thread = std::thread::Builder::new().name("tap".to_owned()).spawn({
-        let (stats, stopping) = (Arc::clone(&stats), Arc::clone(&stopping));
-        move || run(Worker::new(rings, sink), &stats, &stopping)
+        let (stats, stopping, orders) = (Arc::clone(&stats), Arc::clone(&stopping), orders.clone());
+        move || run(Worker::new(rings, orders, sink), &stats, &stopping)
     })?;
-    Ok(Tap { stats, stopping, thread: Some(thread) })
+    Ok(Tap { stats, orders, stopping, thread: Some(thread) })
 }
 
 impl Tap {
     pub fn stats(&self) -> Stats {
         *self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The way in for those who pause and resume.
+    pub fn orders(&self) -> Orders {
+        self.orders.clone()
     }
 
     /// Reads the rings to their end, closes what is open, and returns when the last block was offered.

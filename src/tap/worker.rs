@@ -7,16 +7,23 @@ use std::time::{Duration, Instant};
 use rtrb::Consumer;
 
 use super::Stats;
+use super::orders::{Order, Orders};
 use crate::audio::{Block, Closed, Output, Stereo};
 use crate::model::rtp::{TapKey, TapRecord};
 
 /// A closing word is offered for this long, then given up: the sink is gone.
 const CLOSED_ATTEMPTS_AT_END: u32 = 200;
 
+/// Taps that are to open. Of a call that ends before its shard opens the tap an entry stays, so the oldest one goes.
+const EXPECTED_MAX: usize = 4_096;
+
 /// State of all taps of all rings.
 pub(super) struct Worker<S> {
     rings: Vec<Ring>,
     taps: BTreeMap<TapKey, Open>,
+    orders: Orders,
+    /// Taps that are to open, and what was ordered for them by then.
+    expected: BTreeMap<TapKey, Vec<Order>>,
     /// Closing words the sink had no room for.
     unheard: VecDeque<Closed>,
     sink: S,
@@ -38,9 +45,10 @@ struct Open {
 }
 
 impl<S: FnMut(Output) -> bool> Worker<S> {
-    pub(super) fn new(rings: Vec<Consumer<TapRecord>>, sink: S) -> Self {
+    pub(super) fn new(rings: Vec<Consumer<TapRecord>>, orders: Orders, sink: S) -> Self {
         let rings = rings.into_iter().map(|records| Ring { records, finished: false }).collect();
-        Self { rings, taps: BTreeMap::new(), unheard: VecDeque::new(), sink, stats: Stats::default() }
+        let (taps, expected, unheard) = (BTreeMap::new(), BTreeMap::new(), VecDeque::new());
+        Self { rings, taps, orders, expected, unheard, sink, stats: Stats::default() }
     }
 
     /// Every shard has dropped its end of the ring.
@@ -56,6 +64,7 @@ impl<S: FnMut(Output) -> bool> Worker<S> {
     /// what was copied earlier than that is then in the rings, up to the length of one turn of a shard.
     pub(super) fn turn(&mut self, now: Instant) {
         self.stats.ring_lag_ms = 0;
+        self.take_orders();
         for ring in 0..self.rings.len() {
             self.drain(ring, now);
         }
@@ -108,8 +117,13 @@ impl<S: FnMut(Output) -> bool> Worker<S> {
     fn handle(&mut self, ring: usize, record: TapRecord) {
         match record {
             TapRecord::Open { tap, at } => {
+                // Its own orders were given before the shard was told of it.
+                self.take_orders();
                 let stereo = Stereo::new(tap, at);
                 self.taps.insert(tap, Open { stereo, ring, dropped_blocks: 0, dropped_samples: 0 });
+                for order in self.expected.remove(&tap).unwrap_or_default() {
+                    self.obey(tap, order);
+                }
             }
             TapRecord::Media(media) => {
                 self.on_tap(media.tap, |stereo| stereo.handle_media(media));
@@ -125,6 +139,33 @@ impl<S: FnMut(Output) -> bool> Worker<S> {
         }
     }
 
+    fn take_orders(&mut self) {
+        for order in self.orders.take() {
+            match order {
+                Order::Expect(tap) => {
+                    if self.expected.len() == EXPECTED_MAX {
+                        self.expected.pop_first();
+                    }
+                    self.expected.insert(tap, Vec::new());
+                }
+                Order::Pause(tap, _) | Order::Resume(tap, _) => match self.expected.get_mut(&tap) {
+                    Some(early) => early.push(order),
+                    None if self.taps.contains_key(&tap) => self.obey(tap, order),
+                    // The call has ended meanwhile.
+                    None => {}
+                },
+            }
+        }
+    }
+
+    fn obey(&mut self, tap: TapKey, order: Order) {
+        self.on_tap(tap, |stereo| match order {
+            Order::Expect(_) => {}
+            Order::Pause(_, at) => stereo.pause(at),
+            Order::Resume(_, at) => stereo.resume(at),
+        });
+    }
+
     /// A panic over one call's packets ends that recording and nothing else.
     fn on_tap<R>(&mut self, tap: TapKey, act: impl FnOnce(&mut Stereo) -> R) -> Option<R> {
         let Some(open) = self.taps.get_mut(&tap) else {
@@ -137,16 +178,18 @@ impl<S: FnMut(Output) -> bool> Worker<S> {
         tracing::error!(tap = tap.0, "a recording ended by a panic of the tap");
         self.stats.panics += 1;
         if let Some(open) = self.taps.remove(&tap) {
-            self.unheard.push_back(Closed { tap, stats: open.stats() });
+            self.unheard.push_back(open.closed(tap));
         }
         None
     }
 
     fn close(&mut self, tap: TapKey, at: Instant) {
+        // The shard closed it at an instant that lies behind: a pause not ordered by now began later.
+        self.take_orders();
         self.on_tap(tap, |stereo| stereo.close(at));
         self.offer_blocks(tap, at);
         if let Some(open) = self.taps.remove(&tap) {
-            self.unheard.push_back(Closed { tap, stats: open.stats() });
+            self.unheard.push_back(open.closed(tap));
         }
         self.offer_closed();
     }
@@ -173,8 +216,8 @@ impl<S: FnMut(Output) -> bool> Worker<S> {
     }
 
     fn offer_closed(&mut self) {
-        while let Some(&closed) = self.unheard.front() {
-            if !(self.sink)(Output::Closed(closed)) {
+        while let Some(closed) = self.unheard.front() {
+            if !(self.sink)(Output::Closed(closed.clone())) {
                 return;
             }
             self.unheard.pop_front();
@@ -183,6 +226,10 @@ impl<S: FnMut(Output) -> bool> Worker<S> {
 }
 
 impl Open {
+    fn closed(&self, tap: TapKey) -> Closed {
+        Closed { tap, stats: self.stats(), pauses: self.stereo.pauses() }
+    }
+
     fn stats(&self) -> crate::audio::Stats {
         crate::audio::Stats {
             dropped_blocks: self.dropped_blocks,
@@ -219,6 +266,7 @@ mod tests {
         ring: Option<Producer<TapRecord>>,
         took: Rc<RefCell<Vec<Output>>>,
         full: Rc<Cell<bool>>,
+        orders: Orders,
         start: Instant,
     }
 
@@ -236,8 +284,9 @@ mod tests {
                     !full.get()
                 }
             };
-            let worker = Worker::new(vec![records], Box::new(sink) as Box<_>);
-            Self { worker, ring: Some(ring), took, full, start: Clock.instant() }
+            let orders = Orders::default();
+            let worker = Worker::new(vec![records], orders.clone(), Box::new(sink) as Box<_>);
+            Self { worker, ring: Some(ring), took, full, orders, start: Clock.instant() }
         }
 
         fn at(&self, ms: u64) -> Instant {
@@ -281,7 +330,7 @@ mod tests {
             for output in self.took.borrow().iter() {
                 match output {
                     Output::Block(block) => blocks.push((block.first_sample, block.samples.len())),
-                    Output::Closed(last) => closed.push(*last),
+                    Output::Closed(last) => closed.push(last.clone()),
                 }
             }
             (blocks, closed)
@@ -344,6 +393,29 @@ mod tests {
         bench.worker.turn(bench.at(420));
         let taps: Vec<u64> = bench.heard().1.iter().map(|closed| closed.tap.0).collect();
         assert_eq!(taps, [1, 2]);
+    }
+
+    #[test]
+    fn a_pause_that_was_ordered_before_the_tap_opened_holds() {
+        let mut bench = Bench::new();
+        bench.orders.expect(TapKey(1));
+        let paused = bench.orders.pause(TapKey(1));
+        let resumed = bench.orders.resume(TapKey(1));
+        // Of a call that is gone, and of one that nobody announced.
+        bench.orders.pause(TapKey(7));
+        bench.worker.turn(bench.at(0));
+        bench.open(1);
+        bench.run(1, 0, 500);
+        let last = bench.orders.pause(TapKey(1)) - bench.start;
+        let at = bench.at(2_000);
+        bench.push(TapRecord::Close { tap: TapKey(1), at });
+        bench.worker.turn(bench.at(500));
+        let (_, closed) = bench.heard();
+        let micros = |at: Instant| (at - bench.start).as_micros() as i64;
+        let told: Vec<(i64, i64)> = closed[0].pauses.iter().map(|p| (p.from_ms, p.to_ms.unwrap())).collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].0 <= micros(paused) / 1_000 + 1 && told[0].1 >= micros(resumed) / 1_000, "{told:?}");
+        assert!((told[1].0 - last.as_millis() as i64).abs() <= 1 && told[1].1 == 2_000, "{told:?} {last:?}");
     }
 
     #[test]

@@ -32,5 +32,6 @@ mod outbound;
 mod peers;
 mod policy;
 mod reconcile;
+mod recording;
 mod webhooks;
 mod world;

@@ -136,7 +136,7 @@ impl World {
     pub(crate) async fn settled(&self, id: &str) -> Value {
         self.until("the call is settled", async || {
             let call = self.call(id).await;
-            call["state"] == "ended" && call["recording"]["state"] != "recording"
+            call["state"] == "ended" && !["recording", "paused"].contains(&call["recording"]["state"].as_str().unwrap())
         })
         .await;
         self.call(id).await

@@ -315,7 +315,7 @@ fn second(tap: u64, at: u64) -> Output {
 }
 
 fn closed(tap: u64, samples: u64) -> Output {
-    Output::Closed(Closed { tap: TapKey(tap), stats: Stats { samples, ..Stats::default() } })
+    Output::Closed(Closed { tap: TapKey(tap), stats: Stats { samples, ..Stats::default() }, pauses: Vec::new() })
 }
 
 fn read(path: &Path) -> Vec<[i16; 2]> {

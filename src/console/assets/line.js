@@ -41,6 +41,8 @@ export function onEvent({ type, call_id: callId, data }) {
     case 'permission.limit_reset':
     case 'permission.reconsider_prompted':
     case 'permission.drift_repaired': return emit('permission', data.permission);
+    case 'recording.paused':
+    case 'recording.resumed':
     case 'recording.ready':
     case 'recording.failed': return emit('recording', data);
     default:

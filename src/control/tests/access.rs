@@ -33,6 +33,7 @@ fn body_of(path: &str) -> (&'static str, &'static str) {
         "media" => ("application/sdp", "v=0\r\n"),
         "receipts" => ("application/json", r#"{"kind":"shown"}"#),
         "dtmf" => ("application/json", r#"{"digits":"1"}"#),
+        "recording" => ("application/json", r#"{"action":"pause"}"#),
         "status" => ("application/json", r#"{"status":"offline"}"#),
         "permission-requests" => {
             ("application/json", r#"{"number_id":"1","contact":"wa:995555010203","kind":"template"}"#)
@@ -103,7 +104,7 @@ async fn seen(house: &House, method: &Method, template: &str, id: &str) -> (u16,
     let (kind, body) = body_of(template);
     let mut ask = house.ask(method.clone(), &template.replace("{id}", id), &house.beka);
     if *method != Method::GET {
-        ask = if matches!(template.rsplit('/').next(), Some("media" | "receipts" | "dtmf" | "status")) {
+        ask = if matches!(template.rsplit('/').next(), Some("media" | "receipts" | "dtmf" | "recording" | "status")) {
             ask.header("content-type", kind).body(body)
         } else {
             ask

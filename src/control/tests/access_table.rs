@@ -116,6 +116,7 @@ pub(super) const ROWS: &[Row] = &[
     row("POST /v1/calls/{id}/hangup", Nothing, Answers(409), Agents::Took, &[CallsWrite]),
     row("POST /v1/calls/{id}/hold", Nothing, Answers(409), Agents::Took, &[CallsWrite]),
     row("POST /v1/calls/{id}/resume", Nothing, Answers(409), Agents::Took, &[CallsWrite]),
+    row("POST /v1/calls/{id}/recording", Json(r#"{"action":"pause"}"#), Answers(409), Agents::Took, &[CallsWrite]),
     row("POST /v1/calls/{id}/dtmf", Json(r#"{"digits":"1"}"#), Answers(409), Agents::Took, &[CallsWrite]),
     row("POST /v1/offers/{id}/media", Sdp("v=0\r\n"), Answers(409), Agents::Own, &[CallsWrite]),
     row("POST /v1/offers/{id}/accept", Nothing, Answers(409), Agents::Own, &[CallsWrite]),

@@ -60,6 +60,7 @@ async fn a_number_that_gets_no_answer_keeps_no_other_waiting() {
         messaging_limit: 10_000,
         platform: Platform::CloudApi,
         graph_token_set: true,
+        record: None,
     };
     let (silent, other) = (number(SILENT), number("100000000000001"));
     let mut told = house.control.switchboard.subscribe();

@@ -134,7 +134,15 @@ async fn the_end_of_a_recording_overwrites_nothing_that_was_said_about_the_call_
     let file = format!("sqlite://{}?mode=rw", house.dir.path().join("tandem.sqlite3").display());
     let mut others = sqlx::AnyConnection::connect(&file).await.unwrap();
     let stats = crate::audio::Stats::default();
-    let finished = Finished { duration_ms: 9_000, gaps: 1, bytes: 1, parts: 1, sha256: "ab".repeat(32), stats };
+    let finished = Finished {
+        duration_ms: 9_000,
+        gaps: 1,
+        bytes: 1,
+        parts: 1,
+        sha256: "ab".repeat(32),
+        stats,
+        pauses: Vec::new(),
+    };
     let (call, recording) = (house.call.clone(), RecordingId::generate());
     let finished = RecordEvent::Finished { call, recording, finished: Box::new(finished) };
     // Both wait for whoever writes, WhatsApp's last word first.

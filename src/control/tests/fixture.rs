@@ -183,6 +183,8 @@ pub(super) async fn desk(store: &Store, dir: &Path, meta: &whatsapp::Config) -> 
         shards: Shards::spawn(&media, |_| rtrb::RingBuffer::new(16).0, events).unwrap(),
         recorder: recorder.inlet(),
         ears: None,
+        tap: crate::tap::Orders::default(),
+        recording: crate::record::Config::default(),
         data_dir: dir.to_owned(),
         identity: Identity::generate(),
         patience: Patience::default(),
@@ -211,6 +213,7 @@ fn number() -> Number {
         messaging_limit: 10_000,
         platform: Platform::CloudApi,
         graph_token_set: false,
+        record: None,
     }
 }
 

@@ -122,6 +122,7 @@ pub(super) fn number(change: impl FnOnce(&mut Number)) -> Number {
         messaging_limit: 10_000,
         platform: Platform::CloudApi,
         graph_token_set: true,
+        record: None,
     };
     change(&mut number);
     number

@@ -36,6 +36,7 @@ fn fine() -> RequestFacts {
             messaging_limit: 2_000,
             platform: Platform::CloudApi,
             graph_token_set: true,
+            record: None,
         },
         settings: NumberSettings::default(),
         restrictions: Vec::new(),

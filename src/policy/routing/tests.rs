@@ -33,6 +33,7 @@ pub(in crate::policy) fn number() -> Number {
         messaging_limit: 2000,
         platform: Platform::CloudApi,
         graph_token_set: true,
+        record: None,
     }
 }
 

@@ -82,6 +82,7 @@ pub(crate) fn number(n: usize) -> Number {
         messaging_limit: 2_000,
         platform: Platform::CloudApi,
         graph_token_set: false,
+        record: None,
     }
 }
 

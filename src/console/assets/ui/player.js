@@ -16,8 +16,9 @@ const BUCKETS = 1_600;
 /** Fills `root` for a call; `scope` ends downloads and frees the file. */
 export function showPlayer(root, scope, call) {
   const { state, duration_ms: lengthMs, gaps } = call.recording ?? { state: 'none' };
-  if (state === 'none') return fill(root, h('p', { class: 'dim' }, call.state === 'ended' ? 'This call was not answered, so there is no recording.' : 'Recording starts when the call is answered.'));
+  if (state === 'none') return fill(root, h('p', { class: 'dim' }, call.answered_at ? 'This call is not recorded.' : call.state === 'ended' ? 'This call was not answered, so there is no recording.' : 'Recording starts when the call is answered.'));
   if (state === 'recording') return fill(root, h('p', { class: 'dim' }, 'Recording. It can be played shortly after the call ends.'));
+  if (state === 'paused') return fill(root, h('p', { class: 'dim' }, 'The recording is paused: what is said now is not kept.'));
   if (state === 'failed') return fill(root, notice('stop', 'warn', 'The recording failed. The operator finds the reason in the gateway’s log.'));
   const load = () => loadInto(root, scope, call, gaps);
   if ((lengthMs ?? 0) <= AUTOLOAD_MS_MAX) return load();

@@ -1,0 +1,54 @@
+//! What the worker is told about its taps besides their packets: by the desk, past the shards.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::model::rtp::TapKey;
+use crate::model::time::Clock;
+
+/// The way to the worker. Cheap to clone; never waits for more than a list to be taken over.
+#[derive(Clone, Debug, Default)]
+pub struct Orders(Arc<Mutex<Vec<Order>>>);
+
+/// Few, and none may be lost, so the list has no bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// A shard will be told to open this tap.
+    Expect(TapKey),
+    Pause(TapKey, Instant),
+    Resume(TapKey, Instant),
+}
+
+impl Orders {
+    /// To be given before the shard is told to open the tap.
+    pub fn expect(&self, tap: TapKey) {
+        self.lock().push(Order::Expect(tap));
+    }
+
+    /// From the returned instant on nobody behind the tap hears the call; what is heard then is not kept anywhere.
+    pub fn pause(&self, tap: TapKey) -> Instant {
+        self.order_now(|at| Order::Pause(tap, at))
+    }
+
+    /// From the returned instant on the call is heard again.
+    pub fn resume(&self, tap: TapKey) -> Instant {
+        self.order_now(|at| Order::Resume(tap, at))
+    }
+
+    /// What was ordered since the last time.
+    pub(super) fn take(&self) -> Vec<Order> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    /// The instant is read under the lock: whoever finds the list without the order has heard nothing later than it.
+    fn order_now(&self, order: impl FnOnce(Instant) -> Order) -> Instant {
+        let mut orders = self.lock();
+        let now = Clock.instant();
+        orders.push(order(now));
+        now
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Order>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
