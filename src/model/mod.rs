@@ -14,6 +14,7 @@ pub mod quality;
 pub mod reason;
 pub mod rtp;
 pub mod settings;
+pub mod summary;
 pub mod time;
 pub mod transcript;
 mod words;
