@@ -19,6 +19,8 @@ use super::language::{self, Labels, Language};
 use rank::Ranked;
 use sentence::Sentence;
 
+pub(super) use sentence::{terms, words};
+
 /// Fewer say too little, more are no summary.
 const POINTS: std::ops::RangeInclusive<usize> = 3..=7;
 /// One more key point for so many sentences.
