@@ -33,6 +33,7 @@ use crate::record::Recorder;
 use crate::shard::Shards;
 use crate::signalling::whatsapp::{Graph, Webhook, read_secret_file};
 use crate::store::{Claim, IMPORTED, Store, StoreError, Terms};
+use crate::summary::Summariser;
 use crate::switchboard::{Parts, Switchboard};
 use crate::{bus, console, tap};
 
@@ -164,6 +165,7 @@ impl App {
             shards: shards.clone(),
             recorder: recorder.inlet(),
             ears: None,
+            summariser: summariser(config)?,
             tap: tap.orders(),
             recording: config.recording.clone(),
             data_dir: config.data.dir.clone(),
@@ -380,6 +382,16 @@ fn webhook_door(config: &Config) -> anyhow::Result<Option<Webhook>> {
     }
     tracing::warn!("webhooks are refused until whatsapp.app_secret_file and whatsapp.verify_token_file are set");
     Ok(None)
+}
+
+/// Who sums calls up, with the key of the endpoint that may do so.
+fn summariser(config: &Config) -> anyhow::Result<Summariser> {
+    let key = match &config.secrets.summary_api_key {
+        Some(key) => Some(key.clone()),
+        None if config.summary.api_key_file.as_os_str().is_empty() => None,
+        None => Some(read_secret_file("summary.api_key_file", &config.summary.api_key_file)?),
+    };
+    Ok(Summariser::new(&config.summary, key)?)
 }
 
 /// What is looked at regularly.

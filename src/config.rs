@@ -13,7 +13,7 @@ use toml::{Table, Value};
 use crate::billing::{self, RateCard};
 use crate::policy::pack::{self, Pack};
 use crate::store::{IMPORTED, Terms};
-use crate::{call, control, record, shard, signalling, store, switchboard};
+use crate::{call, control, record, shard, signalling, store, summary, switchboard};
 
 /// `[data]`: what must survive.
 #[derive(Clone, Serialize, Deserialize, PartialEq)]
@@ -57,6 +57,7 @@ pub struct Config {
     pub whatsapp: signalling::whatsapp::Config,
     pub policy: Policy,
     pub recording: record::Config,
+    pub summary: summary::Config,
     pub calls: call::Patience,
     pub agents: switchboard::Config,
     #[serde(skip)]
@@ -68,6 +69,7 @@ pub struct Config {
 pub struct Secrets {
     pub app_secret: Option<SecretString>,
     pub verify_token: Option<SecretString>,
+    pub summary_api_key: Option<SecretString>,
 }
 
 /// Everything that is wrong, one line each.
@@ -122,6 +124,7 @@ impl Config {
             whatsapp: reader.section(&mut table, "whatsapp"),
             policy: reader.section(&mut table, "policy"),
             recording: reader.section(&mut table, "recording"),
+            summary: reader.section(&mut table, "summary"),
             calls: reader.section(&mut table, "calls"),
             agents: reader.section(&mut table, "agents"),
             secrets,
@@ -129,7 +132,7 @@ impl Config {
         for (section, _) in &table {
             let place = reader.place(section, None);
             reader.errors.push(format!(
-                "{place}: unknown section `[{section}]`: there are http, media, data, whatsapp, policy, recording, calls, agents"
+                "{place}: unknown section `[{section}]`: there are http, media, data, whatsapp, policy, recording, summary, calls, agents"
             ));
         }
         reader.errors.extend(config.contradictions());
@@ -143,6 +146,7 @@ impl Config {
         for (key, file, given) in [
             ("whatsapp.app_secret_file", &whatsapp.app_secret_file, &self.secrets.app_secret),
             ("whatsapp.verify_token_file", &whatsapp.verify_token_file, &self.secrets.verify_token),
+            ("summary.api_key_file", &self.summary.api_key_file, &self.secrets.summary_api_key),
         ] {
             if given.is_none()
                 && !file.as_os_str().is_empty()
@@ -167,6 +171,7 @@ impl Config {
         errors.extend(self.media.errors());
         errors.extend(self.calls.errors());
         errors.extend(self.recording.errors().iter().map(ToString::to_string));
+        errors.extend(self.summary.errors());
         errors.extend(self.whatsapp.validate().into_iter().map(|(key, why)| format!("{key}: {why}")));
         errors.extend(store::check_url(&self.data.url).err().map(|error| error.to_string()));
         errors
@@ -263,6 +268,7 @@ impl Reader<'_> {
             match (section.as_str(), key.as_str()) {
                 ("whatsapp", "app_secret") => secrets.app_secret = Some(value.into()),
                 ("whatsapp", "verify_token") => secrets.verify_token = Some(value.into()),
+                ("summary", "api_key") => secrets.summary_api_key = Some(value.into()),
                 _ => {
                     self.from_environment.push((format!("{section}.{key}"), name));
                     let keys = table.entry(section).or_insert_with(|| Value::Table(Table::new()));

@@ -7,8 +7,8 @@
 //! - **words**: `model` — identities, moments, reasons, events: what every floor speaks
 //! - **ground**: `audio`, `metrics` — tools; know nothing of the rest
 //! - **mind**: `media`, `call`, `policy`, `billing` — pure: takes `now`, returns values
-//! - **hands**: `shard`, `tap`, `record`, `asr`, `signalling`, `store`, `bus` — one resource each: sockets, CPU, disk, model,
-//!   database, peers
+//! - **hands**: `shard`, `tap`, `record`, `asr`, `summary`, `signalling`, `store`, `bus` — one resource each: sockets, CPU, disk,
+//!   model, database, peers
 //! - **desk**: `switchboard` — the only place that decides *when*
 //! - **doors**: `control`, `console` — programs and people come in
 //! - **roof**: `config`, `app`, `sandbox`, `main` — knows everybody, and does nothing else
@@ -56,5 +56,6 @@ pub mod sandbox;
 pub mod shard;
 pub mod signalling;
 pub mod store;
+pub mod summary;
 pub mod switchboard;
 pub mod tap;

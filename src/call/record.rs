@@ -11,6 +11,7 @@ use crate::model::reason::{
     CallState, Direction, EndReason, EndedBy, LegKind, OfferCause, OfferOutcome, RecordingState,
 };
 use crate::model::recording::Pause;
+use crate::model::summary::SummaryState;
 use crate::model::time::Timestamp;
 use crate::model::transcript::TranscriptState;
 
@@ -40,7 +41,7 @@ pub struct CallRecord {
     pub legs: Vec<LegRecord>,
     pub recording: RecordingRecord,
     pub transcript: TranscriptRecord,
-    pub summary: Absent,
+    pub summary: SummaryRecord,
     /// What the call cost, once it is settled; `null` where nothing is charged.
     pub charge: Option<Charge>,
     pub wacid: Option<Wacid>,
@@ -122,14 +123,18 @@ impl TranscriptRecord {
     pub const OFF: Self = Self { state: TranscriptState::Off };
 }
 
-/// A part of the record that this call does not have.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-pub struct Absent {
-    pub state: &'static str,
+/// The whole summary is at `/v1/calls/{id}/summary`.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SummaryRecord {
+    pub state: SummaryState,
+    /// Once it is `ready`.
+    pub text: Option<String>,
 }
 
-/// Nothing transcribes or sums up this call.
-pub const OFF: Absent = Absent { state: "off" };
+impl SummaryRecord {
+    /// Nobody sums the call up.
+    pub const OFF: Self = Self { state: SummaryState::Off, text: None };
+}
 
 impl CallRecord {
     /// A call that begins: nothing has come of it yet, and nobody of ours is on it.
@@ -159,7 +164,7 @@ impl CallRecord {
             legs: Vec::new(),
             recording: RecordingRecord { state: RecordingState::None, duration_ms: 0, gaps: 0, pauses: Vec::new() },
             transcript: TranscriptRecord::OFF,
-            summary: OFF,
+            summary: SummaryRecord::OFF,
             charge: None,
             wacid: None,
             callback_data: None,

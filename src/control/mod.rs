@@ -33,6 +33,7 @@ mod serve;
 mod session;
 mod settings;
 mod stream;
+mod summaries;
 mod transcripts;
 mod wallet;
 mod webhooks;
@@ -134,6 +135,7 @@ fn api() -> OpenApiRouter<Shared> {
         .merge(calls::routes())
         .merge(recordings::routes())
         .merge(transcripts::routes())
+        .merge(summaries::routes())
         .merge(exports::routes())
         .merge(offers::routes())
         .merge(events::routes())

@@ -15,6 +15,7 @@ pub mod reason;
 pub mod recording;
 pub mod rtp;
 pub mod settings;
+pub mod summary;
 pub mod time;
 pub mod transcript;
 mod words;

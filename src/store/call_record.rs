@@ -12,12 +12,13 @@ use super::error::{Result, StoreError};
 use super::identity::folded_into;
 use super::sql::{Columns, Select, clean, clean_opt, json_text, millis};
 use super::{CHARGE_AGAIN_AFTER, Store, Terms, events};
-use crate::call::record::{CallRecord, LegRecord, OFF, OfferRecord, RecordingRecord, TranscriptRecord};
+use crate::call::record::{CallRecord, LegRecord, OfferRecord, RecordingRecord, SummaryRecord, TranscriptRecord};
 use crate::model::event::{Event, NewEvent};
 use crate::model::id::{AgentId, CallId, OfferId, Wacid};
 use crate::model::money::Charge;
 use crate::model::quality::Quality;
 use crate::model::reason::CallState;
+use crate::model::summary::SummaryState;
 use crate::model::time::Timestamp;
 use crate::model::transcript::TranscriptState;
 
@@ -189,7 +190,9 @@ pub(super) const CALLS: &str = "SELECT c.*, calls.id AS call_id, calls.created_a
      state, status, agent_id, answered_at, ended_at, duration_ms, end_reason, opens_at, ended_by, recording_state, \
      recording_duration_ms, recording_gaps, recording_pauses, wacid, callback_data, upstream_code, trace, settled, \
      charge_micros, charge_currency, charge_pulses, pack, placed_by, cta_payload, deeplink_payload, record_wanted, \
-     (SELECT t.state FROM transcripts t WHERE t.call_id = calls.id) AS transcript_state \
+     (SELECT t.state FROM transcripts t WHERE t.call_id = calls.id) AS transcript_state, \
+     (SELECT s.state FROM summaries s WHERE s.call_id = calls.id) AS summary_state, \
+     (SELECT s.text FROM summaries s WHERE s.call_id = calls.id) AS summary_text \
      FROM calls JOIN contacts r ON r.id = calls.contact_id JOIN contacts c ON c.id = COALESCE(r.merged_into, r.id)";
 
 /// The recorder may have reported the end to the store while the call's task still held a copy from before.
@@ -368,7 +371,7 @@ fn read_call(row: &AnyRow, offers: Vec<OfferRecord>, legs: Vec<LegRecord>) -> Re
             pauses: row.json("recording_pauses")?,
         },
         transcript: TranscriptRecord { state: row.word_opt("transcript_state")?.unwrap_or(TranscriptState::Off) },
-        summary: OFF,
+        summary: read_summary(row)?,
         charge: read_charge(row)?,
         wacid: row.parsed_opt("wacid", Wacid::parse)?,
         callback_data: row.text_opt("callback_data")?,
@@ -381,6 +384,12 @@ fn read_call(row: &AnyRow, offers: Vec<OfferRecord>, legs: Vec<LegRecord>) -> Re
         settled: row.flag("settled")?,
         record: row.flag("record_wanted")?,
     })
+}
+
+fn read_summary(row: &AnyRow) -> Result<SummaryRecord> {
+    let state = row.word_opt("summary_state")?.unwrap_or(SummaryState::Off);
+    let text = row.text_opt("summary_text")?.filter(|_| state == SummaryState::Ready);
+    Ok(SummaryRecord { state, text })
 }
 
 pub(super) fn read_charge(row: &AnyRow) -> Result<Option<Charge>> {

@@ -6,7 +6,7 @@ use sqlx::{Any, Transaction};
 
 use super::error::{Result, StoreError};
 use super::sql::{Columns, Select, clean, damaged};
-use super::{Store, events};
+use super::{Store, events, summaries};
 use crate::model::event::{Event, NewEvent};
 use crate::model::id::CallId;
 use crate::model::time::Timestamp;
@@ -37,17 +37,25 @@ pub struct DueTranscript {
 }
 
 impl Store {
-    /// The call is listened to from now on. Does nothing if it already is.
+    /// The call is listened to from now on, and summed up afterwards if that is wished. Does nothing if it already is.
     ///
     /// # Errors
     /// [`StoreError::Missing`] when the call was not saved yet.
-    pub async fn begin_transcript(&self, call: &CallId, engine: &str, language: Option<&str>) -> Result<()> {
+    pub async fn begin_transcript(
+        &self,
+        call: &CallId,
+        engine: &str,
+        language: Option<&str>,
+        sum_up: bool,
+    ) -> Result<()> {
         sqlx::query(
-            "INSERT INTO transcripts (call_id, state, engine, language) VALUES ($1, 'live', $2, $3) ON CONFLICT DO NOTHING",
+            "INSERT INTO transcripts (call_id, state, engine, language, sum_up) VALUES ($1, 'live', $2, $3, $4) \
+             ON CONFLICT DO NOTHING",
         )
         .bind(call.as_str())
         .bind(engine)
         .bind(language)
+        .bind(i16::from(sum_up))
         .execute(&self.writer)
         .await
         .map_err(StoreError::on_write(|| format!("call {call}")))?;
@@ -146,7 +154,7 @@ impl Store {
         );
         let query = query.bind(call.as_str()).bind(state.as_str()).bind(again.map(Timestamp::as_millis));
         let logged = match query.execute(&mut *tx).await?.rows_affected() {
-            1 if again.is_none() => events::append(&mut tx, vec![news(call, state)], now).await?,
+            1 if again.is_none() => close(&mut tx, call, state, now).await?,
             _ => Vec::new(),
         };
         tx.commit().await?;
@@ -254,8 +262,19 @@ async fn settle(tx: &mut Transaction<'static, Any>, call: &CallId, now: Timestam
     .await?;
     match done.rows_affected() {
         0 => Ok(Vec::new()),
-        _ => events::append(tx, vec![news(call, TranscriptState::Ready)], now).await,
+        _ => close(tx, call, TranscriptState::Ready, now).await,
     }
+}
+
+/// The transcript is as whole as it gets: told, and the summary is due.
+async fn close(
+    tx: &mut Transaction<'static, Any>,
+    call: &CallId,
+    state: TranscriptState,
+    now: Timestamp,
+) -> Result<Vec<Event>> {
+    summaries::due(tx, call, now).await?;
+    events::append(tx, vec![news(call, state)], now).await
 }
 
 fn news(call: &CallId, state: TranscriptState) -> NewEvent {
@@ -353,8 +372,8 @@ mod tests {
         let contact = t.seed().await;
         let call = t.call(&contact, 0).await.id;
         assert_eq!(t.store.transcript(&call).await.unwrap(), None);
-        t.store.begin_transcript(&call, "builtin", Some("en")).await.unwrap();
-        t.store.begin_transcript(&call, "vosk", None).await.unwrap();
+        t.store.begin_transcript(&call, "builtin", Some("en"), true).await.unwrap();
+        t.store.begin_transcript(&call, "vosk", None, true).await.unwrap();
         let hello = said(Side::Agent, 0, 100, "Hello\u{0} ტანდემი");
         let order = said(Side::Customer, 0, 1_500, "My order, please.");
         let name = said(Side::Agent, 1, 1_200, "It's Anna");
@@ -381,7 +400,7 @@ mod tests {
         let call = t.call(&contact, 0).await.id;
         let gap = missed(Side::Customer, 1_000, 4_000);
         assert!(matches!(t.store.add_unheard(&call, gap).await, Err(StoreError::Missing(_))));
-        t.store.begin_transcript(&call, "builtin", None).await.unwrap();
+        t.store.begin_transcript(&call, "builtin", None, true).await.unwrap();
         t.store.add_segment(&call, &said(Side::Customer, 0, 0, "Yes")).await.unwrap();
         for gap in [missed(Side::Customer, 1_000, 2_000), gap, missed(Side::Customer, 1_000, 3_000)] {
             t.store.add_unheard(&call, gap).await.unwrap();
@@ -418,7 +437,7 @@ mod tests {
     async fn what_cannot_be_listened_to_is_given_up_aloud_and_keeps_what_there_is(t: Fixture) {
         let contact = t.seed().await;
         let call = t.call(&contact, 0).await.id;
-        t.store.begin_transcript(&call, "builtin", None).await.unwrap();
+        t.store.begin_transcript(&call, "builtin", None, true).await.unwrap();
         t.store.add_segment(&call, &said(Side::Agent, 0, 0, "Still here")).await.unwrap();
         t.store.add_unheard(&call, missed(Side::Agent, 5, 6)).await.unwrap();
         t.store.end_transcript(&call, T0).await.unwrap();
@@ -436,7 +455,7 @@ mod tests {
         let calls = [t.call(&contact, 0).await.id, t.call(&contact, 1).await.id, t.call(&contact, 2).await.id];
         let texts = ["I want a REFUND for order 4711.", "Un café, s'il vous plaît", "გამარჯობა, the refunds desk"];
         for (call, text) in calls.iter().zip(texts) {
-            t.store.begin_transcript(call, "builtin", None).await.unwrap();
+            t.store.begin_transcript(call, "builtin", None, true).await.unwrap();
             t.store.add_segment(call, &said(Side::Customer, 0, 0, text)).await.unwrap();
             t.store.add_segment(call, &said(Side::Agent, 0, 9, "Good morning")).await.unwrap();
         }

@@ -18,6 +18,7 @@ mod requests;
 mod restrictions;
 mod settings;
 mod settle;
+mod summaries;
 mod terms;
 mod transcripts;
 mod upkeep;
@@ -46,6 +47,7 @@ use crate::record::{self, Inlet};
 use crate::shard::Shards;
 use crate::signalling::whatsapp::Graph;
 use crate::store::{Store, StoreError};
+use crate::summary::Summariser;
 use crate::tap::Orders;
 
 pub use admit::{Callability, PlaceCall};
@@ -105,6 +107,7 @@ pub struct Parts {
     pub recorder: Inlet,
     /// `None` = nobody listens to what is said.
     pub ears: Option<crate::asr::Inlet>,
+    pub summariser: Summariser,
     pub tap: Orders,
     pub recording: record::Config,
     /// Recordings lie beneath it.
@@ -173,6 +176,7 @@ impl Switchboard {
         tokio::spawn(inbox::run(Arc::clone(&desk), pending, inbox));
         tokio::spawn(upkeep::run(Arc::downgrade(&desk)));
         tokio::spawn(transcripts::run(Arc::downgrade(&desk)));
+        tokio::spawn(summaries::run(Arc::downgrade(&desk)));
         Ok(Self(desk))
     }
 

@@ -162,7 +162,8 @@ impl Desk {
 
     pub(super) async fn begin_transcript(&self, call: &CallId) -> Result<(), StoreError> {
         let Some(ears) = &self.parts.ears else { return Ok(()) };
-        self.parts.store.begin_transcript(call, ears.engine(), ears.language()).await
+        let sum_up = self.parts.summariser.is_on();
+        self.parts.store.begin_transcript(call, ears.engine(), ears.language(), sum_up).await
     }
 
     /// After a crash: what was said since the last segment of each side is to be listened to.

@@ -30,7 +30,7 @@ fn said(speaker: Side, start_ms: u64, text: &str) -> Segment {
 async fn talked() -> House {
     let house = House::open().await;
     let (store, call) = (&house.store, &house.call);
-    store.begin_transcript(call, "builtin", Some("en")).await.unwrap();
+    store.begin_transcript(call, "builtin", Some("en"), true).await.unwrap();
     store.add_segment(call, &said(Side::Customer, 61_500, "Where is my parcel?")).await.unwrap();
     store.add_segment(call, &said(Side::Agent, 900, "Good morning, <b>Ana</b> speaking")).await.unwrap();
     store.add_unheard(call, Unheard { speaker: Side::Agent, start_ms: 70_000, end_ms: 71_000 }).await.unwrap();

@@ -8,7 +8,9 @@ CREATE TABLE transcripts (
     language TEXT,
     -- When what was not written down live is to be listened to (again); NULL = nothing to do.
     due_at BIGINT,
-    attempts BIGINT NOT NULL DEFAULT 0
+    attempts BIGINT NOT NULL DEFAULT 0,
+    -- Whether the call is summed up once this is as whole as it gets.
+    sum_up SMALLINT NOT NULL
 );
 CREATE INDEX transcripts_due ON transcripts (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX transcripts_live ON transcripts (state) WHERE state = 'live';
@@ -35,6 +37,19 @@ CREATE TABLE unheard (
     end_ms BIGINT NOT NULL,
     PRIMARY KEY (call_id, speaker, start_ms)
 );
+
+CREATE TABLE summaries (
+    call_id TEXT NOT NULL PRIMARY KEY REFERENCES transcripts (call_id),
+    state TEXT NOT NULL,
+    -- The paragraph that lists show; '' until it is ready.
+    text TEXT NOT NULL,
+    -- The whole, as JSON; NULL until it is ready.
+    body TEXT,
+    -- When it is to be made; NULL = nothing to do.
+    due_at BIGINT,
+    attempts BIGINT NOT NULL DEFAULT 0
+);
+CREATE INDEX summaries_due ON summaries (due_at) WHERE due_at IS NOT NULL;
 
 -- Which calls a word was said in. Bytes, because they are ordered alike on both databases: a beginning of a word is a range.
 CREATE TABLE spoken_words (
