@@ -171,11 +171,11 @@ mod tests {
         let call = transcribed(&t, true).await;
         assert_eq!(shown(&t, &call).await, (SummaryState::Off, None));
         assert!(!t.store.sum_up_again(&call, T0).await.unwrap(), "it still runs");
-        t.store.end_transcript(&call, T0).await.unwrap();
+        t.store.end_transcript(&call, at(1)).await.unwrap();
         assert_eq!(shown(&t, &call).await, (SummaryState::Pending, None));
-        assert!(t.store.due_summaries(at(-1)).await.unwrap().is_empty());
+        assert!(t.store.due_summaries(T0).await.unwrap().is_empty());
         let due = DueSummary { call: call.clone(), attempts: 0 };
-        assert_eq!(t.store.due_summaries(T0).await.unwrap(), [due]);
+        assert_eq!(t.store.due_summaries(at(1)).await.unwrap(), [due]);
         let events = t.store.put_summary(&call, &summary("All is well.\0"), at(2)).await.unwrap();
         assert_eq!(events[0].kind, "summary.ready");
         let t = t.restart().await;
