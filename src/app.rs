@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::asr::{self, Builtin, Leg};
 use crate::billing::RateCard;
 use crate::bus::Bus;
 use crate::config::{Config, Policy};
@@ -150,8 +151,22 @@ impl App {
             },
             shard_events,
         )?;
-        let inlet = recorder.inlet();
-        let tap = tap::spawn(rings, move |heard| inlet.take(heard)).context("cannot start the tap worker's thread")?;
+        let (words, mut heard) = mpsc::unbounded_channel();
+        let builtin = recogniser(&config.asr);
+        let ears = builtin.clone().map(|engine| {
+            let language = config.asr.language().map(str::to_owned);
+            // Finals are few, and none may be lost; partials of one leg follow each other by most of a second.
+            let listener = move |leg: &Leg, said| drop(words.send((leg.clone(), said)));
+            asr::Inlet::new(engine, language, Arc::new(listener))
+        });
+        let (inlet, listening) = (recorder.inlet(), ears.clone());
+        let sink = move |sound| {
+            if let Some(ears) = &listening {
+                ears.take(&sound);
+            }
+            inlet.take(sound)
+        };
+        let tap = tap::spawn(rings, sink).context("cannot start the tap worker's thread")?;
 
         let observed = Arc::clone(&metrics);
         let graph =
@@ -164,7 +179,7 @@ impl App {
             graph,
             shards: shards.clone(),
             recorder: recorder.inlet(),
-            ears: None,
+            ears,
             summariser: summariser(config)?,
             tap: tap.orders(),
             recording: config.recording.clone(),
@@ -184,6 +199,12 @@ impl App {
         tokio::spawn(async move {
             while let Some(event) = recorded.recv().await {
                 desk.take_record_event(event).await;
+            }
+        });
+        let desk = switchboard.clone();
+        tokio::spawn(async move {
+            while let Some((leg, said)) = heard.recv().await {
+                desk.take_heard(&leg, said).await;
             }
         });
         let figures = Figures { store: store.clone(), shards: shards.clone(), metrics: Arc::clone(&metrics), clock };
@@ -365,6 +386,26 @@ fn claim(dir: &Path) -> anyhow::Result<File> {
         }
         Err(TryLockError::Error(error)) => Err(error).with_context(unusable),
     }
+}
+
+/// Who listens to calls. Without a model nobody does, and everything else works.
+fn recogniser(config: &asr::Config) -> Option<Arc<Builtin>> {
+    if config.engine == "off" {
+        return None;
+    }
+    match Builtin::load(config) {
+        Ok(engine) => Some(Arc::new(engine)),
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), "calls are not transcribed");
+            None
+        }
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
 }
 
 /// What tells WhatsApp's webhooks from forged ones. Without the secrets the gateway starts, and refuses every webhook.

@@ -13,7 +13,7 @@ use toml::{Table, Value};
 use crate::billing::{self, RateCard};
 use crate::policy::pack::{self, Pack};
 use crate::store::{IMPORTED, Terms};
-use crate::{call, control, record, shard, signalling, store, summary, switchboard};
+use crate::{asr, call, control, record, shard, signalling, store, summary, switchboard};
 
 /// `[data]`: what must survive.
 #[derive(Clone, Serialize, Deserialize, PartialEq)]
@@ -57,6 +57,7 @@ pub struct Config {
     pub whatsapp: signalling::whatsapp::Config,
     pub policy: Policy,
     pub recording: record::Config,
+    pub asr: asr::Config,
     pub summary: summary::Config,
     pub calls: call::Patience,
     pub agents: switchboard::Config,
@@ -124,6 +125,7 @@ impl Config {
             whatsapp: reader.section(&mut table, "whatsapp"),
             policy: reader.section(&mut table, "policy"),
             recording: reader.section(&mut table, "recording"),
+            asr: reader.section(&mut table, "asr"),
             summary: reader.section(&mut table, "summary"),
             calls: reader.section(&mut table, "calls"),
             agents: reader.section(&mut table, "agents"),
@@ -132,7 +134,7 @@ impl Config {
         for (section, _) in &table {
             let place = reader.place(section, None);
             reader.errors.push(format!(
-                "{place}: unknown section `[{section}]`: there are http, media, data, whatsapp, policy, recording, summary, calls, agents"
+                "{place}: unknown section `[{section}]`: there are http, media, data, whatsapp, policy, recording, asr, summary, calls, agents"
             ));
         }
         reader.errors.extend(config.contradictions());
@@ -171,6 +173,7 @@ impl Config {
         errors.extend(self.media.errors());
         errors.extend(self.calls.errors());
         errors.extend(self.recording.errors().iter().map(ToString::to_string));
+        errors.extend(self.asr.errors().iter().map(ToString::to_string));
         errors.extend(self.summary.errors());
         errors.extend(self.whatsapp.validate().into_iter().map(|(key, why)| format!("{key}: {why}")));
         errors.extend(store::check_url(&self.data.url).err().map(|error| error.to_string()));

@@ -26,7 +26,7 @@
 //!  Agent's browser, while it rings: SDP offer → a second leg on the same shard (ICE and DTLS are done before the click)
 //!  Agent accepts → Action::Accept → 200 → the gate opens
 //!  packet:  socket ▶ demux ▶ Bridge::handle_datagram ▶ poll_output ▶ Transmit ▶ socket          (one thread)
-//!                                           └▶ TapRecord ▶ ring ▶ tap worker ▶ recorder
+//!                                           └▶ TapRecord ▶ ring ▶ tap worker ▶ recorder, recogniser
 //!  end: terminate webhook | hang-up | dead media → Signal → record + events in one transaction → Actions
 //! ```
 //!

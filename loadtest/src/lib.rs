@@ -15,6 +15,7 @@ pub mod agent;
 pub mod audio;
 pub mod load;
 pub mod peer;
+pub mod wer;
 pub mod whatsapp;
 
 pub use audio::{heard, measure, sound};

@@ -4,13 +4,17 @@
 //! be slow, far away or dead: a stream never makes its caller wait, and what could not be listened to is told as
 //! [`Heard::Missed`], so that it can be made up for from the recording. Nothing here can disturb a call.
 
-pub use inlet::Inlet;
-
-mod inlet;
-
 use crate::model::id::CallId;
 use crate::model::rtp::Side;
 use crate::model::transcript::{Segment, Unheard};
+pub use builtin::Builtin;
+pub use config::{Config, ConfigError};
+pub use inlet::Inlet;
+
+pub mod builtin;
+mod config;
+mod inlet;
+pub mod segmenter;
 
 /// A recogniser. Cheap to share; streams of many calls run beside each other.
 pub trait Engine: Send + Sync {
@@ -53,7 +57,8 @@ pub type Listener = std::sync::Arc<dyn Fn(&Leg, Heard) + Send + Sync>;
 /// What an engine says about a leg. `Ended` is the last word and always comes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Heard {
-    /// Partial or final, by its own flag.
+    /// Partial or final, by its own flag. A final one without text takes back what partials said. Numbers can be left
+    /// out where nothing was said after all.
     Segment(Segment),
     /// Speech that was let go: too much at once, or the engine was away.
     Missed(Unheard),

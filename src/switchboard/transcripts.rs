@@ -8,6 +8,7 @@ use tokio::sync::broadcast;
 
 use super::{Desk, Switchboard};
 use crate::asr::{Heard, Inlet, Leg};
+use crate::model::event::Event;
 use crate::model::id::CallId;
 use crate::model::reason::RecordingState;
 use crate::model::rtp::{Side, TapKey};
@@ -35,6 +36,14 @@ pub struct LiveTranscript {
     pub partials: Vec<Segment>,
     /// Partial and final ones from now on. It closes when the call is no longer listened to.
     pub segments: broadcast::Receiver<Segment>,
+}
+
+/// What is written into a running call's transcript.
+enum Word {
+    Said(Segment),
+    Missed(Unheard),
+    /// Nobody says anything more.
+    Last,
 }
 
 /// The calls that are being listened to.
@@ -106,50 +115,55 @@ impl Switchboard {
 
 impl Desk {
     async fn take_heard(&self, leg: &Leg, heard: Heard) {
-        let Leg { call, .. } = leg;
-        let kept = match heard {
-            Heard::Segment(segment) if !segment.is_final => return self.live.show(call, segment),
+        let call = &leg.call;
+        match heard {
+            Heard::Segment(segment) if !segment.is_final => self.live.show(call, segment),
             Heard::Segment(segment) => {
-                let kept = self.keep(call, async || self.parts.store.add_segment(call, &segment).await).await;
+                self.keep(call, &Word::Said(segment.clone())).await;
                 self.live.show(call, segment);
-                kept
             }
             Heard::Missed(unheard) => {
-                tracing::warn!(%call, speaker = %unheard.speaker, from_ms = unheard.start_ms, to_ms = unheard.end_ms, "not written down live");
-                self.keep(call, async || self.parts.store.add_unheard(call, unheard).await).await
+                let Unheard { speaker, start_ms, end_ms } = unheard;
+                tracing::warn!(%call, %speaker, start_ms, end_ms, "not written down live");
+                self.keep(call, &Word::Missed(unheard)).await;
             }
             Heard::Ended if self.live.leave(call) => {
-                let now = self.parts.clock.now().wall;
-                let ended = self.keep(call, async || self.parts.store.end_transcript(call, now).await).await;
+                self.keep(call, &Word::Last).await;
                 // Whoever follows reads the state when this lets go of it.
                 self.live.end(call);
-                ended.map(|events| self.publish(events))
             }
-            Heard::Ended => Ok(()),
-        };
-        if let Err(error) = kept {
-            tracing::error!(%call, speaker = %leg.speaker, %error, "a part of the transcript could not be kept");
+            Heard::Ended => {}
         }
     }
 
     /// Writes to the transcript, begun if it is not yet; tried for some seconds if the database is away.
-    async fn keep<T>(&self, call: &CallId, write: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    async fn keep(&self, call: &CallId, word: &Word) {
         let mut pauses = [100, 400, 1_500, 4_000].map(Duration::from_millis).into_iter();
         loop {
-            match write().await {
-                Err(StoreError::Missing(_)) if let Some(pause) = pauses.next() => {
-                    // The engine was quicker than the database.
-                    if self.begin_transcript(call).await.is_err() {
-                        tokio::time::sleep(pause).await;
-                    }
-                }
-                Err(error) if let Some(pause) = pauses.next() => {
-                    tracing::warn!(%call, %error, "the transcript met a failing database; trying again");
-                    tokio::time::sleep(pause).await;
-                }
-                done => return done,
+            let error = match self.write(call, word).await {
+                Ok(events) => return self.publish(events),
+                Err(error) => error,
+            };
+            // The engine was quicker than the database.
+            let begun = matches!(error, StoreError::Missing(_)) && self.begin_transcript(call).await.is_ok();
+            let Some(pause) = pauses.next() else {
+                return tracing::error!(%call, %error, "a part of the transcript could not be kept");
+            };
+            if !begun {
+                tracing::warn!(%call, %error, "the transcript met a failing database; trying again");
+                tokio::time::sleep(pause).await;
             }
         }
+    }
+
+    async fn write(&self, call: &CallId, word: &Word) -> Result<Vec<Event>, StoreError> {
+        let store = &self.parts.store;
+        match word {
+            Word::Said(segment) => store.add_segment(call, segment).await?,
+            Word::Missed(unheard) => store.add_unheard(call, *unheard).await?,
+            Word::Last => return store.end_transcript(call, self.parts.clock.now().wall).await,
+        }
+        Ok(Vec::new())
     }
 
     /// Begins to listen to what `tap` will bring of a call.

@@ -33,5 +33,6 @@ mod peers;
 mod policy;
 mod reconcile;
 mod recording;
+mod transcripts;
 mod webhooks;
 mod world;

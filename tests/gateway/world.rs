@@ -75,6 +75,8 @@ impl World {
             database.as_ref().map(Database::url).unwrap_or_default(),
             wa.graph_url()
         );
+        // Only those stories pay for a recogniser that are about it.
+        let config = if config.contains("[asr]") { config } else { format!("{config}[asr]\nengine = \"off\"\n") };
         let config =
             if config.contains("[media]") { config } else { format!("{config}[media]\nlisten = \"127.0.0.1:0\"\n") };
         let gateway = Gateway::start(dir.path(), &config).await;
