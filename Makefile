@@ -28,11 +28,12 @@ test: setup-build setup-test ## Run every test.
 	else tests/with-postgres.sh $(CARGO) test --workspace --locked --no-fail-fast; fi
 
 .PHONY: bench
-bench: setup-build ## Run the benchmarks: cost of a forwarded packet and of a decision, and 100 bridged calls.
+bench: setup-build ## Run the benchmarks: cost of a forwarded packet, of a decision and of a summary, and 100 bridged calls.
 	$(CARGO) bench --locked --bench forward
 	$(CARGO) bench --locked --bench shard
 	$(CARGO) bench --locked --bench recording
 	$(CARGO) bench --locked --bench decide
+	$(CARGO) bench --locked --bench summary
 	tests/load.sh
 
 .PHONY: setup-build
