@@ -79,7 +79,7 @@ fn segment(at: u64) -> Segment {
     let text = SENTENCES[usize::try_from(at * 5 + at / 8).unwrap_or(0) % SENTENCES.len()];
     let text = text.replace('#', pick(3)).replace('@', pick(5));
     Segment {
-        speaker: if at % 3 == 0 { Side::Agent } else { Side::Customer },
+        speaker: if at.is_multiple_of(3) { Side::Agent } else { Side::Customer },
         index: u32::try_from(at).unwrap_or(0),
         start_ms: at * EVERY_MS,
         end_ms: at * EVERY_MS + 3_500,
