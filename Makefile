@@ -30,13 +30,14 @@ test: setup-build setup-test ## Run every test.
 	else tests/with-postgres.sh $(CARGO) test --workspace --locked --no-fail-fast; fi
 
 .PHONY: bench
-bench: setup-build setup-speech model ## Run the benchmarks: cost of a packet, a decision and a second of text, and 100 calls.
+bench: setup-build setup-speech model ## Run the benchmarks: a packet, a decision, a second of text, a summary, 100 calls.
 	$(CARGO) bench --locked --bench forward
 	$(CARGO) bench --locked --bench shard
 	$(CARGO) bench --locked --bench recording
 	$(CARGO) bench --locked --bench decide
 	benches/speech.sh
 	$(CARGO) bench --locked --bench asr
+	$(CARGO) bench --locked --bench summary
 	tests/load.sh
 
 .PHONY: model

@@ -365,15 +365,30 @@ mod tests {
                 ("TANDEM_HTTP__LISTEN", "127.0.0.1:2"),
                 ("TANDEM_MEDIA__SHARDS", "3"),
                 ("TANDEM_WHATSAPP__APP_SECRET", "s3cret"),
+                ("TANDEM_SUMMARY__API_KEY", "s3cret too"),
                 ("HOME", "/root"),
             ],
         )
         .unwrap();
         assert_eq!(config.http.listen.port(), 2);
         assert_eq!(config.media.shards, 3);
+        assert!(config.secrets.summary_api_key.is_some());
         assert!(config.secrets.app_secret.is_some() && !format!("{config:?}").contains("s3cret"));
         let errors = read("", &[("TANDEM_MEDIA__SHARDS", "many")]).unwrap_err();
         assert!(errors[0].starts_with("environment TANDEM_MEDIA__SHARDS: media.shards: "), "{errors:?}");
+    }
+
+    #[test]
+    fn a_language_model_needs_its_address_and_a_key_that_can_be_read() {
+        let errors = read("[summary]\nengine = \"openai\"", &[]).unwrap_err();
+        assert!(errors[0].starts_with("summary.url: ") && errors[1].starts_with("summary.model: "), "{errors:?}");
+        let text = "[summary]\nengine = \"openai\"\nurl = \"http://127.0.0.1:1/v1\"\nmodel = \"m\"\napi_key_file = \"/absent/key\"";
+        let unreadable = read(text, &[]).unwrap().unreadable();
+        assert!(unreadable[0].starts_with("summary.api_key_file: cannot read `/absent/key`"), "{unreadable:?}");
+        let given = read(text, &[("TANDEM_SUMMARY__API_KEY", "k")]).unwrap();
+        assert_eq!(given.unreadable(), Vec::<String>::new());
+        let errors = read("[summary]\nengine = \"chatgpt\"", &[]).unwrap_err();
+        assert!(errors[0].contains("summary.engine: unknown variant `chatgpt`, expected one of"), "{errors:?}");
     }
 
     #[test]

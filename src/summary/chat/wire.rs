@@ -175,6 +175,7 @@ fn content(body: &Value) -> Result<String, ChatError> {
 fn message(body: &Value) -> String {
     const CHARS_MAX: usize = 200;
     let error = &body["error"];
-    let text = error["message"].as_str().or(error.as_str()).or(body["message"].as_str()).unwrap_or("no reason given");
+    let text =
+        [&error["message"], error, &body["message"]].into_iter().find_map(Value::as_str).unwrap_or("no reason given");
     text.chars().take(CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

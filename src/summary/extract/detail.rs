@@ -122,7 +122,15 @@ fn amounts(text: &str, language: &Language) -> Vec<Found> {
     });
     static WORD: LazyLock<Vec<Regex>> =
         LazyLock::new(|| CURRENCIES.iter().map(|(unit, _)| pattern(&format!(r"(?i)\s(?:{unit})(?:\W|$)"))).collect());
+    static ANY: LazyLock<Regex> = LazyLock::new(|| {
+        let units: Vec<&str> = CURRENCIES.iter().map(|(unit, _)| *unit).collect();
+        pattern(&format!("(?i){}", units.join("|")))
+    });
     let mut found = Vec::new();
+    // Most sentences name no money, and forty patterns take their time.
+    if !ANY.is_match(text) {
+        return found;
+    }
     for (at, (_, code)) in CURRENCIES.iter().enumerate() {
         // "R$ 20" is no dollars.
         let is_other = |start: usize| *code == "USD" && text[..start].ends_with(['R', 'r']);

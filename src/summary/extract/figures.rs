@@ -92,22 +92,11 @@ fn interruptions(spans: &[Span], by: Side) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::summary::tests::dialogue::said;
 
     fn check(spans: &[(Side, u64, u64)], duration_ms: u64) -> Figures {
-        let segments: Vec<Segment> = spans
-            .iter()
-            .map(|(speaker, start_ms, end_ms)| Segment {
-                speaker: *speaker,
-                index: 0,
-                start_ms: *start_ms,
-                end_ms: *end_ms,
-                text: "words".to_owned(),
-                is_final: true,
-                stable_chars: 0,
-                confidence: None,
-                language: None,
-            })
-            .collect();
+        let segments: Vec<Segment> =
+            spans.iter().map(|(speaker, start_ms, end_ms)| said(*speaker, *start_ms, *end_ms, "words")).collect();
         figures(&segments, duration_ms)
     }
 

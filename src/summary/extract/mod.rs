@@ -81,7 +81,7 @@ fn reason(direction: Direction, sentences: &[Sentence], language: &Language) -> 
         // "Is this the right department?" only leads up to it.
         let leads_up = says_something.is_some_and(|at| sentences[*at].is_question);
         let says_why = first.iter().find(|at| leads_up && language.reason.is_in(&sentences[**at].text));
-        says_why.or(says_something).or(first.first()).copied()
+        says_why.or(says_something).or_else(|| first.first()).copied()
     };
     of(caller).or_else(|| of(Side::Customer)).or_else(|| of(Side::Agent))
 }
@@ -127,7 +127,7 @@ fn worth(at: usize, sentences: &[Sentence], language: &Language) -> f32 {
     let sentence = &sentences[at];
     // Problems are told early, agreements late.
     let place = (at as f32 + 0.5) / sentences.len() as f32;
-    let mut worth = if place < 0.25 || place > 0.85 { 0.1 } else { 0.0 };
+    let mut worth = if (0.25..=0.85).contains(&place) { 0.0 } else { 0.1 };
     worth += 0.25 * detail::in_text(&sentence.text, language).len().min(2) as f32;
     worth -= if sentence.is_question { 0.6 } else { 0.0 };
     // Short ones lean on what was said before them, the more so after a question; long ones ramble.
@@ -159,7 +159,7 @@ fn paragraph(summary: &Summary, sentences: &[Sentence], labels: &Labels) -> Stri
     let todo: Vec<&Point> = lists[2].1.iter().take(IN_TEXT).copied().collect();
     for (label, points) in lists {
         let is_points = label == labels.points;
-        let fresh = points.into_iter().filter(|point| !told.contains(point) && !(is_points && todo.contains(point)));
+        let fresh = points.into_iter().filter(|point| !(told.contains(point) || is_points && todo.contains(point)));
         let fresh: Vec<&Point> = fresh.take(IN_TEXT).collect();
         if !fresh.is_empty() {
             let quotes: Vec<String> = fresh.iter().map(|point| quote(point, labels)).collect();

@@ -179,7 +179,7 @@ impl Stretch {
     }
 
     fn time(&self, at: usize) -> u64 {
-        let piece = self.pieces.iter().find(|piece| at <= piece.to).or(self.pieces.last());
+        let piece = self.pieces.iter().find(|piece| at <= piece.to).or_else(|| self.pieces.last());
         piece.map_or(0, |piece| {
             let length = (piece.to - piece.from).max(1) as u64;
             let inside = at.saturating_sub(piece.from) as u64;
@@ -215,20 +215,7 @@ fn ends_in_abbreviation(part: &str) -> bool {
 mod tests {
     use super::*;
     use crate::summary::language::known;
-
-    fn segment(speaker: Side, start_ms: u64, end_ms: u64, text: &str) -> Segment {
-        Segment {
-            speaker,
-            index: 0,
-            start_ms,
-            end_ms,
-            text: text.to_owned(),
-            is_final: true,
-            stable_chars: 0,
-            confidence: None,
-            language: None,
-        }
-    }
+    use crate::summary::tests::dialogue::said;
 
     fn check(segments: &[Segment], wanted: &[(Side, u64, u64, &str)]) {
         let found = sentences(segments, known("en").unwrap());
@@ -241,11 +228,11 @@ mod tests {
         use Side::{Agent, Customer};
         check(
             &[
-                segment(Customer, 0, 1000, "My parcel from Mr. Brown"),
-                segment(Customer, 1400, 2400, "never came. Where is"),
-                segment(Agent, 2000, 2200, "Mhm."),
-                segment(Customer, 2500, 2900, "it?"),
-                segment(Customer, 9000, 9400, "Hello?"),
+                said(Customer, 0, 1000, "My parcel from Mr. Brown"),
+                said(Customer, 1400, 2400, "never came. Where is"),
+                said(Agent, 2000, 2200, "Mhm."),
+                said(Customer, 2500, 2900, "it?"),
+                said(Customer, 9000, 9400, "Hello?"),
             ],
             &[
                 (Customer, 0, 1950, "My parcel from Mr. Brown never came."),
@@ -261,13 +248,13 @@ mod tests {
         use Side::Customer;
         check(
             &[
-                segment(Customer, 0, 1000, "my parcel never came"),
-                segment(Customer, 1600, 2400, "where is it now"),
-                segment(Customer, 2500, 3000, "please"),
+                said(Customer, 0, 1000, "my parcel never came"),
+                said(Customer, 1600, 2400, "where is it now"),
+                said(Customer, 2500, 3000, "please"),
             ],
             &[(Customer, 0, 1000, "my parcel never came"), (Customer, 1600, 3000, "where is it now please")],
         );
-        let found = sentences(&[segment(Customer, 0, 900, "where is it now")], known("en").unwrap());
+        let found = sentences(&[said(Customer, 0, 900, "where is it now")], known("en").unwrap());
         assert!(found[0].is_question);
     }
 

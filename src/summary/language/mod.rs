@@ -68,16 +68,9 @@ pub(super) struct Labels {
 }
 
 impl Default for Labels {
+    /// English, where a language's own would have to be guessed.
     fn default() -> Self {
-        Self {
-            customer: "customer",
-            agent: "agent",
-            about: "About:",
-            points: "Key points:",
-            next: "To do:",
-            open: "Open:",
-            nothing: "Nothing was said.",
-        }
+        en::SOURCE.labels
     }
 }
 
@@ -234,6 +227,7 @@ static LANGUAGES: [LazyLock<Language>; 9] = [
 mod tests {
     use super::*;
     use crate::model::rtp::Side;
+    use crate::summary::tests::dialogue::said;
 
     #[test]
     fn every_language_compiles_and_knows_its_own_words() {
@@ -261,15 +255,8 @@ mod tests {
     #[test]
     fn the_language_is_told_or_guessed_from_common_words() {
         let segment = |text: &str, language: Option<&str>| Segment {
-            speaker: Side::Customer,
-            index: 0,
-            start_ms: 0,
-            end_ms: 1000,
-            text: text.to_owned(),
-            is_final: true,
-            stable_chars: 0,
-            confidence: None,
             language: language.map(str::to_owned),
+            ..said(Side::Customer, 0, 1000, text)
         };
         let check = |text: &str, heard: Option<&str>, told: Option<&str>, wanted: Option<&str>| {
             let (code, language) = spoken_in(&[segment(text, heard)], told);

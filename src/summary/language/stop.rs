@@ -62,7 +62,6 @@ pub(super) const GEORGIAN: Source = Source {
     ..EMPTY
 };
 
-/// English labels, where a language's own would have to be guessed.
 const LABELS: Labels = super::en::SOURCE.labels;
 
 const EMPTY: Source = Source {

@@ -139,19 +139,24 @@ pub(in crate::summary) fn transcript(dialogue: &str) -> Vec<Segment> {
             let index = next[speaker as usize];
             next[speaker as usize] += 1;
             let words = text.split_whitespace().count() as u64;
-            Segment {
-                speaker,
-                index,
-                start_ms,
-                end_ms: start_ms + words * WORD_MS,
-                text: text.to_owned(),
-                is_final: true,
-                stable_chars: u32::try_from(text.chars().count()).unwrap(),
-                confidence: None,
-                language: None,
-            }
+            Segment { index, ..said(speaker, start_ms, start_ms + words * WORD_MS, text) }
         })
         .collect()
+}
+
+/// A final segment.
+pub(in crate::summary) fn said(speaker: Side, start_ms: u64, end_ms: u64, text: &str) -> Segment {
+    Segment {
+        speaker,
+        index: 0,
+        start_ms,
+        end_ms,
+        text: text.to_owned(),
+        is_final: true,
+        stable_chars: u32::try_from(text.chars().count()).unwrap(),
+        confidence: None,
+        language: None,
+    }
 }
 
 pub(in crate::summary) fn facts(direction: Direction) -> CallFacts {

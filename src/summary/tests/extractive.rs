@@ -250,6 +250,19 @@ fn an_empty_call_and_a_very_short_one_say_so() {
     assert_eq!(extract(&facts(Direction::UserInitiated), &[partial], &[]).text, "Nothing was said.");
 }
 
+/// The shape that the store keeps and the API shows.
+#[test]
+fn a_summary_reads_back_from_its_json() {
+    let summary = extract(&facts(Direction::UserInitiated), &transcript(DELIVERY), &[]);
+    let json = serde_json::to_value(&summary).unwrap();
+    assert_eq!(json["kind"], "extractive");
+    assert_eq!(json["questions"][0]["speaker"], "agent");
+    assert_eq!(json["action_items"][1]["due"], "by Friday");
+    assert_eq!(json["outcome"]["word"], "follow_up");
+    assert!(json.get("fallback_reason").is_none() && json.get("withheld").is_none());
+    assert_eq!(serde_json::from_value::<Summary>(json).unwrap(), summary);
+}
+
 #[test]
 fn the_same_transcript_gives_the_same_summary() {
     for dialogue in [DELIVERY, REFUND, COMPLAINT, SPANISH] {
