@@ -172,7 +172,7 @@ fn cardinal(value: usize) -> Vec<String> {
         0..20 => words.push(UNITS[below].to_owned()),
         _ => {
             words.push(TENS[below / 10].to_owned());
-            words.extend((below % 10 > 0).then(|| UNITS[below % 10].to_owned()));
+            words.extend((!below.is_multiple_of(10)).then(|| UNITS[below % 10].to_owned()));
         }
     }
     words

@@ -16,6 +16,11 @@ use crate::model::time::Clock;
 /// A mean below this is guessing (OpenAI's own limit).
 const LOG_PROB_MIN: f32 = -1.0;
 
+/// Of noise that was taken for a short word it makes "you" or "Thank you.", and is hardly surer than that. A word that
+/// was said it gives −0.6 and better.
+const LOG_PROB_MIN_SHORT: f32 = -0.7;
+const SHORT: usize = audio::RATE_HZ as usize;
+
 /// Niceness of the decode threads: a fraction of the turns of a thread that forwards media, all of an idle core.
 const NICENESS: i32 = 10;
 
@@ -261,7 +266,8 @@ fn listen(decoder: &mut impl Decode, job: &Job, windows: &[Window]) -> Outcome {
             }
             Ok(decoded) => {
                 let is_cut = decoded.is_cut;
-                let is_trusted = decoded.log_prob >= LOG_PROB_MIN && !decoded.text.is_empty();
+                let least = if job.pcm.len() < SHORT { LOG_PROB_MIN_SHORT } else { LOG_PROB_MIN };
+                let is_trusted = decoded.log_prob >= least && !decoded.text.is_empty();
                 heard = if is_trusted { Outcome::Heard(decoded) } else { Outcome::Nothing };
                 if !is_cut {
                     break;
