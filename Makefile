@@ -7,7 +7,7 @@ VENV := target/peers
 
 # What Debian packages provide: command → package.
 BUILD_TOOLS := curl:curl cc:build-essential c++:build-essential cmake:cmake
-TEST_TOOLS := chromium:chromium chromedriver:chromium-driver
+TEST_TOOLS := chromium:chromium chromedriver:chromium-driver opusdec:opus-tools
 
 .PHONY: help
 help: ## Show this list.

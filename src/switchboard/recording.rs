@@ -8,9 +8,10 @@ use crate::model::reason::RecordingState;
 use crate::model::recording::Pause;
 use crate::model::rtp::TapKey;
 use crate::model::time::Timestamp;
-use crate::record::{Open, path_of};
+use crate::record::{Format, Open, path_of};
 use crate::shard::Command;
 use crate::store::RecordingFile;
+use crate::tap::Wants;
 
 use super::line::Line;
 use super::{Desk, Refusal, about_call};
@@ -37,6 +38,11 @@ impl Uses {
     const fn any(&self) -> bool {
         self.record
     }
+
+    /// Nothing is decoded that nobody needs decoded.
+    fn wants(&self, format: Format) -> Wants {
+        Wants { samples: self.record && format == Format::Wav, frames: self.record && format == Format::Opus }
+    }
 }
 
 impl Desk {
@@ -55,7 +61,8 @@ impl Line {
         }
         let (tap, now) = (TapKey::next(), self.desk.parts.clock.now());
         let file = uses.record.then(|| self.open_recording(tap, now.wall));
-        self.desk.parts.tap.expect(tap);
+        let format = self.desk.parts.recording.format;
+        self.desk.parts.tap.expect(tap, uses.wants(format));
         // Before the database is asked anything: a slow one would cost the first words.
         self.command(|call| Command::StartTap { call, tap });
         self.tapped = Some(Tapped { key: tap, since: now.at });
@@ -66,8 +73,8 @@ impl Line {
 
     fn open_recording(&self, tap: TapKey, now: Timestamp) -> RecordingFile {
         let (call, id) = (self.call.record().id.clone(), RecordingId::generate());
-        let path = path_of(&self.desk.parts.data_dir, &id, now);
-        self.desk.parts.recorder.open(Open { tap, recording: id.clone(), call, path: path.clone() });
+        let path = path_of(&self.desk.parts.data_dir, &id, now, self.desk.parts.recording.format);
+        self.desk.parts.recorder.open(Open { tap, recording: id.clone(), call, path: path.clone(), started_at: now });
         RecordingFile { id, path, state: RecordingState::Recording, sha256: None }
     }
 
