@@ -43,7 +43,7 @@ impl Delay {
                 open.min = open.min.min(delay);
             }
             _ => {
-                self.first = self.first.or(self.buckets.front().copied());
+                self.first = self.first.or_else(|| self.buckets.front().copied());
                 if self.buckets.len() == BUCKETS {
                     self.buckets.pop_front();
                 }

@@ -222,7 +222,7 @@ impl Slots {
         self.silence_until(slot);
         self.count_hole(missing, covered * SLOT_SAMPLES, piece.sent);
         self.next_sent = Some(piece.sent + SLOT_SAMPLES);
-        self.stats.first_sample.get_or_insert(u64::try_from(at).unwrap_or(0));
+        self.stats.first_sample.get_or_insert_with(|| u64::try_from(at).unwrap_or(0));
         self.sound(at, piece);
     }
 

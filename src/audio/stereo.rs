@@ -19,6 +19,7 @@ const _: () = assert!(LAG_MAX.as_millis() as i64 * SAMPLES_PER_MS >= HORIZON_SAM
 pub type Stereo = Both<Timeline>;
 
 /// What comes out for those who store or listen. A tap's blocks are in order; its `Closed` is the last word.
+#[allow(clippy::large_enum_variant, reason = "the large one comes once a call")]
 #[derive(Clone, Debug)]
 pub enum Output {
     Block(Block),

@@ -239,7 +239,7 @@ impl Timeline {
         self.count_hole(lost, covered, &packet);
         self.next_sent = Some(packet.sent + packet.samples);
         self.anchor = Some(at - packet.sent);
-        self.stats.first_sample.get_or_insert(u64::try_from(at).unwrap_or(0));
+        self.stats.first_sample.get_or_insert_with(|| u64::try_from(at).unwrap_or(0));
         self.sound(at, &packet);
     }
 

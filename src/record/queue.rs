@@ -8,6 +8,7 @@ use crate::audio::{self, Block, Closed, Frames, RATE_HZ};
 const SAMPLES_MAX: u64 = QUEUE_SECONDS_MAX as u64 * RATE_HZ as u64;
 
 /// What the writer is told, in order.
+#[allow(clippy::large_enum_variant, reason = "the large one comes once a call")]
 #[derive(Debug)]
 pub(super) enum Item {
     Open(Open),
