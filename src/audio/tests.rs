@@ -663,3 +663,19 @@ fn packets_of_any_length_are_laid_on_the_grid_with_their_sound() {
         assert_eq!((stats.malformed, stats.gaps, stats.plc, stats.late), (0, 0, 0, 0), "{frames} × {frame_ms} ms");
     }
 }
+
+/// Nothing is lost, so no hole offers itself: frames must be left out and put in.
+#[test]
+fn packets_of_a_clock_that_is_off_stay_beside_their_place_without_a_loss() {
+    for ppm in [400.0, -400.0] {
+        let opened = Clock.instant();
+        let off = Path { ppm, ..CALM };
+        let (left, delay) = beeps(440.0, 10, false);
+        let left = send(Side::Customer, left.into_iter().cycle().take(15_000), off, opened);
+        let heard = reel_with_pauses(left, Vec::new(), opened, Duration::from_secs(299), &[]);
+        let (errors, side) = (errors_ms(&heard, 0, off, delay), heard.stats.customer);
+        assert!(errors.len() >= 298 && errors.iter().all(|ms| ms.abs() < 20.0), "{ppm}: {errors:?} {side:?}");
+        // 400 ppm are 120 ms in five minutes: six frames.
+        assert!((4..=7).contains(&side.corrections) && side.gaps == 0, "{ppm}: {side:?}");
+    }
+}
