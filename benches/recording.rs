@@ -1,4 +1,5 @@
-//! What recording costs: 100 calls in real time through the tap and onto the disk, and the CPU time of each thread.
+//! What recording costs in either format: 100 calls in real time through the tap and onto the disk, and the CPU time of
+//! each thread.
 //!
 //! `cargo bench --bench recording [calls] [seconds]`
 
@@ -9,14 +10,20 @@ use rtrb::RingBuffer;
 use tandem::model::id::{CallId, RecordingId};
 use tandem::model::rtp::{Side, TapKey, TapMedia, TapPayload, TapRecord};
 use tandem::model::time::Clock;
-use tandem::record::{Open, RecordEvent, Recorder, path_of};
-use tandem::tap;
+use tandem::record::{Format, Open, RecordEvent, Recorder, path_of};
+use tandem::tap::{self, Wants};
 
 fn main() {
     // Cargo itself passes `--bench`.
     let given = std::env::args().skip(1).filter(|arg| !arg.starts_with("--"));
     let mut args = given.map(|arg| arg.parse::<u64>().expect("numbers: calls, seconds"));
     let (calls, seconds) = (args.next().unwrap_or(100), args.next().unwrap_or(20));
+    for format in [Format::Wav, Format::Opus] {
+        record(calls, seconds, format);
+    }
+}
+
+fn record(calls: u64, seconds: u64, format: Format) {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let recorder = Recorder::spawn(dir.path(), |event| {
         if let RecordEvent::Failed { error, .. } = event {
@@ -28,11 +35,14 @@ fn main() {
     let inlet = recorder.inlet();
     let tap = tap::spawn(vec![records], move |output| inlet.take(output)).expect("a tap");
 
+    let orders = tap.orders();
     let start = Clock.now();
     for call in 0..calls {
         let (tap, recording) = (TapKey(call), RecordingId::generate());
-        let path = path_of(dir.path(), &recording, start.wall);
-        recorder.inlet().open(Open { tap, recording, call: CallId::generate(), path });
+        let path = path_of(dir.path(), &recording, start.wall, format);
+        let (samples, frames) = (format == Format::Wav, format == Format::Opus);
+        orders.expect(tap, Wants { samples, frames });
+        recorder.inlet().open(Open { tap, recording, call: CallId::generate(), path, started_at: start.wall });
         ring.push(TapRecord::Open { tap, at: start.at }).expect("room");
     }
     let voice = voice();
@@ -50,7 +60,7 @@ fn main() {
     }
     let wall = start.at.elapsed().as_secs_f64();
     let (tap_cpu, record_cpu) = (cpu_seconds("tap"), cpu_seconds("record"));
-    println!("{calls} calls for {wall:.1} s, both voices decoded to 16 kHz and written:");
+    println!("{format}: {calls} calls for {wall:.1} s, both voices written:");
     println!(
         "  tap thread    {:.1} % of a core, {:.2} ms of CPU per call and second",
         100.0 * tap_cpu / wall,

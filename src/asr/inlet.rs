@@ -55,6 +55,8 @@ impl Inlet {
                     call.push(block);
                 }
             }
+            // The same sound, for those who keep it encoded.
+            Output::Frames(_) => {}
             Output::Closed(closed) => {
                 let call = self.lock().remove(&closed.tap);
                 if let Some(call) = call {

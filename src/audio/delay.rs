@@ -15,10 +15,15 @@ const BUCKET_SAMPLES: i64 = 2 * RATE_HZ as i64;
 /// A pausing sender gives few packets; a bucket stays open until it has this many, or one slow packet would count.
 const BUCKET_PACKETS: u32 = 10;
 
+/// Two clocks that differ by 10 ppm are 0.6 ms apart by then.
+const PPM_AFTER: i64 = 60 * RATE_HZ as i64;
+
 /// Minimum of `arrival - sent` over a sliding window, all in samples.
 #[derive(Debug, Default)]
 pub struct Delay {
     buckets: VecDeque<Bucket>,
+    /// The first bucket since the beginning, or since the sender's clock jumped.
+    first: Option<Bucket>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +43,7 @@ impl Delay {
                 open.min = open.min.min(delay);
             }
             _ => {
+                self.first = self.first.or_else(|| self.buckets.front().copied());
                 if self.buckets.len() == BUCKETS {
                     self.buckets.pop_front();
                 }
@@ -51,9 +57,19 @@ impl Delay {
         self.buckets.iter().map(|bucket| bucket.min).min()
     }
 
+    /// How much slower than ours the sender's clock runs, in millionths: by how much the least delay grew. `None` before a
+    /// minute has passed.
+    pub fn ppm(&self) -> Option<i64> {
+        let (first, last) = (self.first?, self.buckets.back()?);
+        let passed = last.opened - first.opened;
+        // Each end is good to half a millisecond or so.
+        (passed >= PPM_AFTER).then(|| (last.min - first.min) * 1_000_000 / passed)
+    }
+
     /// The past says nothing about what comes: the sender's clock jumped.
     pub fn restart(&mut self) {
         self.buckets.clear();
+        self.first = None;
     }
 }
 
@@ -76,5 +92,6 @@ mod tests {
                 assert!(error.abs() <= 32, "{packet}: {error}");
             }
         }
+        assert!((delay.ppm().unwrap() - 100).abs() <= 2, "{:?}", delay.ppm());
     }
 }

@@ -1,7 +1,7 @@
 //! From copied packets to sound: what both parties heard, as one stereo line of 16 kHz samples.
 //!
 //! A live player stretches time to hide the network; a recording must not, or the two voices drift apart. So each side
-//! is a [`timeline::Timeline`]: packets get absolute sample positions, losses are concealed in place, what cannot be
+//! is a line, [`timeline::Timeline`]: packets get absolute sample positions, losses are concealed in place, what cannot be
 //! known is exact silence and counted. [`Stereo`] joins the two sides into [`Block`]s in order, at most
 //! [`stereo::LAG_MAX`] behind the call.
 //!
@@ -9,13 +9,20 @@
 //! there is no resampler.
 
 pub use pauses::Pauses;
+pub use reel::{Frame, Frames, Reel};
 pub use stats::{SideStats, Stats};
 pub use stereo::{Block, Closed, Output, Stereo};
 
+pub mod both;
 pub mod codec;
+mod cutter;
 pub mod delay;
+mod framing;
 pub mod jitter;
+pub mod line;
 mod pauses;
+pub mod reel;
+pub mod slots;
 mod stats;
 pub mod stereo;
 #[cfg(test)]
@@ -31,6 +38,9 @@ pub const TICKS_PER_SAMPLE: u32 = crate::model::rtp::OPUS_CLOCK_HZ / RATE_HZ;
 
 /// Samples of one millisecond.
 pub const SAMPLES_PER_MS: i64 = RATE_HZ as i64 / 1000;
+
+/// A frame of 20 ms, in samples.
+pub const SLOT_SAMPLES: i64 = 20 * SAMPLES_PER_MS;
 
 /// The length of this many samples.
 pub fn duration(samples: u64) -> std::time::Duration {

@@ -26,6 +26,10 @@ pub struct SideStats {
     pub shifts: u64,
     /// Corrections of at most 1 ms that follow the sender's clock.
     pub corrections: u64,
+    /// Place of the first packet; `None` if none came.
+    pub first_sample: Option<u64>,
+    /// How much slower than ours the sender's clock runs, in millionths; `None` of a short call.
+    pub clock_ppm: Option<i64>,
 }
 
 /// A whole recording.

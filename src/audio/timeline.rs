@@ -15,7 +15,8 @@ use std::time::Instant;
 use super::codec::Codec;
 use super::delay::Delay;
 use super::jitter::{Jitter, Pushed};
-use super::{RATE_HZ, SAMPLES_PER_MS, SideStats, TICKS_PER_SAMPLE, toc};
+use super::line::{AHEAD_MAX, ANCHOR_MARGIN, ANCHOR_PACKETS, JUMP, Line, position};
+use super::{SAMPLES_PER_MS, SideStats, TICKS_PER_SAMPLE, toc};
 use crate::model::rtp::{TapPayload, Unwrapper};
 
 /// Concealment fades into a drone after this; silence is more honest.
@@ -23,17 +24,6 @@ pub const CONCEAL_MAX: i64 = 100 * SAMPLES_PER_MS;
 
 /// After a longer loss the decoder's memory describes another moment.
 const FORGET_AFTER: i64 = 200 * SAMPLES_PER_MS;
-
-/// The first packets wait for each other, so that the anchor is the best of several; but not until the horizon comes
-/// near the first one.
-const ANCHOR_PACKETS: usize = 10;
-const ANCHOR_MARGIN: i64 = 80 * SAMPLES_PER_MS;
-
-/// Nobody hears a packet before it came. Room for a 40 ms packet's length and for the anchor's own error.
-const AHEAD_MAX: i64 = 60 * SAMPLES_PER_MS;
-
-/// A packet this far behind its place was not delayed: its sender's clock jumped.
-const JUMP: i64 = RATE_HZ as i64;
 
 /// One correction; a 20 ms frame squeezed by 1 ms is a fraction of a semitone, once.
 const STEP: i64 = SAMPLES_PER_MS;
@@ -95,9 +85,8 @@ enum Correction {
     Stretch(i64),
 }
 
-impl Timeline {
-    /// A line whose sample 0 is heard at `opened`.
-    pub fn new(opened: Instant) -> Self {
+impl Line for Timeline {
+    fn new(opened: Instant) -> Self {
         Self {
             opened,
             jitter: Jitter::default(),
@@ -117,8 +106,7 @@ impl Timeline {
         }
     }
 
-    /// One copied packet, in the order the ring had it. `rtp_time` as on the wire, 48 kHz.
-    pub fn handle_packet(&mut self, seq: u64, rtp_time: u32, arrival: Instant, payload: TapPayload) {
+    fn handle_packet(&mut self, seq: u64, rtp_time: u32, arrival: Instant, payload: TapPayload) {
         self.stats.packets += 1;
         // A packet without a length still has its place in the order: it is concealed there as one frame.
         let ticks = toc::duration_ticks(payload.bytes()).unwrap_or(crate::model::rtp::FRAME_TICKS);
@@ -141,19 +129,16 @@ impl Timeline {
         }
     }
 
-    /// `count` packets before the next one existed, but were not copied.
-    pub fn handle_gap(&mut self, count: u32) {
+    fn handle_gap(&mut self, count: u32) {
         self.uncopied += u64::from(count);
         self.stats.not_copied += u64::from(count);
     }
 
-    /// The next packets come from another encoder.
-    pub fn handle_switch(&mut self) {
+    fn handle_switch(&mut self) {
         self.fresh = true;
     }
 
-    /// Writes what can be written, and everything before `horizon` for good.
-    pub fn write_until(&mut self, horizon: i64) {
+    fn write_until(&mut self, horizon: i64) {
         if self.anchor.is_none() {
             let waited = self.first_arrival.is_some_and(|first| horizon >= first - ANCHOR_MARGIN);
             if waited || self.jitter.len() >= ANCHOR_PACKETS {
@@ -175,8 +160,7 @@ impl Timeline {
         self.silence_until(horizon);
     }
 
-    /// Writes whatever is still waiting, and the line's end at `end` exactly.
-    pub fn finish(&mut self, end: i64) {
+    fn finish(&mut self, end: i64) {
         self.anchor = self.anchor.or_else(|| self.delay.min());
         while self.anchor.is_some()
             && let Some((lost, packet)) = self.jitter.skip()
@@ -188,6 +172,12 @@ impl Timeline {
         self.written.truncate(keep);
     }
 
+    fn stats(&self) -> SideStats {
+        SideStats { clock_ppm: self.delay.ppm(), ..self.stats }
+    }
+}
+
+impl Timeline {
     /// The end of what is written.
     pub fn cursor(&self) -> i64 {
         self.taken + self.written.len() as i64
@@ -202,10 +192,6 @@ impl Timeline {
     pub fn take(&mut self, samples: usize) {
         self.written.drain(..samples);
         self.taken += samples as i64;
-    }
-
-    pub fn stats(&self) -> SideStats {
-        self.stats
     }
 
     /// Nothing was written from packets yet, so the first has no predecessor to wait for.
@@ -253,6 +239,7 @@ impl Timeline {
         self.count_hole(lost, covered, &packet);
         self.next_sent = Some(packet.sent + packet.samples);
         self.anchor = Some(at - packet.sent);
+        self.stats.first_sample.get_or_insert_with(|| u64::try_from(at).unwrap_or(0));
         self.sound(at, &packet);
     }
 
@@ -357,13 +344,6 @@ impl Timeline {
             self.sounding = false;
         }
     }
-}
-
-/// The position of an instant on a line that opened at `opened`, in samples; never negative.
-pub fn position(opened: Instant, at: Instant) -> i64 {
-    let since = at.saturating_duration_since(opened);
-    let samples = (since.as_nanos() * u128::from(RATE_HZ) + 500_000_000) / 1_000_000_000;
-    i64::try_from(samples).unwrap_or(i64::MAX)
 }
 
 /// Plays `pcm` in `pcm.len() + by` samples, by linear interpolation.

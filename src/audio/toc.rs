@@ -38,7 +38,8 @@ fn is_celt(toc: u8) -> bool {
     toc & 0x80 != 0
 }
 
-fn frame_ticks(toc: u8) -> u32 {
+/// Length of one of the packet's frames, in RTP ticks.
+pub(super) fn frame_ticks(toc: u8) -> u32 {
     let config = toc >> 3;
     match config {
         0..=11 => [480, 960, 1920, 2880][usize::from(config & 3)],
@@ -91,7 +92,7 @@ fn any_frame(payload: &[u8], wanted: impl Fn(SilkFlags) -> bool) -> Option<bool>
 }
 
 /// Visits the compressed frames (RFC 6716 section 3.2), `None` if the packet contradicts itself.
-fn each_frame(payload: &[u8], mut visit: impl FnMut(&[u8])) -> Option<()> {
+pub(super) fn each_frame<'a>(payload: &'a [u8], mut visit: impl FnMut(&'a [u8])) -> Option<()> {
     let (&toc, rest) = payload.split_first()?;
     match toc & 3 {
         0 => visit(rest),
@@ -114,7 +115,7 @@ fn each_frame(payload: &[u8], mut visit: impl FnMut(&[u8])) -> Option<()> {
 }
 
 /// Code 3: a count byte, padding, and either equal frames or a length before each but the last.
-fn many_frames(rest: &[u8], mut visit: impl FnMut(&[u8])) -> Option<()> {
+fn many_frames<'a>(rest: &'a [u8], mut visit: impl FnMut(&'a [u8])) -> Option<()> {
     let (&head, mut rest) = rest.split_first()?;
     let count = usize::from(head & 0x3f);
     if count == 0 {

@@ -107,7 +107,7 @@ impl RecordingRecord {
     /// A pause that nobody ended lasts to the end of the file.
     pub fn end_pause(&mut self) {
         if let Some(last) = self.pauses.last_mut() {
-            last.to_ms.get_or_insert(self.duration_ms.max(last.from_ms));
+            last.to_ms = last.to_ms.or_else(|| Some(self.duration_ms.max(last.from_ms)));
         }
     }
 }

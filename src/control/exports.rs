@@ -76,7 +76,7 @@ async fn ndjson(
 /// Exports calls with recordings and transcripts
 ///
 /// A ZIP archive: `calls.csv` as above, and for each call a folder with `call.json` and, where there is one,
-/// `recording.wav`, `transcript.json` and `transcript.txt` (with a key: if it has `recordings:read` besides). Written while it is sent; if something fails on the way the
+/// `recording.wav` (or `.opus`), `transcript.json` and `transcript.txt` (with a key: if it has `recordings:read` besides). Written while it is sent; if something fails on the way the
 /// transfer breaks off, so that half an archive is not taken for a whole one.
 #[utoipa::path(get, path = "/v1/calls.zip", tag = "calls", params(ListQuery),
     responses((status = 200, description = "The archive", content_type = "application/zip", body = Vec<u8>), Problems))]
@@ -264,7 +264,8 @@ fn add_sound<W: Write>(zip: &mut Archive<W>, control: &Shared, runtime: &Handle,
     };
     // Speech hardly shrinks, and more than 4 GiB are announced beforehand.
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
-    zip.start_file(format!("{id}/recording.wav"), options)?;
+    let extension = file.path.extension().unwrap_or_default().display();
+    zip.start_file(format!("{id}/recording.{extension}"), options)?;
     io::copy(&mut sound, zip)?;
     Ok(())
 }

@@ -35,6 +35,8 @@ words! {
         UnsupportedMediaType = "unsupported_media_type",
         BodyTooLarge = "body_too_large",
         BodyTimeOut = "body_timeout",
+        /// `Accept` names nothing that there is.
+        NotAcceptable = "not_acceptable",
         RangeNotSatisfiable = "range_not_satisfiable",
         InvalidSdp = "invalid_sdp",
         InvalidRateCard = "invalid_rate_card",
@@ -86,6 +88,7 @@ impl Code {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeOut => StatusCode::REQUEST_TIMEOUT,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::IdempotencyInProgress
             | Self::OfferNotPending
@@ -120,6 +123,7 @@ impl Code {
             Self::UnsupportedMediaType => "Wrong content type",
             Self::BodyTooLarge => "The body is too large",
             Self::BodyTimeOut => "The body did not arrive",
+            Self::NotAcceptable => "Not in that form",
             Self::RangeNotSatisfiable => "No such range",
             Self::InvalidSdp => "The session description cannot be used",
             Self::InvalidRateCard => "The rate card cannot be used",

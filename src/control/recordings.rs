@@ -1,10 +1,12 @@
-//! The recording of a call, whole or in ranges.
+//! The recording of a call, whole or in ranges, and what is known of it.
+
+use std::path::PathBuf;
 
 use axum::Json as Answer;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tower_http::services::ServeFile;
@@ -21,9 +23,11 @@ use crate::call::CallRecord;
 use crate::model::id::CallId;
 use crate::model::reason::RecordingState;
 use crate::policy::access::Action;
+use crate::record::{Format, Sidecar};
+use crate::store::RecordingFile;
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(read, command))
+    OpenApiRouter::new().routes(routes!(read, command)).routes(routes!(details))
 }
 
 /// What to do with a running recording.
@@ -60,13 +64,16 @@ async fn command(
 
 /// Plays or downloads a recording
 ///
-/// Stereo WAV, 16 kHz: customer left, agent right. One byte range at a time (RFC 9110 section 14). 404
+/// Stereo, customer left, agent right: `audio/wav` of 16 kHz or, where the gateway keeps the packets themselves, `audio/ogg`
+/// (Opus). It is kept in one form only; 406 if `Accept` names none it is in. One byte range at a time (RFC 9110 section 14). 404
 /// while there is none, 409 `recording_in_progress` until `recording.ready`, 409 `recording_failed` if it
 /// could not be written.
 #[utoipa::path(get, path = "/v1/calls/{id}/recording", tag = "calls",
-    params(("id" = String, Path), ("Range" = Option<String>, Header, example = "bytes=0-1023")),
-    responses((status = 200, description = "The whole recording", content_type = "audio/wav", body = Vec<u8>),
-        (status = 206, description = "The range", content_type = "audio/wav", body = Vec<u8>), Problems))]
+    params(("id" = String, Path), ("Range" = Option<String>, Header, example = "bytes=0-1023"),
+        ("Accept" = Option<String>, Header, example = "audio/ogg, audio/wav")),
+    responses((status = 200, description = "The whole recording", content(
+            (Vec<u8> = "audio/wav"), (Vec<u8> = "audio/ogg"))),
+        (status = 206, description = "The range", content((Vec<u8> = "audio/wav"), (Vec<u8> = "audio/ogg"))), Problems))]
 async fn read(
     State(control): State<Shared>,
     caller: Caller,
@@ -74,7 +81,63 @@ async fn read(
     request: Request,
 ) -> Result<Response, Problem> {
     caller.call(&control, &id, Action::Read, Part::Recording).await?;
-    let recording = control.store.recording(&id).await?.ok_or_else(Problem::not_found)?;
+    let recording = ready(&control, &id).await?;
+    let format = Format::of(&recording.path);
+    if !accepts(request.headers(), format.media_type()) {
+        let detail =
+            format!("This recording is kept as {} only; ask for that, or leave `Accept` out.", format.media_type());
+        return Err(Problem::new(Code::NotAcceptable, detail));
+    }
+    let path = place(&control, &id, &recording).await?;
+    let kind = format.media_type().parse().expect("a media type");
+    let served = ServeFile::new_with_mime(path, &kind).try_call(request).await;
+    let mut response = match served {
+        Ok(response) => response.map(axum::body::Body::new).into_response(),
+        Err(error) => {
+            tracing::error!(call = %id, %error, "a recording cannot be read");
+            return Err(Problem::internal());
+        }
+    };
+    if response.status() == StatusCode::NOT_FOUND {
+        return Err(Problem::new(Code::RecordingFailed, "The recording's file is gone."));
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    // Somebody's voice: not in shared caches, and only as long as the browser's own page.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    let name = format!("inline; filename=\"{id}.{}\"", format.extension());
+    headers.insert(CONTENT_DISPOSITION, HeaderValue::from_str(&name).expect("ids are plain words"));
+    Ok(response)
+}
+
+/// Shows what is known of a recording
+///
+/// How each side's packets arrived, pauses, files with their digests: the JSON file that lies beside the recording. Refused
+/// like the recording itself while that is not ready; 404 for recordings made before there were such files.
+#[utoipa::path(get, path = "/v1/calls/{id}/recording/details", tag = "calls", params(("id" = String, Path)),
+    responses((status = 200, description = "The details", body = Sidecar), Problems))]
+async fn details(
+    State(control): State<Shared>,
+    caller: Caller,
+    Id(id): Id<CallId>,
+) -> Result<Answer<Sidecar>, Problem> {
+    caller.call(&control, &id, Action::Read, Part::Recording).await?;
+    let recording = ready(&control, &id).await?;
+    let path = place(&control, &id, &recording).await?;
+    let read = tokio::task::spawn_blocking(move || Sidecar::read(&path)).await;
+    match read.map_err(std::io::Error::other).and_then(|read| read) {
+        Ok(sidecar) => Ok(Answer(sidecar)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Problem::not_found()),
+        Err(error) => {
+            tracing::error!(call = %id, %error, "a recording's details cannot be read");
+            Err(Problem::internal())
+        }
+    }
+}
+
+/// The recording, once it is whole.
+async fn ready(control: &Shared, id: &CallId) -> Result<RecordingFile, Problem> {
+    let recording = control.store.recording(id).await?.ok_or_else(Problem::not_found)?;
     match recording.state {
         RecordingState::Ready => {}
         RecordingState::None => return Err(Problem::not_found()),
@@ -91,33 +154,37 @@ async fn read(
             ));
         }
     }
+    Ok(recording)
+}
+
+/// Where it lies.
+async fn place(control: &Shared, id: &CallId, recording: &RecordingFile) -> Result<PathBuf, Problem> {
     // The path is ours, yet what is served lies beneath the recordings' directory or is not served.
     let root = tokio::fs::canonicalize(&control.recordings_dir).await;
     let path = tokio::fs::canonicalize(control.recordings_dir.join(&recording.path)).await;
-    let path = match (root, path) {
-        (Ok(root), Ok(path)) if path.starts_with(&root) => path,
+    match (root, path) {
+        (Ok(root), Ok(path)) if path.starts_with(&root) => Ok(path),
         _ => {
             tracing::error!(call = %id, path = %recording.path.display(), "a recording's file is gone or elsewhere");
-            return Err(Problem::new(Code::RecordingFailed, "The recording's file is gone."));
+            Err(Problem::new(Code::RecordingFailed, "The recording's file is gone."))
         }
-    };
-    let wav = "audio/wav".parse().expect("a media type");
-    let served = ServeFile::new_with_mime(path, &wav).try_call(request).await;
-    let mut response = match served {
-        Ok(response) => response.map(axum::body::Body::new).into_response(),
-        Err(error) => {
-            tracing::error!(call = %id, %error, "a recording cannot be read");
-            return Err(Problem::internal());
-        }
-    };
-    if response.status() == StatusCode::NOT_FOUND {
-        return Err(Problem::new(Code::RecordingFailed, "The recording's file is gone."));
     }
-    let headers = response.headers_mut();
-    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    // Somebody's voice: not in shared caches, and only as long as the browser's own page.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    let name = format!("inline; filename=\"{id}.wav\"");
-    headers.insert(CONTENT_DISPOSITION, HeaderValue::from_str(&name).expect("ids are plain words"));
-    Ok(response)
+}
+
+/// Whether `Accept` has a word for this kind of sound (RFC 9110 section 12.5.1). What cannot be read says nothing.
+fn accepts(headers: &HeaderMap, kind: &str) -> bool {
+    let mut ranges = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    let mut asked = false;
+    let fits = ranges.any(|range| {
+        asked = true;
+        let mut parts = range.split(';').map(str::trim);
+        let range = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let refused = parts.any(|part| part.strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0_f32)));
+        !refused && (range == "*/*" || range == "audio/*" || range == kind)
+    });
+    fits || !asked
 }

@@ -1,28 +1,32 @@
 //! The `[recording]` section.
 
+use super::Format;
+
 /// How recordings are kept.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Whether calls are recorded where neither the number nor whoever places the call says otherwise.
     pub enabled: bool,
-    /// `wav`: both voices decoded, 16 kHz stereo; any player and any speech recogniser takes it.
-    pub format: String,
+    /// What new recordings are.
+    pub format: Format,
     /// Empty: beside the database, where nothing else must be running.
     pub store: String,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { enabled: true, format: "wav".to_owned(), store: String::new() }
+        Self {
+            enabled: true, // Any player and any speech recogniser takes it.
+            format: Format::Wav,
+            store: String::new(),
+        }
     }
 }
 
 /// A setting this build cannot obey.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    #[error("recording.format = \"{0}\" is not available in this version: use \"wav\"")]
-    Format(String),
     #[error(
         "recording.store = \"{0}\" is not available in this version: leave it empty, recordings are then kept in data.dir"
     )]
@@ -33,9 +37,6 @@ impl Config {
     /// Everything that is wrong with it.
     pub fn errors(&self) -> Vec<ConfigError> {
         let mut errors = Vec::new();
-        if self.format != "wav" {
-            errors.push(ConfigError::Format(self.format.clone()));
-        }
         if !self.store.is_empty() {
             errors.push(ConfigError::Store(self.store.clone()));
         }
@@ -55,11 +56,10 @@ mod tests {
         }
         check("", &[]);
         check("format = 'wav'", &[]);
-        check("format = 'opus'", &[ConfigError::Format("opus".into())]);
-        check(
-            "format = 'mp3'\nstore = 's3://b/p'",
-            &[ConfigError::Format("mp3".into()), ConfigError::Store("s3://b/p".into())],
-        );
+        check("format = 'opus'", &[]);
+        check("format = 'wav'\nstore = 's3://b/p'", &[ConfigError::Store("s3://b/p".into())]);
         assert!(toml::from_str::<Config>("colour = 'red'").is_err());
+        let error = toml::from_str::<Config>("format = 'mp3'").unwrap_err().to_string();
+        assert!(error.contains("`wav`") && error.contains("`opus`"), "{error}");
     }
 }

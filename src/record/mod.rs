@@ -1,8 +1,8 @@
 //! Recordings on disk: one thread that owns the files.
 //!
-//! A recording is a stereo WAV at 16 kHz, 16 bits: left the customer, right the agent. Its name is its id from the
-//! first byte on, and its header is brought up to date every [`FLUSH_EVERY`], so that it plays at any moment, also
-//! after the machine lost the process. Nothing is promised to be on the platter before the end: a power cut may take
+//! A recording is stereo, left the customer, right the agent: a WAV of 16 kHz and 16 bits, or an Ogg Opus file of the
+//! very packets. Its name is its id from the first byte on, and it is brought up to date every [`FLUSH_EVERY`] (the WAV's
+//! header, the Ogg's next page), so that it plays at any moment, also after the machine lost the process. Nothing is promised to be on the platter before the end: a power cut may take
 //! the last seconds, a crash of the program may not.
 //!
 //! A disk that is full or broken ends the recording, never the call: what was written stays playable, and
@@ -22,18 +22,25 @@ use crate::model::time::Timestamp;
 use queue::{Item, Queue};
 
 pub use config::{Config, ConfigError};
+pub use format::Format;
 pub use repair::{RepairError, Repaired, repair};
+pub use sidecar::{Part, Side, Sidecar, sidecar_path};
 pub use sound::read_sound;
 
 mod config;
+mod file;
 mod finish;
+mod format;
+mod ogg;
 mod queue;
 mod repair;
+mod repair_ogg;
+mod sidecar;
 mod sound;
 mod wav;
 mod worker;
 
-/// A file's header is at most this old. With the tap's lag it keeps the loss of a crash under a second.
+/// What the system was given is at most this old. With the tap's lag it keeps the loss of a crash under a second.
 pub const FLUSH_EVERY: Duration = Duration::from_millis(250);
 
 /// Sound the queue between tap and disk holds, over all calls: 38 MB. A disk may stall 6 s under 100 calls.
@@ -45,8 +52,10 @@ pub struct Open {
     pub tap: TapKey,
     pub recording: RecordingId,
     pub call: CallId,
-    /// See [`path_of`]. Folders are made as needed.
+    /// See [`path_of`]; its extension says of which [`Format`] it is. Folders are made as needed.
     pub path: PathBuf,
+    /// When it was begun, for the sidecar.
+    pub started_at: Timestamp,
 }
 
 /// What became of a recording. `Started` comes once the file is there; `Finished` or `Failed` is the last word.
@@ -125,10 +134,13 @@ pub struct Inlet {
     queue: Arc<Queue>,
 }
 
-/// Where a recording lies: `<data_dir>/recordings/2026-11-22/<id>.wav`, the day in UTC.
-pub fn path_of(data_dir: &Path, recording: &RecordingId, started: Timestamp) -> PathBuf {
+/// Where a recording lies: `<data_dir>/recordings/2026-11-22/<id>.wav` (or `.opus`), the day in UTC.
+pub fn path_of(data_dir: &Path, recording: &RecordingId, started: Timestamp, format: Format) -> PathBuf {
     let day = started.to_string();
-    data_dir.join("recordings").join(day.get(..10).unwrap_or("undated")).join(format!("{recording}.wav"))
+    data_dir
+        .join("recordings")
+        .join(day.get(..10).unwrap_or("undated"))
+        .join(format!("{recording}.{}", format.extension()))
 }
 
 impl Recorder {
@@ -139,7 +151,7 @@ impl Recorder {
     pub fn spawn(data_dir: &Path, events: impl Fn(RecordEvent) + Send + Sync + 'static) -> Result<Self, StartError> {
         let dir = data_dir.join("recordings");
         let start = || {
-            wav::make_folder(&dir)?;
+            file::make_folder(&dir)?;
             // A folder that is there may still be read-only; better to know before the first call.
             tempfile::tempfile_in(&dir)?;
             let queue = Arc::new(Queue::default());
@@ -185,6 +197,7 @@ impl Inlet {
     pub fn take(&self, heard: Output) -> bool {
         match heard {
             Output::Block(block) => self.queue.push_block(block),
+            Output::Frames(frames) => self.queue.push_frames(frames),
             Output::Closed(closed) => {
                 self.queue.push(Item::Close(closed));
                 true

@@ -3,15 +3,17 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::{Open, QUEUE_SECONDS_MAX, Stats};
-use crate::audio::{self, Block, Closed, RATE_HZ};
+use crate::audio::{self, Block, Closed, Frames, RATE_HZ};
 
 const SAMPLES_MAX: u64 = QUEUE_SECONDS_MAX as u64 * RATE_HZ as u64;
 
 /// What the writer is told, in order.
+#[allow(clippy::large_enum_variant, reason = "the large one comes once a call")]
 #[derive(Debug)]
 pub(super) enum Item {
     Open(Open),
     Block(Block),
+    Frames(Frames),
     Close(Closed),
     Stop,
 }
@@ -38,14 +40,22 @@ impl Queue {
     }
 
     pub(super) fn push_block(&self, block: Block) -> bool {
-        let samples = block.samples.len() as u64;
+        self.push_sound(block.samples.len() as u64, Item::Block(block))
+    }
+
+    /// Encoded sound is far smaller; it counts by its length all the same.
+    pub(super) fn push_frames(&self, frames: Frames) -> bool {
+        self.push_sound(frames.samples(), Item::Frames(frames))
+    }
+
+    fn push_sound(&self, samples: u64, sound: Item) -> bool {
         let mut inner = self.lock();
         if inner.writing + inner.waiting + samples > SAMPLES_MAX {
             inner.refused += 1;
             return false;
         }
         inner.waiting += samples;
-        inner.items.push(Item::Block(block));
+        inner.items.push(sound);
         true
     }
 

@@ -1,11 +1,13 @@
-//! Puts a recording in order that a crash left behind: its header may count less than is there, its last sample may be
-//! half written.
+//! Puts a recording in order that a crash left behind: a WAV's header may count less than is there, its last sample may be
+//! half written; an Ogg's last page may be, and none says that it is the last.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use super::Format;
 use super::finish::weigh;
+use super::repair_ogg::repair_ogg;
 use super::wav::{FRAME_BYTES, part_path, write_header};
 use crate::audio;
 
@@ -14,7 +16,7 @@ use crate::audio;
 pub struct Repaired {
     pub duration_ms: u64,
     pub bytes: u64,
-    pub parts: u32,
+    pub parts: Vec<super::Part>,
     pub sha256: String,
     /// Whether anything had to be changed.
     pub changed: bool,
@@ -25,7 +27,7 @@ pub struct Repaired {
 pub enum RepairError {
     #[error("cannot repair the recording {}", .0.display())]
     Io(PathBuf, #[source] io::Error),
-    #[error("{} is not one of our recordings: not WAV, 16 kHz, stereo, 16 bits", .0.display())]
+    #[error("{} is not one of our recordings: neither WAV, 16 kHz, stereo, 16 bits, nor Ogg Opus of two voices", .0.display())]
     Foreign(PathBuf),
 }
 
@@ -40,19 +42,23 @@ pub fn repair(path: &Path) -> Result<Repaired, RepairError> {
         if parts > 0 && !part.exists() {
             break;
         }
-        let repaired = repair_part(&part)?;
+        let repaired = match Format::of(&part) {
+            Format::Wav => repair_part(&part)?,
+            Format::Opus => repair_ogg(&part)?,
+        };
         frames += repaired.frames;
         changed |= repaired.changed;
         parts += 1;
     }
     let weight = weigh(path, parts).map_err(|cause| RepairError::Io(path.to_owned(), cause))?;
     let duration_ms = audio::duration(frames).as_millis() as u64;
-    Ok(Repaired { duration_ms, bytes: weight.bytes, parts, sha256: weight.sha256, changed })
+    Ok(Repaired { duration_ms, bytes: weight.bytes, parts: weight.parts, sha256: weight.sha256, changed })
 }
 
-struct Part {
-    frames: u64,
-    changed: bool,
+pub(super) struct Part {
+    /// Samples per channel.
+    pub(super) frames: u64,
+    pub(super) changed: bool,
 }
 
 /// A header as `hound` writes it: RIFF, size, WAVE, a 16-byte `fmt ` chunk, `data`, size.

@@ -1,13 +1,22 @@
 //! Sound read back from a finished recording.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, BufReader};
 use std::path::Path;
 
 use hound::WavReader;
+use ogg::PacketReader;
+use opus::MSDecoder;
 
+use super::Format;
 use super::wav::part_path;
-use crate::audio::RATE_HZ;
+use crate::audio::{RATE_HZ, SLOT_SAMPLES};
 use crate::model::rtp::Side;
+
+/// `OpusHead` and `OpusTags` (RFC 7845 section 3).
+const HEADERS: usize = 2;
+/// A decoder that begins in the middle of speech needs a moment (RFC 7845 section 4.6: 80 ms).
+const PREROLL_SLOTS: u64 = 10;
 
 /// What one side said from `start_ms` to `end_ms` after the beginning: 16 kHz, as much of it as there is.
 ///
@@ -15,11 +24,47 @@ use crate::model::rtp::Side;
 /// A file that is gone, or no recording of ours.
 pub fn read_sound(path: &Path, side: Side, start_ms: u64, end_ms: u64) -> io::Result<Vec<i16>> {
     let sample = |ms: u64| ms.saturating_mul(u64::from(RATE_HZ)) / 1000;
-    let (mut skip, mut left) = (sample(start_ms), sample(end_ms).saturating_sub(sample(start_ms)));
+    let (skip, length) = (sample(start_ms), sample(end_ms).saturating_sub(sample(start_ms)));
     let channel = match side {
         Side::Customer => 0,
         Side::Agent => 1,
     };
+    match Format::of(path) {
+        Format::Wav => read_wav(path, channel, skip, length),
+        Format::Opus => read_ogg(path, channel, skip, length),
+    }
+}
+
+fn read_ogg(path: &Path, channel: usize, skip: u64, length: u64) -> io::Result<Vec<i16>> {
+    let slot = SLOT_SAMPLES.cast_unsigned();
+    let mut decoder = MSDecoder::new(RATE_HZ, 2, 0, &[0, 1]).map_err(io::Error::other)?;
+    let mut packets = PacketReader::new(BufReader::new(File::open(path)?));
+    for _ in 0..HEADERS {
+        packets.read_packet().map_err(invalid)?;
+    }
+    let first = (skip / slot).saturating_sub(PREROLL_SLOTS);
+    let wanted = usize::try_from(length).unwrap_or(usize::MAX);
+    // What is decoded before the place that was asked for.
+    let mut ahead = usize::try_from(skip - first * slot).unwrap_or(usize::MAX);
+    let (mut sound, mut pcm) = (Vec::new(), vec![0; 2 * SLOT_SAMPLES as usize]);
+    for index in 0.. {
+        if sound.len() >= wanted {
+            break;
+        }
+        let Some(packet) = packets.read_packet().map_err(invalid)? else { break };
+        if index < first {
+            continue;
+        }
+        let decoded = decoder.decode(&packet.data, &mut pcm, false).map_err(invalid)?;
+        let samples = pcm[..2 * decoded].iter().skip(channel).step_by(2);
+        sound.extend(samples.skip(ahead));
+        ahead = ahead.saturating_sub(decoded);
+    }
+    sound.truncate(wanted);
+    Ok(sound)
+}
+
+fn read_wav(path: &Path, channel: usize, mut skip: u64, mut left: u64) -> io::Result<Vec<i16>> {
     let mut sound = Vec::new();
     for part in 1.. {
         let file = part_path(path, part);
@@ -46,6 +91,10 @@ pub fn read_sound(path: &Path, side: Side, start_ms: u64, end_ms: u64) -> io::Re
         (skip, left) = (0, left - take);
     }
     Ok(sound)
+}
+
+fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
 fn into_io(error: hound::Error) -> io::Error {

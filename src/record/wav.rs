@@ -1,14 +1,14 @@
 //! One recording's file: WAV, 16 kHz, stereo, 16 bits, valid at every moment.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use hound::{SampleFormat, WavSpec, WavWriter};
 
 use super::FLUSH_EVERY;
+use super::file::create_file;
 use crate::audio::RATE_HZ;
 
 /// Bytes of one sample of both channels.
@@ -16,10 +16,6 @@ pub(super) const FRAME_BYTES: u64 = 4;
 
 /// RIFF sizes are 32 bits wide and count the header. 1 MiB below the brim is 16 s of margin and worth nothing.
 const PART_FRAMES_MAX: u64 = ((1 << 32) - (1 << 20)) / FRAME_BYTES;
-
-/// The recording reads half this often by the tester, but people listen: group may read, others may not.
-const FILE_MODE: u32 = 0o640;
-const FOLDER_MODE: u32 = 0o750;
 
 /// A quarter of a second of sound and a little: one write per flush.
 const BUFFER_BYTES: usize = 32 * 1024;
@@ -42,9 +38,6 @@ pub(super) struct Wav {
 impl Wav {
     /// Creates the file and a header that says "empty". `flush_due`: when it is brought up to date first.
     pub(super) fn create(path: &Path, flush_due: Instant) -> io::Result<Self> {
-        if let Some(folder) = path.parent() {
-            make_folder(folder)?;
-        }
         Ok(Self {
             path: path.to_owned(),
             part: create_part(path)?,
@@ -136,11 +129,6 @@ pub(super) fn part_path(path: &Path, part: u32) -> PathBuf {
     path.with_extension(format!("part{part}.wav"))
 }
 
-/// Makes a folder and those above it, closed to others.
-pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)
-}
-
 /// Writes an empty recording's header at the file's beginning.
 pub(super) fn write_header(file: File) -> io::Result<WavWriter<BufWriter<File>>> {
     let mut writer = WavWriter::new(BufWriter::with_capacity(BUFFER_BYTES, file), SPEC).map_err(into_io)?;
@@ -156,17 +144,16 @@ pub(super) fn into_io(error: hound::Error) -> io::Error {
 }
 
 fn create_part(path: &Path) -> io::Result<WavWriter<BufWriter<File>>> {
-    // A recording is never written over: ids are not used twice, and whoever put a file there wants it kept.
-    let file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)?;
-    // The process's umask may have taken the group's right away.
-    file.set_permissions(std::fs::Permissions::from_mode(FILE_MODE))?;
-    write_header(file)
+    write_header(create_file(path)?)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use crate::model::time::Clock;
+    use crate::record::file::make_folder;
 
     fn read(path: &Path) -> Vec<i16> {
         hound::WavReader::open(path).unwrap().into_samples().map(Result::unwrap).collect()
@@ -176,6 +163,7 @@ mod tests {
     fn the_file_is_valid_from_the_first_moment_and_grows_with_each_flush() {
         let dir = tempfile::tempdir().unwrap();
         let (path, start) = (dir.path().join("a/b/rec_1.wav"), Clock.instant());
+        make_folder(&dir.path().join("a/b")).unwrap();
         let mut wav = Wav::create(&path, start).unwrap();
         assert!(read(&path).is_empty());
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);

@@ -6,16 +6,16 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::file::{Sound, SoundFile};
 use super::finish::{self, Complete, Events};
 use super::queue::{Item, Queue};
 use super::repair::repair;
-use super::wav::Wav;
 use super::{FLUSH_EVERY, Open, RecordEvent, Stats};
-use crate::audio::{self, Block, Closed};
+use crate::audio::{self, Closed};
 use crate::model::id::{CallId, RecordingId};
 use crate::model::recording::Pause;
 use crate::model::rtp::TapKey;
-use crate::model::time::Clock;
+use crate::model::time::{Clock, Timestamp};
 
 /// Between two looks into the queue.
 const POLL: Duration = Duration::from_millis(20);
@@ -40,7 +40,8 @@ fn run(queue: &Queue, mut worker: Worker) {
         for item in items {
             match item {
                 Item::Open(open) => worker.open(open, begun),
-                Item::Block(block) => worker.write(&block),
+                Item::Block(block) => worker.write(block.tap, &Sound::Block(&block)),
+                Item::Frames(frames) => worker.write(frames.tap, &Sound::Frames(&frames)),
                 Item::Close(closed) => worker.close(closed),
                 Item::Stop => {
                     worker.close_all();
@@ -69,7 +70,8 @@ struct Recording {
     call: CallId,
     recording: RecordingId,
     /// `None` once it failed: the rest of its sound is let go.
-    wav: Option<Wav>,
+    sound: Option<SoundFile>,
+    started_at: Timestamp,
     /// Holes in what the tap sent.
     holes: u64,
 }
@@ -80,13 +82,13 @@ impl Worker {
     }
 
     fn open(&mut self, open: Open, now: Instant) {
-        let Open { tap, recording, call, path } = open;
+        let Open { tap, recording, call, path, started_at } = open;
         let phase = FLUSH_EVERY / FLUSH_PHASES * (self.opened % FLUSH_PHASES);
         self.opened = self.opened.wrapping_add(1);
-        let mut file = Recording { call, recording, wav: None, holes: 0 };
-        match Wav::create(&path, now + phase) {
-            Ok(wav) => {
-                file.wav = Some(wav);
+        let mut file = Recording { call, recording, sound: None, started_at, holes: 0 };
+        match SoundFile::create(&path, now + phase) {
+            Ok(sound) => {
+                file.sound = Some(sound);
                 self.stats.started += 1;
                 let (call, recording) = (file.call.clone(), file.recording.clone());
                 (self.events)(RecordEvent::Started { call, recording, path });
@@ -101,35 +103,25 @@ impl Worker {
         self.files.insert(tap, file);
     }
 
-    fn write(&mut self, block: &Block) {
-        self.on_file(block.tap, |file| {
-            let Some(wav) = &mut file.wav else { return Ok(()) };
-            let written = wav.frames();
-            if block.first_sample > written {
-                file.holes += 1;
-                wav.write_silence(block.first_sample - written)?;
-            }
-            // A block that begins before the end says again what is there.
-            let known = usize::try_from(written.saturating_sub(block.first_sample)).unwrap_or(usize::MAX);
-            wav.write(block.samples.get(known..).unwrap_or(&[]))
+    fn write(&mut self, tap: TapKey, sound: &Sound<'_>) {
+        self.on_file(tap, |file| {
+            let Some(written) = &mut file.sound else { return Ok(()) };
+            file.holes += u64::from(written.write(sound)?);
+            Ok(())
         });
     }
 
     fn flush_due(&mut self, now: Instant) {
         let taps: Vec<TapKey> = self.files.keys().copied().collect();
         for tap in taps {
-            self.on_file(tap, |file| file.wav.as_mut().map_or(Ok(()), |wav| wav.flush_if_due(now)));
+            self.on_file(tap, |file| file.sound.as_mut().map_or(Ok(()), |sound| sound.flush_if_due(now)));
         }
     }
 
     fn close(&mut self, closed: Closed) {
         self.on_file(closed.tap, |file| {
-            let Some(wav) = &mut file.wav else { return Ok(()) };
-            let missing = closed.stats.samples.saturating_sub(wav.frames());
-            if missing > 0 {
-                file.holes += 1;
-                wav.write_silence(missing)?;
-            }
+            let Some(sound) = &mut file.sound else { return Ok(()) };
+            file.holes += u64::from(sound.pad(closed.stats.samples)?);
             Ok(())
         });
         self.finish(closed.tap, closed.stats, closed.pauses);
@@ -143,18 +135,23 @@ impl Worker {
     }
 
     fn finish(&mut self, tap: TapKey, stats: audio::Stats, pauses: Vec<Pause>) {
-        let Some(Recording { call, recording, wav: Some(wav), holes }) = self.files.remove(&tap) else { return };
+        let Some(Recording { call, recording, sound: Some(sound), started_at, holes }) = self.files.remove(&tap) else {
+            return;
+        };
+        // Frames reach beyond the end by less than their length; a tap that said no end has none but theirs.
+        let samples = if stats.samples == 0 { sound.samples() } else { sound.samples().min(stats.samples) };
         let complete = Complete {
             call,
             recording,
-            path: wav.path().to_owned(),
-            parts: wav.parts(),
-            frames: wav.frames(),
+            path: sound.path().to_owned(),
+            parts: sound.parts(),
+            samples,
             gaps: stats.gaps() + holes,
             stats,
             pauses,
+            started_at,
         };
-        if let Err(error) = wav.finish() {
+        if let Err(error) = sound.finish(samples) {
             self.stats.failed += 1;
             self.fail(complete.call, complete.recording, &complete.path, &error);
             return;
@@ -167,16 +164,16 @@ impl Worker {
     /// Does something to a file; an error ends that recording.
     fn on_file(&mut self, tap: TapKey, act: impl FnOnce(&mut Recording) -> io::Result<()>) {
         let Some(file) = self.files.get_mut(&tap) else { return };
-        let before = file.wav.as_ref().map_or(0, Wav::frames);
+        let before = file.sound.as_ref().map_or(0, SoundFile::bytes);
         let result = act(file);
-        let after = file.wav.as_ref().map_or(0, Wav::frames);
-        self.stats.bytes += after.saturating_sub(before) * super::wav::FRAME_BYTES;
+        let after = file.sound.as_ref().map_or(0, SoundFile::bytes);
+        self.stats.bytes += after.saturating_sub(before);
         let Err(error) = result else { return };
         let (call, recording) = (file.call.clone(), file.recording.clone());
-        let Some(wav) = file.wav.take() else { return };
-        let path = wav.path().to_owned();
-        // Closes the file; what hound still tries to write fails as before.
-        drop(wav);
+        let Some(sound) = file.sound.take() else { return };
+        let path = sound.path().to_owned();
+        // Closes the file; what its writer still tries to write fails as before.
+        drop(sound);
         self.stats.failed += 1;
         self.fail(call, recording, &path, &error);
     }

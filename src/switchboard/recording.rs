@@ -9,9 +9,10 @@ use crate::model::recording::Pause;
 use crate::model::rtp::TapKey;
 use crate::model::time::Timestamp;
 use crate::model::transcript::TranscriptState;
-use crate::record::{Open, path_of};
+use crate::record::{Format, Open, path_of};
 use crate::shard::Command;
 use crate::store::RecordingFile;
+use crate::tap::Wants;
 
 use super::line::Line;
 use super::{Desk, Refusal, about_call};
@@ -40,6 +41,14 @@ impl Uses {
     const fn any(&self) -> bool {
         self.record || self.listen
     }
+
+    /// Nothing is decoded that nobody needs decoded.
+    fn wants(&self, format: Format) -> Wants {
+        Wants {
+            samples: self.listen || (self.record && format == Format::Wav),
+            frames: self.record && format == Format::Opus,
+        }
+    }
 }
 
 impl Desk {
@@ -62,7 +71,8 @@ impl Line {
         if uses.listen {
             self.desk.listen_to(&self.call.record().id, tap);
         }
-        self.desk.parts.tap.expect(tap);
+        let format = self.desk.parts.recording.format;
+        self.desk.parts.tap.expect(tap, uses.wants(format));
         // Before the database is asked anything: a slow one would cost the first words.
         self.command(|call| Command::StartTap { call, tap });
         self.tapped = Some(Tapped { key: tap, since: now.at });
@@ -76,8 +86,8 @@ impl Line {
 
     fn open_recording(&self, tap: TapKey, now: Timestamp) -> RecordingFile {
         let (call, id) = (self.call.record().id.clone(), RecordingId::generate());
-        let path = path_of(&self.desk.parts.data_dir, &id, now);
-        self.desk.parts.recorder.open(Open { tap, recording: id.clone(), call, path: path.clone() });
+        let path = path_of(&self.desk.parts.data_dir, &id, now, self.desk.parts.recording.format);
+        self.desk.parts.recorder.open(Open { tap, recording: id.clone(), call, path: path.clone(), started_at: now });
         RecordingFile { id, path, state: RecordingState::Recording, sha256: None }
     }
 

@@ -9,7 +9,7 @@ use crate::model::event::NewEvent;
 use crate::model::id::CallId;
 use crate::model::reason::{CallState, EndReason, EndedBy, OfferCause, OfferOutcome, RecordingState};
 use crate::model::time::Timestamp;
-use crate::record::{Finished, RecordEvent, repair};
+use crate::record::{Finished, Format, RecordEvent, Sidecar, repair};
 use crate::shard::{Command, ShardId};
 use crate::store::{RecordingFile, StoreError};
 
@@ -104,8 +104,30 @@ fn talked(answered: Option<Timestamp>, created: Timestamp, recorded_ms: i64, ali
 
 /// Makes a recording that was cut off playable and says so.
 async fn mend_recording(desk: &Desk, record: &mut CallRecord, file: RecordingFile) -> Result<NewEvent, StoreError> {
-    let path = file.path.clone();
-    let mended = tokio::task::spawn_blocking(move || repair(&path).map_err(|error| error.to_string()));
+    let (path, id, call) = (file.path.clone(), file.id.clone(), record.id.clone());
+    let mut pauses = record.recording.clone();
+    let mended = tokio::task::spawn_blocking(move || {
+        let mended = repair(&path).map_err(|error| error.to_string())?;
+        pauses.duration_ms = i64::try_from(mended.duration_ms).unwrap_or(i64::MAX);
+        pauses.end_pause();
+        let sidecar = Sidecar {
+            recording_id: id,
+            call_id: call,
+            format: Format::of(&path),
+            started_at: None,
+            duration_ms: mended.duration_ms,
+            gaps: 0,
+            pauses: pauses.pauses,
+            customer: None,
+            agent: None,
+            parts: mended.parts,
+            sha256: mended.sha256,
+        };
+        if let Err(error) = sidecar.write(&path) {
+            tracing::error!(call = %sidecar.call_id, %error, "a mended recording's details could not be written");
+        }
+        Ok(sidecar)
+    });
     let (state, duration_ms) = match mended.await.unwrap_or_else(|panic| Err(panic.to_string())) {
         Ok(mended) => (RecordingState::Ready, i64::try_from(mended.duration_ms).unwrap_or(i64::MAX)),
         Err(error) => {

@@ -16,9 +16,10 @@ use crate::model::rtp::TapRecord;
 use crate::model::time::Clock;
 use worker::Worker;
 
-pub use orders::Orders;
+pub use orders::{Orders, Wants};
 
 mod orders;
+mod sound;
 mod worker;
 
 /// How long the worker sleeps when the rings are empty. A ring of 65,536 records holds 0.6 s of 1,000 calls, so this

@@ -6,6 +6,22 @@ use std::time::Instant;
 use crate::model::rtp::TapKey;
 use crate::model::time::Clock;
 
+/// In which form those behind a tap want its sound. What nobody wants is not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wants {
+    /// Decoded, as [`Output::Block`](crate::audio::Output::Block): for WAV and speech recognition.
+    pub samples: bool,
+    /// As it was encoded, as [`Output::Frames`](crate::audio::Output::Frames): costs next to nothing.
+    pub frames: bool,
+}
+
+/// Of a tap that nobody announced.
+impl Default for Wants {
+    fn default() -> Self {
+        Self { samples: true, frames: false }
+    }
+}
+
 /// The way to the worker. Cheap to clone; never waits for more than a list to be taken over.
 #[derive(Clone, Debug, Default)]
 pub struct Orders(Arc<Mutex<Vec<Order>>>);
@@ -14,15 +30,15 @@ pub struct Orders(Arc<Mutex<Vec<Order>>>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     /// A shard will be told to open this tap.
-    Expect(TapKey),
+    Expect(TapKey, Wants),
     Pause(TapKey, Instant),
     Resume(TapKey, Instant),
 }
 
 impl Orders {
     /// To be given before the shard is told to open the tap.
-    pub fn expect(&self, tap: TapKey) {
-        self.lock().push(Order::Expect(tap));
+    pub fn expect(&self, tap: TapKey, wants: Wants) {
+        self.lock().push(Order::Expect(tap, wants));
     }
 
     /// From the returned instant on nobody behind the tap hears the call; what is heard then is not kept anywhere.

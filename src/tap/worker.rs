@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use rtrb::Consumer;
 
 use super::Stats;
-use super::orders::{Order, Orders};
-use crate::audio::{Block, Closed, Output, Stereo};
+use super::orders::{Order, Orders, Wants};
+use super::sound::Sound;
+use crate::audio::{Closed, Output};
 use crate::model::rtp::{TapKey, TapRecord};
 
 /// A closing word is offered for this long, then given up: the sink is gone.
@@ -23,7 +24,7 @@ pub(super) struct Worker<S> {
     taps: BTreeMap<TapKey, Open>,
     orders: Orders,
     /// Taps that are to open, and what was ordered for them by then.
-    expected: BTreeMap<TapKey, Vec<Order>>,
+    expected: BTreeMap<TapKey, (Wants, Vec<Order>)>,
     /// Closing words the sink had no room for.
     unheard: VecDeque<Closed>,
     sink: S,
@@ -37,7 +38,7 @@ struct Ring {
 }
 
 struct Open {
-    stereo: Stereo,
+    sound: Sound,
     /// The ring it came from; a tap lives and dies with its shard.
     ring: usize,
     dropped_blocks: u64,
@@ -119,21 +120,22 @@ impl<S: FnMut(Output) -> bool> Worker<S> {
             TapRecord::Open { tap, at } => {
                 // Its own orders were given before the shard was told of it.
                 self.take_orders();
-                let stereo = Stereo::new(tap, at);
-                self.taps.insert(tap, Open { stereo, ring, dropped_blocks: 0, dropped_samples: 0 });
-                for order in self.expected.remove(&tap).unwrap_or_default() {
+                let (wants, orders) = self.expected.remove(&tap).unwrap_or_default();
+                let sound = Sound::new(tap, wants, at);
+                self.taps.insert(tap, Open { sound, ring, dropped_blocks: 0, dropped_samples: 0 });
+                for order in orders {
                     self.obey(tap, order);
                 }
             }
             TapRecord::Media(media) => {
-                self.on_tap(media.tap, |stereo| stereo.handle_media(media));
+                self.on_tap(media.tap, |sound| sound.handle_media(media));
             }
             TapRecord::Gap { tap, side, count, .. } => {
                 self.stats.not_copied += u64::from(count);
-                self.on_tap(tap, |stereo| stereo.handle_gap(side, count));
+                self.on_tap(tap, |sound| sound.handle_gap(side, count));
             }
             TapRecord::Switch { tap, side, .. } => {
-                self.on_tap(tap, |stereo| stereo.handle_switch(side));
+                self.on_tap(tap, |sound| sound.handle_switch(side));
             }
             TapRecord::Close { tap, at } => self.close(tap, at),
         }
@@ -142,14 +144,14 @@ impl<S: FnMut(Output) -> bool> Worker<S> {
     fn take_orders(&mut self) {
         for order in self.orders.take() {
             match order {
-                Order::Expect(tap) => {
+                Order::Expect(tap, wants) => {
                     if self.expected.len() == EXPECTED_MAX {
                         self.expected.pop_first();
                     }
-                    self.expected.insert(tap, Vec::new());
+                    self.expected.insert(tap, (wants, Vec::new()));
                 }
                 Order::Pause(tap, _) | Order::Resume(tap, _) => match self.expected.get_mut(&tap) {
-                    Some(early) => early.push(order),
+                    Some((_, early)) => early.push(order),
                     None if self.taps.contains_key(&tap) => self.obey(tap, order),
                     // The call has ended meanwhile.
                     None => {}
@@ -159,20 +161,20 @@ impl<S: FnMut(Output) -> bool> Worker<S> {
     }
 
     fn obey(&mut self, tap: TapKey, order: Order) {
-        self.on_tap(tap, |stereo| match order {
-            Order::Expect(_) => {}
-            Order::Pause(_, at) => stereo.pause(at),
-            Order::Resume(_, at) => stereo.resume(at),
+        self.on_tap(tap, |sound| match order {
+            Order::Expect(..) => {}
+            Order::Pause(_, at) => sound.pause(at),
+            Order::Resume(_, at) => sound.resume(at),
         });
     }
 
     /// A panic over one call's packets ends that recording and nothing else.
-    fn on_tap<R>(&mut self, tap: TapKey, act: impl FnOnce(&mut Stereo) -> R) -> Option<R> {
+    fn on_tap<R>(&mut self, tap: TapKey, act: impl FnOnce(&mut Sound) -> R) -> Option<R> {
         let Some(open) = self.taps.get_mut(&tap) else {
             self.stats.strays += 1;
             return None;
         };
-        if let Ok(result) = catch_unwind(AssertUnwindSafe(|| act(&mut open.stereo))) {
+        if let Ok(result) = catch_unwind(AssertUnwindSafe(|| act(&mut open.sound))) {
             return Some(result);
         }
         tracing::error!(tap = tap.0, "a recording ended by a panic of the tap");
@@ -186,7 +188,7 @@ impl<S: FnMut(Output) -> bool> Worker<S> {
     fn close(&mut self, tap: TapKey, at: Instant) {
         // The shard closed it at an instant that lies behind: a pause not ordered by now began later.
         self.take_orders();
-        self.on_tap(tap, |stereo| stereo.close(at));
+        self.on_tap(tap, |sound| sound.close(at));
         self.offer_blocks(tap, at);
         if let Some(open) = self.taps.remove(&tap) {
             self.unheard.push_back(open.closed(tap));
@@ -196,16 +198,15 @@ impl<S: FnMut(Output) -> bool> Worker<S> {
 
     fn offer_blocks(&mut self, tap: TapKey, now: Instant) {
         while self.taps.contains_key(&tap)
-            && let Some(Some(block)) = self.on_tap(tap, |stereo| stereo.poll_block(now))
+            && let Some(Some((piece, samples))) = self.on_tap(tap, |sound| sound.poll(now))
         {
-            self.offer(block);
+            self.offer(tap, piece, samples);
         }
     }
 
-    fn offer(&mut self, block: Block) {
-        let (tap, samples) = (block.tap, block.samples.len() as u64);
+    fn offer(&mut self, tap: TapKey, piece: Output, samples: u64) {
         self.stats.blocks += 1;
-        if (self.sink)(Output::Block(block)) {
+        if (self.sink)(piece) {
             return;
         }
         self.stats.dropped_blocks += 1;
@@ -227,14 +228,14 @@ impl<S: FnMut(Output) -> bool> Worker<S> {
 
 impl Open {
     fn closed(&self, tap: TapKey) -> Closed {
-        Closed { tap, stats: self.stats(), pauses: self.stereo.pauses() }
+        Closed { tap, stats: self.stats(), pauses: self.sound.pauses() }
     }
 
     fn stats(&self) -> crate::audio::Stats {
         crate::audio::Stats {
             dropped_blocks: self.dropped_blocks,
             dropped_samples: self.dropped_samples,
-            ..self.stereo.stats()
+            ..self.sound.stats()
         }
     }
 }
@@ -330,6 +331,7 @@ mod tests {
             for output in self.took.borrow().iter() {
                 match output {
                     Output::Block(block) => blocks.push((block.first_sample, block.samples.len())),
+                    Output::Frames(frames) => blocks.push((frames.first_frame * 320, frames.samples() as usize)),
                     Output::Closed(last) => closed.push(last.clone()),
                 }
             }
@@ -398,7 +400,7 @@ mod tests {
     #[test]
     fn a_pause_that_was_ordered_before_the_tap_opened_holds() {
         let mut bench = Bench::new();
-        bench.orders.expect(TapKey(1));
+        bench.orders.expect(TapKey(1), Wants::default());
         let paused = bench.orders.pause(TapKey(1));
         let resumed = bench.orders.resume(TapKey(1));
         // Of a call that is gone, and of one that nobody announced.

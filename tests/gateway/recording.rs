@@ -95,7 +95,7 @@ async fn a_number_or_a_call_that_is_not_to_be_recorded_leaves_no_file() {
     assert_eq!(inbound().await, (json!("ready"), None));
     assert_eq!(world.put(&number, json!({})).await["record"], json!(true));
     let files = || walk(&world.dir.path().join("data/recordings"));
-    assert_eq!(files(), 1);
+    assert_eq!(files(), 2, "the recording and its details");
 
     let dial = json!({"number_id": NUMBER, "to": format!("wa:{NINO}"), "agent_id": "agt_a", "record": false});
     let call = world.post("calls", dial).await;
@@ -105,7 +105,7 @@ async fn a_number_or_a_call_that_is_not_to_be_recorded_leaves_no_file() {
     world.until("she answers", async || world.call(id).await["state"] == "active").await;
     talk.hang_up().await.unwrap();
     assert_eq!(world.settled(id).await["recording"]["state"], "none");
-    assert_eq!(files(), 1);
+    assert_eq!(files(), 2, "the recording and its details");
 }
 
 /// Frames of 20 ms that are this tone.
@@ -118,4 +118,42 @@ fn frames_of(pcm: &[i16], hz: f32) -> usize {
 fn walk(folder: &std::path::Path) -> usize {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     entries.map(|entry| entry.unwrap().path()).map(|path| if path.is_dir() { walk(&path) } else { 1 }).sum()
+}
+
+#[tokio::test]
+async fn a_gateway_that_keeps_the_packets_serves_a_file_that_other_players_play() {
+    let world = World::with("[recording]\nformat = \"opus\"\n", Default::default()).await;
+    let agent = world.agent("agt_a").await;
+    world.nino_of("agt_a").await;
+    let says = Sound::tone(BEFORE_HZ, Duration::from_secs(3));
+    let phone = world.wa.call(InboundCall::from(NINO).says(says)).await.unwrap();
+    let talk = agent.next_offer(SOON).await.unwrap().accept().await.unwrap();
+    phone.answered(SOON).await.unwrap();
+    talk.connected(SOON).await.unwrap();
+    talk.speak(&agent_voice());
+    phone.finished_speaking(SOON).await.unwrap();
+    talk.finished_speaking(SOON).await.unwrap();
+    phone.hang_up();
+    let call = world.settled(&talk.call_id).await;
+    assert_eq!((&call["recording"]["state"], &call["recording"]["gaps"]), (&json!("ready"), &json!(0)), "{call}");
+
+    let file = world.gateway.request("GET", &format!("calls/{}/recording", talk.call_id), None).await;
+    assert_eq!((file.status, file.headers["content-type"].to_str().unwrap()), (200, "audio/ogg"));
+    let details = world.get(&format!("calls/{}/recording/details", talk.call_id)).await;
+    assert_eq!(
+        (&details["format"], &details["parts"][0]["bytes"]),
+        (&json!("opus"), &json!(file.body.len())),
+        "{details}"
+    );
+    assert_eq!(details["duration_ms"], call["recording"]["duration_ms"]);
+    let (opus, wav) = (world.dir.path().join("heard.opus"), world.dir.path().join("heard.wav"));
+    std::fs::write(&opus, &file.body).unwrap();
+    let mut player = std::process::Command::new("opusdec");
+    let played = player.args(["--quiet", "--no-dither", "--rate", "16000"]).arg(&opus).arg(&wav).output();
+    let played = played.expect("opusdec is there: make test installs it (Debian: opus-tools)");
+    assert!(played.status.success(), "{}", String::from_utf8_lossy(&played.stderr));
+    let (customer, right) = crate::world::channels(&std::fs::read(&wav).unwrap());
+    assert!((customer.len() as i64 / 16 - call["recording"]["duration_ms"].as_i64().unwrap()).abs() <= 1);
+    assert!(frames_of(&customer, BEFORE_HZ) > 100 && agent_share(&customer) < 0.05, "the customer is on the left");
+    assert!(agent_share(&right) > 0.4 && frames_of(&right, BEFORE_HZ) == 0, "the agent is on the right");
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may; clippy's own exception ends at the functions tests call")]
 
+mod packets;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
@@ -13,7 +15,7 @@ use tandem::audio::{Block, Closed, Output, RATE_HZ, Stats};
 use tandem::model::id::{CallId, RecordingId};
 use tandem::model::rtp::{Side, TapKey, TapMedia, TapPayload, TapRecord};
 use tandem::model::time::{Clock, Timestamp};
-use tandem::record::{Open, RecordEvent, Recorder, path_of, repair};
+use tandem::record::{Format, Open, RecordEvent, Recorder, path_of, repair};
 use tandem::tap;
 
 /// Longer than anything here takes on a busy machine.
@@ -51,11 +53,8 @@ fn a_call_becomes_a_file_with_each_voice_in_its_channel() {
 fn after_kill_9_every_recording_plays_and_ends_less_than_a_second_before() {
     let dir = tempfile::tempdir().unwrap();
     let mut child = Twin::run("twin_records_until_it_is_killed", dir.path(), &[]);
-    let began = dir.path().join("began");
-    wait(|| began.exists().then_some(()));
-    let began: i64 = std::fs::read_to_string(&began).unwrap().parse().unwrap();
-    let began = Timestamp::from_millis(began);
-    let paths: Vec<PathBuf> = (0..CALLS_KILLED).map(|call| path_of(dir.path(), &recording_id(call), began)).collect();
+    let began = began(dir.path());
+    let paths: Vec<PathBuf> = (0..CALLS_KILLED).map(|call| path_in(dir.path(), call, began, Format::Wav)).collect();
     // While it is written it can be opened at any time.
     wait(|| (length(&paths[0])? > Duration::from_secs(3)).then_some(()));
     let killed = Clock.now().wall.since(began);
@@ -106,7 +105,13 @@ fn a_recording_that_cannot_begin_raises_the_alarm_and_the_tap_goes_on() {
     let path = dir.path().join("recordings/2026-11-22");
     std::fs::write(&path, "a file where the folder should be").unwrap();
     let (call, recording) = (CallId::generate(), RecordingId::generate());
-    inlet.open(Open { tap: TapKey(1), recording: recording.clone(), call, path: path.join("rec_1.wav") });
+    inlet.open(Open {
+        tap: TapKey(1),
+        recording: recording.clone(),
+        call,
+        path: path.join("rec_1.wav"),
+        started_at: Clock.now().wall,
+    });
     assert!(inlet.take(second(1, 0)));
     assert!(inlet.take(closed(1, 16_000)));
     house.tap.stop();
@@ -156,10 +161,26 @@ fn twin_records_until_it_is_killed() {
     }
     let mut shard = Shard::start(house.ring, &calls);
     shard.silent_agents = true;
-    std::fs::write(dir.join("began.new"), Clock.now().wall.as_millis().to_string()).unwrap();
-    std::fs::rename(dir.join("began.new"), dir.join("began")).unwrap();
+    say_when_it_began(&dir);
     shard.talk_until(PATIENCE);
     panic!("nobody killed this process");
+}
+
+/// For whoever waits in [`began`].
+fn say_when_it_began(dir: &Path) {
+    std::fs::write(dir.join("began.new"), Clock.now().wall.as_millis().to_string()).unwrap();
+    std::fs::rename(dir.join("began.new"), dir.join("began")).unwrap();
+}
+
+/// When the twin's calls began.
+fn began(dir: &Path) -> Timestamp {
+    let file = dir.join("began");
+    wait(|| file.exists().then_some(()));
+    Timestamp::from_millis(std::fs::read_to_string(&file).unwrap().parse().unwrap())
+}
+
+fn path_in(dir: &Path, call: u64, began: Timestamp, format: Format) -> PathBuf {
+    path_of(dir, &recording_id(call), began, format)
 }
 
 /// Runs only when [`Twin`] asks for it, with a limit on the size of files.
@@ -207,6 +228,7 @@ fn records_until_the_disk_is_full(dir: &Path) {
 struct House {
     ring: Producer<TapRecord>,
     tap: tap::Tap,
+    orders: tap::Orders,
     recorder: Recorder,
     events: mpsc::Receiver<RecordEvent>,
     dir: PathBuf,
@@ -220,7 +242,8 @@ impl House {
         let inlet = recorder.inlet();
         let (ring, records) = RingBuffer::new(65_536);
         let tap = tap::spawn(vec![records], move |output| inlet.take(output)).unwrap();
-        Self { ring, tap, recorder, events, dir: dir.to_owned() }
+        let orders = tap.orders();
+        Self { ring, tap, orders, recorder, events, dir: dir.to_owned() }
     }
 
     fn record(&self, call: u64) -> PathBuf {
@@ -228,9 +251,24 @@ impl House {
     }
 
     fn record_at(&self, call: u64, wall: Timestamp) -> PathBuf {
+        self.record_in(call, wall, Format::Wav)
+    }
+
+    fn record_as(&self, call: u64, format: Format) -> PathBuf {
+        self.record_in(call, Clock.now().wall, format)
+    }
+
+    fn record_in(&self, call: u64, wall: Timestamp, format: Format) -> PathBuf {
         let recording = recording_id(call);
-        let path = path_of(&self.dir, &recording, wall);
-        self.recorder.inlet().open(Open { tap: TapKey(call), recording, call: CallId::generate(), path: path.clone() });
+        let path = path_in(&self.dir, call, wall, format);
+        self.orders.expect(TapKey(call), tap::Wants { samples: format == Format::Wav, frames: format == Format::Opus });
+        self.recorder.inlet().open(Open {
+            tap: TapKey(call),
+            recording,
+            call: CallId::generate(),
+            path: path.clone(),
+            started_at: Clock.now().wall,
+        });
         path
     }
 }
@@ -332,9 +370,13 @@ fn length(path: &Path) -> Option<Duration> {
 
 /// Share of the sound's power at `hz`.
 fn share(pcm: &[i16], hz: f64) -> f64 {
+    share_at(pcm, hz, 16_000.0)
+}
+
+fn share_at(pcm: &[i16], hz: f64, rate: f64) -> f64 {
     let (mut re, mut im, mut power) = (0.0, 0.0, 0.0);
     for (i, &sample) in pcm.iter().enumerate() {
-        let (s, phase) = (f64::from(sample), i as f64 / 16_000.0 * hz * std::f64::consts::TAU);
+        let (s, phase) = (f64::from(sample), i as f64 / rate * hz * std::f64::consts::TAU);
         re += s * phase.cos();
         im += s * phase.sin();
         power += s * s;

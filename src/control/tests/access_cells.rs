@@ -134,7 +134,22 @@ impl Stage {
     async fn keep(&mut self, whose: Option<AgentId>, taken: bool, call: CallRecord) {
         let folder = self.house.dir.path().join("recordings");
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("voice.wav"), b"RIFF").unwrap();
+        let voice = folder.join("voice.wav");
+        std::fs::write(&voice, b"RIFF").unwrap();
+        let details = crate::record::Sidecar {
+            recording_id: RecordingId::generate(),
+            call_id: call.id.clone(),
+            format: crate::record::Format::Wav,
+            started_at: None,
+            duration_ms: 0,
+            gaps: 0,
+            pauses: Vec::new(),
+            customer: None,
+            agent: None,
+            parts: Vec::new(),
+            sha256: String::new(),
+        };
+        details.write(&voice).unwrap();
         self.house.store.save_call(&call, vec![], now()).await.unwrap();
         let file = RecordingFile {
             id: RecordingId::generate(),

@@ -82,6 +82,7 @@ fn every_route_of_the_agreed_contract_is_there() {
         "POST /v1/calls/{id}/resume",
         "POST /v1/calls/{id}/dtmf",
         "GET /v1/calls/{id}/recording",
+        "GET /v1/calls/{id}/recording/details",
         "POST /v1/calls/{id}/recording",
         "GET /v1/calls/{id}/trace",
         "GET /v1/calls/{id}/quality",

@@ -108,6 +108,48 @@ async fn a_recording_is_served_whole_and_in_ranges() {
 }
 
 #[tokio::test]
+async fn a_recording_is_served_in_the_form_it_is_kept_in_and_in_no_other() {
+    let house = House::open().await;
+    let path = format!("/v1/calls/{}/recording", house.call);
+    let folder = house.dir.path().join("recordings");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, kind) in [("call.opus", "audio/ogg"), ("call.wav", "audio/wav")] {
+        let file = folder.join(name);
+        std::fs::write(&file, "sound").unwrap();
+        let recording =
+            RecordingFile { id: RecordingId::generate(), path: file, state: RecordingState::Ready, sha256: None };
+        house.store.put_recording(&house.call, &recording).await.unwrap();
+        for (accept, fits) in [
+            ("", true),
+            ("*/*", true),
+            ("text/html, audio/*;q=0.5", true),
+            (kind, true),
+            ("audio/mpeg, audio/flac", false),
+            ("audio/*; q=0", false),
+        ] {
+            let mut ask = house.ask(Method::GET, &path, &house.ana);
+            if !accept.is_empty() {
+                ask = ask.header("accept", accept);
+            }
+            let response = ask.send().await.unwrap();
+            if fits {
+                assert_eq!(
+                    (response.status().as_u16(), &response.headers()["content-type"]),
+                    (200, &kind.parse().unwrap()),
+                    "{accept}"
+                );
+                let named = response.headers()["content-disposition"].to_str().unwrap().to_owned();
+                assert!(named.ends_with(&format!("{}\"", &name[4..])), "{named}");
+                continue;
+            }
+            let (status, problem) = answer(response).await;
+            assert_eq!((status, problem["code"].as_str()), (406, Some("not_acceptable")), "{accept}");
+            assert!(problem["detail"].as_str().unwrap().contains(kind), "{problem}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_file_outside_the_recordings_is_not_served() {
     let house = House::open().await;
     std::fs::create_dir_all(house.dir.path().join("recordings")).unwrap();

@@ -22,7 +22,7 @@ export function showPlayer(root, scope, call) {
   if (state === 'failed') return fill(root, notice('stop', 'warn', 'The recording failed. The operator finds the reason in the gateway’s log.'));
   const load = () => loadInto(root, scope, call, gaps);
   if ((lengthMs ?? 0) <= AUTOLOAD_MS_MAX) return load();
-  return fill(root, h('button', { type: 'button', class: 'btn', onclick: load }, icon('play'), `Load recording (${duration(lengthMs)}, about ${bytes(lengthMs * BYTES_PER_MS)})`));
+  return fill(root, h('button', { type: 'button', class: 'btn', onclick: load }, icon('play'), `Load recording (${duration(lengthMs)}, at most ${bytes(lengthMs * BYTES_PER_MS)})`));
 }
 
 async function loadInto(root, scope, call, gaps) {
@@ -35,6 +35,7 @@ async function loadInto(root, scope, call, gaps) {
     return;
   }
   if (scope.gone) return;
+  const wav = blob.type !== 'audio/ogg';
   const url = URL.createObjectURL(blob);
   scope.add(() => URL.revokeObjectURL(url));
 
@@ -66,7 +67,8 @@ async function loadInto(root, scope, call, gaps) {
     h('div', { class: 'player-tools' },
       h('div', { class: 'speed', role: 'group', ariaLabel: 'Speed' }, speeds),
       gaps > 0 && h('span', { class: 'dim small' }, gaps === 1 ? '1 gap was filled with silence' : `${gaps} gaps were filled with silence`),
-      h('a', { class: 'btn btn-s', href: url, download: `${call.id}.wav` }, icon('download', 'icon-s'), `Download (${bytes(blob.size)})`))));
+      h('a', { class: 'btn btn-s', href: url, download: `${call.id}.${wav ? 'wav' : 'opus'}` }, icon('download', 'icon-s'), `Download (${bytes(blob.size)})`))));
+  if (!wav) return wave.element.remove(); // packets nobody decoded cannot be drawn
   try {
     const { peaks, seconds } = await wavPeaks(blob, BUCKETS);
     wave.load(peaks, seconds);
