@@ -106,7 +106,13 @@ fn into_io(error: hound::Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::audio::{Frame, Frames};
+    use crate::model::rtp::{TapKey, TapPayload};
+    use crate::model::time::Clock;
+    use crate::record::ogg::Ogg;
 
     #[test]
     fn one_side_is_read_across_the_parts_of_a_recording_as_far_as_there_is_sound() {
@@ -141,5 +147,36 @@ mod tests {
         check(&path, Side::Agent, (300, 400), 0..0);
         check(&path, Side::Agent, (400, 300), 0..0);
         assert!(read_sound(&dir.path().join("gone.wav"), Side::Agent, 0, 1).is_err());
+    }
+
+    #[test]
+    fn encoded_sound_is_read_back_where_it_was_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rec_1.opus");
+        // Each side sounds in one of four quarters of a second: the customer in the second, the agent in the third.
+        let mut encoder = opus::Encoder::new(RATE_HZ, opus::Channels::Mono, opus::Application::Voip).unwrap();
+        let tone: Vec<i16> = (0..320).map(|i| ((i as f32 * 0.2).sin() * 9_000.0) as i16).collect();
+        let mut frame = |sounds: bool| match sounds {
+            true => Frame::Opus(TapPayload::new(&Arc::from(encoder.encode_vec(&tone, 400).unwrap()))),
+            false => Frame::Silence,
+        };
+        let pairs =
+            (0..50_u64).map(|slot| [frame((13..25).contains(&slot)), frame((25..38).contains(&slot))]).collect();
+        let mut file = Ogg::create(&path, Clock.instant()).unwrap();
+        file.write(&Frames { tap: TapKey(1), first_frame: 0, pairs }).unwrap();
+        file.finish(16_000).unwrap();
+        let loud = |side, start_ms, end_ms| {
+            let sound = read_sound(&path, side, start_ms, end_ms).unwrap();
+            let power: f64 = sound.iter().map(|&sample| f64::from(sample).powi(2)).sum();
+            (sound.len(), (power / sound.len() as f64).sqrt() > 1_000.0)
+        };
+        assert_eq!(loud(Side::Customer, 0, 240), (3_840, false));
+        assert_eq!(loud(Side::Customer, 300, 480), (2_880, true));
+        assert_eq!(loud(Side::Customer, 600, 900), (4_800, false));
+        assert_eq!(loud(Side::Agent, 300, 480), (2_880, false));
+        assert_eq!(loud(Side::Agent, 555, 733), (2_848, true));
+        assert_eq!(loud(Side::Agent, 900, 9_000).0, 1_600);
+        let whole = read_sound(&path, Side::Agent, 0, 1_000).unwrap();
+        assert_eq!(read_sound(&path, Side::Agent, 555, 733).unwrap().len(), whole[8_880..11_728].len());
     }
 }
