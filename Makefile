@@ -19,6 +19,7 @@ help: ## Show this list.
 demo: setup-build ## Run the gateway with a fake WhatsApp and answer a ringing call in the browser.
 	@echo "==> building (a first build takes some minutes, later ones seconds)"
 	@$(CARGO) build --release --locked
+	@models/get.sh tiny.en || echo "==> no speech model: calls are not written down, everything else works" >&2
 	@target/release/tandem demo $(ARGS)
 
 .PHONY: test

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tandem::asr::{Builtin, Config, Engine, Heard, Leg};
+use tandem::audio::line::Line;
 use tandem::audio::timeline::Timeline;
 use tandem::model::id::CallId;
 use tandem::model::rtp::{Side, TapPayload};

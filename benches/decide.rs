@@ -216,6 +216,7 @@ fn number() -> Number {
         messaging_limit: 10_000,
         platform: Platform::CloudApi,
         graph_token_set: true,
+        record: None,
     }
 }
 

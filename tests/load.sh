@@ -22,6 +22,9 @@ listen = "127.0.0.1:44000"
 whatsapp_ports = "44100-45999"
 [data]
 dir = "$dir/data"
+# What the media costs; a recogniser would take what is left of the cores.
+[asr]
+engine = "off"
 [whatsapp]
 graph_url = "http://127.0.0.1:18490"
 TOML
