@@ -79,7 +79,11 @@ impl Desk {
         else {
             return Ok(());
         };
-        let facts = facts(&record, transcript.language);
+        let agent = match &record.agent_id {
+            Some(agent) => store.agent(agent).await?.map(|agent| agent.name),
+            None => None,
+        };
+        let facts = facts(&record, transcript.language, agent);
         let events = match self.parts.summariser.summarise(&facts, &transcript.segments, &transcript.unheard).await {
             Ok(summary) => store.put_summary(&due.call, &summary, now()).await?,
             Err(error) => {
@@ -94,14 +98,14 @@ impl Desk {
     }
 }
 
-fn facts(record: &CallRecord, language: Option<String>) -> CallFacts {
+fn facts(record: &CallRecord, language: Option<String>, agent: Option<String>) -> CallFacts {
     CallFacts {
         call: record.id.clone(),
         direction: record.direction,
         started_at: record.answered_at.unwrap_or(record.created_at),
         duration_ms: u64::try_from(record.recording.duration_ms.max(record.duration_ms)).unwrap_or(0),
         language,
-        names: record.contact.name.clone().into_iter().collect(),
+        names: record.contact.name.iter().cloned().chain(agent).collect(),
     }
 }
 

@@ -117,7 +117,8 @@ impl Desk {
     async fn take_heard(&self, leg: &Leg, heard: Heard) {
         let call = &leg.call;
         match heard {
-            Heard::Segment(segment) if !segment.is_final => self.live.show(call, segment),
+            // A final one without text only takes back what was shown.
+            Heard::Segment(segment) if !segment.is_final || segment.text.is_empty() => self.live.show(call, segment),
             Heard::Segment(segment) => {
                 self.keep(call, &Word::Said(segment.clone())).await;
                 self.live.show(call, segment);

@@ -175,8 +175,12 @@ impl World {
     }
 
     /// Waits for a condition; fails the test by name after [`SOON`].
-    pub(crate) async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
-        let deadline = tokio::time::Instant::now() + SOON;
+    pub(crate) async fn until(&self, what: &str, holds: impl AsyncFnMut() -> bool) {
+        self.until_within(SOON, what, holds).await;
+    }
+
+    pub(crate) async fn until_within(&self, within: Duration, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+        let deadline = tokio::time::Instant::now() + within;
         while !holds().await {
             assert!(tokio::time::Instant::now() < deadline, "in vain: {what}\n{}", self.gateway.log_tail());
             tokio::time::sleep(Duration::from_millis(20)).await;
