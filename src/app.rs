@@ -27,7 +27,7 @@ use crate::bus::Bus;
 use crate::config::{Config, Policy};
 use crate::control::{self, Control, ServeError, Tls, Unready};
 use crate::media::Identity;
-use crate::metrics::{Metrics, ShardFigures};
+use crate::metrics::{Metrics, RecorderFigures, ShardFigures, SttFigures, TapFigures};
 use crate::model::time::Clock;
 use crate::policy::access;
 use crate::record::Recorder;
@@ -36,7 +36,7 @@ use crate::signalling::whatsapp::{Graph, Webhook, read_secret_file};
 use crate::store::{Claim, IMPORTED, Store, StoreError, Terms};
 use crate::summary::Summariser;
 use crate::switchboard::{Parts, Switchboard};
-use crate::{bus, console, tap};
+use crate::{bus, console, record, tap};
 
 /// Packets copied away from one shard and not yet taken: 16 MB, some 0.6 s of 1,000 calls.
 const TAP_RING: usize = 65_536;
@@ -207,7 +207,15 @@ impl App {
                 desk.take_heard(&leg, said).await;
             }
         });
-        let figures = Figures { store: store.clone(), shards: shards.clone(), metrics: Arc::clone(&metrics), clock };
+        let figures = Figures {
+            store: store.clone(),
+            shards: shards.clone(),
+            tap: Box::new(tap.watch()),
+            recorder: recorder.inlet(),
+            recogniser: builtin,
+            metrics: Arc::clone(&metrics),
+            clock,
+        };
         tokio::spawn(figures.keep());
 
         let closing = CancellationToken::new();
@@ -439,33 +447,25 @@ fn summariser(config: &Config) -> anyhow::Result<Summariser> {
 struct Figures {
     store: Store,
     shards: Shards,
+    tap: Box<dyn Fn() -> tap::Stats + Send>,
+    recorder: record::Inlet,
+    recogniser: Option<Arc<Builtin>>,
     metrics: Arc<Metrics>,
     clock: Clock,
 }
 
 impl Figures {
-    /// Once a second the shards' figures, once an hour what the store need not keep any longer.
+    /// Once a second every part's figures, once an hour what the store need not keep any longer.
     async fn keep(self) {
         let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        let mut before = asr::BuiltinStats::default();
         for second in 0_u64.. {
             seconds.tick().await;
-            for (shard, stats) in self.shards.stats().into_iter().enumerate() {
-                self.metrics.shard(
-                    shard,
-                    &ShardFigures {
-                        calls: stats.calls,
-                        packets_in: stats.packets_in,
-                        packets_out: stats.packets_out,
-                        forwarded: stats.forwarded,
-                        strangers: stats.strangers + stats.agent_port_misses,
-                        send_drops: stats.dropped_sends,
-                        panics: stats.panics,
-                        tap_dropped: stats.tap_dropped,
-                        turn_p99: stats.turn_p99,
-                        turn_max: stats.turn_max,
-                        busy: stats.busy,
-                    },
-                );
+            self.media();
+            if let Some(recogniser) = &self.recogniser {
+                let now = recogniser.stats();
+                self.metrics.stt(&stt_figures(&before, &now));
+                before = now;
             }
             if second % 3600 == 60
                 && let Err(error) = self.store.prune(self.clock.now().wall).await
@@ -473,6 +473,56 @@ impl Figures {
                 tracing::warn!(%error, "old rows could not be pruned");
             }
         }
+    }
+
+    fn media(&self) {
+        let stats = self.shards.stats();
+        let calls = stats.iter().map(|shard| shard.calls).sum::<usize>();
+        self.metrics.ports(calls, (self.shards.ports() as usize).saturating_sub(calls));
+        for (shard, stats) in stats.into_iter().enumerate() {
+            self.metrics.shard(
+                shard,
+                &ShardFigures {
+                    calls: stats.calls,
+                    packets_in: stats.packets_in,
+                    packets_out: stats.packets_out,
+                    forwarded: stats.forwarded,
+                    strangers: stats.strangers + stats.agent_port_misses,
+                    send_drops: stats.dropped_sends,
+                    panics: stats.panics,
+                    tap_dropped: stats.tap_dropped,
+                    turn_p99: stats.turn_p99,
+                    turn_max: stats.turn_max,
+                    busy: stats.busy,
+                },
+            );
+        }
+        let tap = (self.tap)();
+        self.metrics.tap(&TapFigures {
+            open: tap.open,
+            lag: Duration::from_millis(tap.ring_lag_ms),
+            refused_blocks: tap.dropped_blocks,
+            panics: tap.panics,
+        });
+        let recorder = self.recorder.stats();
+        self.metrics.recorder(&RecorderFigures {
+            open: recorder.open,
+            queued: Duration::from_millis(recorder.queued_ms),
+            bytes: recorder.bytes,
+            turn_max: Duration::from_millis(recorder.turn_ms_max),
+        });
+    }
+}
+
+fn stt_figures(before: &asr::BuiltinStats, now: &asr::BuiltinStats) -> SttFigures {
+    let (sound, busy) = (now.finals_sound - before.finals_sound, now.finals_busy - before.finals_busy);
+    SttFigures {
+        streams: now.streams,
+        queued_jobs: now.queued_jobs,
+        queued: Duration::from_millis(now.queued_ms),
+        partials_skipped: now.partials_skipped,
+        failed: now.failed,
+        realtime_factor: (!sound.is_zero()).then(|| busy.as_secs_f64() / sound.as_secs_f64()),
     }
 }
 

@@ -10,14 +10,16 @@ use std::time::Duration;
 use prometheus::core::{Collector, Opts};
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Registry, TextEncoder,
+    CounterVec, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Registry, TextEncoder,
 };
 
 use crate::model::quality::Quality;
-use crate::model::reason::{
-    BlockerCode, Direction, EndReason, LegKind, MediaAlarm, OfferCause, OfferOutcome, RecordingState,
-};
+use crate::model::reason::{BlockerCode, Direction, EndReason, LegKind, MediaAlarm, OfferCause, OfferOutcome};
 use crate::model::words;
+pub use sound::{Outcome, RecorderFigures, SttFigures, TapFigures};
+
+mod sound;
 
 /// From one packet to the longest anybody waits on the phone.
 const WAITS: &[f64] =
@@ -43,11 +45,15 @@ macro_rules! families {
         }
     };
     (@type counter) => { IntCounterVec };
+    (@type sum) => { CounterVec };
     (@type gauge) => { IntGaugeVec };
     (@type level) => { GaugeVec };
     (@type histogram) => { HistogramVec };
     (@make counter $r:expr, $n:expr, $h:expr, $l:expr) => {
         shown($r, $l, IntCounterVec::new(opts($n, $h), $l), |v| drop(v.with_label_values::<&str>(&[])))
+    };
+    (@make sum $r:expr, $n:expr, $h:expr, $l:expr) => {
+        shown($r, $l, CounterVec::new(opts($n, $h), $l), |v| drop(v.with_label_values::<&str>(&[])))
     };
     (@make gauge $r:expr, $n:expr, $h:expr, $l:expr) => {
         shown($r, $l, IntGaugeVec::new(opts($n, $h), $l), |v| drop(v.with_label_values::<&str>(&[])))
@@ -95,8 +101,30 @@ families! {
     ports_free gauge [] "UDP ports left for WhatsApp legs.";
     tap_dropped_total counter ["shard"] "Audio packets not copied for recording because the tap fell behind.";
     tap_lag_seconds level [] "Age of the oldest copied packet not worked off.";
+    tap_open gauge [] "Calls whose sound is copied now.";
+    tap_refused_blocks_total counter [] "Pieces of sound nobody had room for; silent in the recording.";
+    tap_panics_total counter [] "Taps ended by a panic in their own code.";
+    recordings_open gauge [] "Recordings being written.";
     recordings_total counter ["state"] "Recordings finished, ready or failed.";
+    recording_ready_seconds histogram [] "From the end of a call to its finished recording." in WAITS;
+    recording_queue_seconds level [] "Sound waiting for the disk, over all calls.";
+    recording_bytes_total counter [] "Bytes of recordings written.";
+    recording_turn_max_seconds level [] "Longest turn of writing since the start: what the disk has made others wait.";
     recording_write_errors_total counter [] "Failed writes to recordings.";
+    stt_streams gauge [] "Legs the built-in recogniser listens to.";
+    stt_queue_jobs gauge [] "Pieces of speech waiting for the built-in recogniser.";
+    stt_queue_seconds level [] "Speech whose final text waits for the built-in recogniser.";
+    stt_realtime_factor level [] "Working time per second of speech in the latest finals of the built-in recogniser.";
+    stt_partials_skipped_total counter [] "Partial texts given up because others waited.";
+    stt_failed_total counter [] "Pieces of speech the built-in recogniser failed over.";
+    stt_segments_total counter ["kind"] "Texts of running calls, partial and final.";
+    stt_lag_seconds histogram ["kind"] "From the last sound of a text to the text." in WAITS;
+    stt_missed_seconds_total sum [] "Speech not written down while its call ran; made up for from the recording.";
+    transcripts_total counter ["outcome"] "Transcripts ended, ready or failed.";
+    transcript_ready_seconds histogram [] "From the end of a call to its whole transcript." in LAGS;
+    summaries_total counter ["outcome"] "Summaries ended, ready or failed.";
+    summary_seconds histogram [] "Making a summary." in WAITS;
+    summary_ready_seconds histogram [] "From the end of a call to its summary." in LAGS;
     meta_webhooks_total counter ["field", "result"] "Deliveries of WhatsApp and the events in them, by what became of them.";
     meta_webhook_lag_seconds histogram [] "From WhatsApp's time stamp to the arrival." in LAGS;
     meta_api_seconds histogram ["op", "code"] "Requests to the Graph API, by operation and answer." in WAITS;
@@ -231,7 +259,7 @@ impl Metrics {
     }
 
     pub fn uncharged_calls(&self, calls: i64) {
-        self.families.uncharged_calls.with_label_values::<&str>(&[]).set(calls);
+        one_gauge(&self.families.uncharged_calls).set(calls);
     }
 
     /// `result`: `agrees`, `differs` or `failed`.
@@ -285,21 +313,8 @@ impl Metrics {
     }
 
     pub fn ports(&self, in_use: usize, free: usize) {
-        self.families.ports_in_use.with_label_values::<&str>(&[]).set(int(in_use));
-        self.families.ports_free.with_label_values::<&str>(&[]).set(int(free));
-    }
-
-    pub fn tap_lag(&self, lag: Duration) {
-        self.families.tap_lag_seconds.with_label_values::<&str>(&[]).set(lag.as_secs_f64());
-    }
-
-    /// A recording reached its final state.
-    pub fn recording_ended(&self, state: RecordingState) {
-        self.families.recordings_total.with_label_values(&[state.as_str()]).inc();
-    }
-
-    pub fn recording_write_error(&self) {
-        one_counter(&self.families.recording_write_errors_total).inc();
+        one_gauge(&self.families.ports_in_use).set(int(in_use));
+        one_gauge(&self.families.ports_free).set(int(free));
     }
 
     /// `field`: the delivery's kind, from the closed list of whoever parses it; `delivery` for a whole body.
@@ -317,7 +332,7 @@ impl Metrics {
     }
 
     pub fn events_logged(&self, newest_seq: i64) {
-        self.families.events_log_seq.with_label_values::<&str>(&[]).set(newest_seq);
+        one_gauge(&self.families.events_log_seq).set(newest_seq);
     }
 
     pub fn events_dropped(&self, from: EventSource, count: u64) {
@@ -342,6 +357,14 @@ fn one(family: &HistogramVec) -> prometheus::Histogram {
 }
 
 fn one_counter(family: &IntCounterVec) -> IntCounter {
+    family.with_label_values::<&str>(&[])
+}
+
+fn one_gauge(family: &IntGaugeVec) -> IntGauge {
+    family.with_label_values::<&str>(&[])
+}
+
+fn one_level(family: &GaugeVec) -> Gauge {
     family.with_label_values::<&str>(&[])
 }
 

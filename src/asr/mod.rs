@@ -7,7 +7,7 @@
 use crate::model::id::CallId;
 use crate::model::rtp::Side;
 use crate::model::transcript::{Segment, Unheard};
-pub use builtin::Builtin;
+pub use builtin::{Builtin, Stats as BuiltinStats};
 pub use config::{Config, ConfigError};
 pub use inlet::Inlet;
 

@@ -193,6 +193,10 @@ impl Inlet {
         self.queue.push(Item::Open(open));
     }
 
+    pub fn stats(&self) -> Stats {
+        self.queue.stats()
+    }
+
     /// What the tap heard. Never waits; `false` when [`QUEUE_SECONDS_MAX`] of sound are waiting already.
     pub fn take(&self, heard: Output) -> bool {
         match heard {

@@ -223,6 +223,11 @@ impl Shards {
         self.0.shards.iter().map(|shard| *shard.shared.stats.lock().unwrap_or_else(PoisonError::into_inner)).collect()
     }
 
+    /// How many WhatsApp legs there can be: the ports of the range.
+    pub fn ports(&self) -> u32 {
+        self.0.ports.count()
+    }
+
     /// Says goodbye on every leg, ends the threads and waits for them (half a second at most). It blocks: call it last,
     /// or where blocking is allowed.
     pub fn shutdown(&self) {

@@ -42,6 +42,11 @@ impl Ports {
         Self { range, bound, advertised, next: AtomicU32::new(0) }
     }
 
+    /// How many there are, taken or not.
+    pub(super) fn count(&self) -> u32 {
+        self.range.count()
+    }
+
     /// Binds the next free port. One system call as a rule; when the range is nearly full one per port tried, about 1 µs each.
     pub(super) fn bind(&self) -> Result<CustomerPort, PortsExhausted> {
         for _ in 0..self.range.count() {

@@ -286,7 +286,8 @@ impl Desk {
             }
         };
         record.recording.state = state;
-        self.parts.metrics.recording_ended(state);
+        let after_call = record.ended_at.map(|ended| self.parts.clock.now().wall.since(ended));
+        self.parts.metrics.recording_ended(state, after_call);
         Some((state, sha256, news))
     }
 

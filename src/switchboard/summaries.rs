@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 
 use super::{Desk, Refusal, Switchboard};
 use crate::call::CallRecord;
+use crate::metrics::Outcome;
 use crate::model::id::CallId;
 use crate::model::time::Timestamp;
 use crate::store::{DueSummary, StoreError};
@@ -84,6 +85,7 @@ impl Desk {
             None => None,
         };
         let facts = facts(&record, transcript.language, agent);
+        let began = self.parts.clock.instant();
         let events = match self.parts.summariser.summarise(&facts, &transcript.segments, &transcript.unheard).await {
             Ok(summary) => store.put_summary(&due.call, &summary, now()).await?,
             Err(error) => {
@@ -93,8 +95,21 @@ impl Desk {
                     .await?
             }
         };
+        let took = self.parts.clock.instant() - began;
+        for outcome in events.iter().filter_map(|event| outcome_of(&event.kind)) {
+            let after_call = record.ended_at.map_or(took, |ended| now().since(ended));
+            self.parts.metrics.summary_ended(outcome, took, after_call);
+        }
         self.publish(events);
         Ok(())
+    }
+}
+
+fn outcome_of(kind: &str) -> Option<Outcome> {
+    match kind {
+        "summary.ready" => Some(Outcome::Ready),
+        "summary.failed" => Some(Outcome::Failed),
+        _ => None,
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
 
 use super::{Desk, Switchboard};
 use crate::asr::{Heard, Inlet, Leg};
+use crate::metrics::Outcome;
 use crate::model::event::Event;
 use crate::model::id::CallId;
 use crate::model::reason::RecordingState;
@@ -51,6 +52,8 @@ enum Word {
 pub(super) struct Live(Mutex<HashMap<CallId, LiveCall>>);
 
 struct LiveCall {
+    /// Position 0 of its sound.
+    since: Instant,
     growing: HashMap<Side, Segment>,
     listeners: broadcast::Sender<Segment>,
     /// Legs whose engine has not said its last word.
@@ -58,9 +61,14 @@ struct LiveCall {
 }
 
 impl Live {
-    fn begin(&self, call: &CallId) {
+    fn begin(&self, call: &CallId, since: Instant) {
         let (listeners, _) = broadcast::channel(BACKLOG);
-        self.lock().insert(call.clone(), LiveCall { growing: HashMap::new(), listeners, legs: 2 });
+        self.lock().insert(call.clone(), LiveCall { since, growing: HashMap::new(), listeners, legs: 2 });
+    }
+
+    /// When the call's sound began.
+    fn since(&self, call: &CallId) -> Option<Instant> {
+        self.lock().get(call).map(|live| live.since)
     }
 
     fn listen(&self, call: &CallId) -> Option<LiveTranscript> {
@@ -116,6 +124,9 @@ impl Switchboard {
 impl Desk {
     async fn take_heard(&self, leg: &Leg, heard: Heard) {
         let call = &leg.call;
+        if let Heard::Segment(segment) = &heard {
+            self.note_lag(call, segment);
+        }
         match heard {
             // A final one without text only takes back what was shown.
             Heard::Segment(segment) if !segment.is_final || segment.text.is_empty() => self.live.show(call, segment),
@@ -126,6 +137,7 @@ impl Desk {
             Heard::Missed(unheard) => {
                 let Unheard { speaker, start_ms, end_ms } = unheard;
                 tracing::warn!(%call, %speaker, start_ms, end_ms, "not written down live");
+                self.parts.metrics.unheard(Duration::from_millis(end_ms.saturating_sub(start_ms)));
                 self.keep(call, &Word::Missed(unheard)).await;
             }
             Heard::Ended if self.live.leave(call) => {
@@ -137,12 +149,30 @@ impl Desk {
         }
     }
 
+    fn note_lag(&self, call: &CallId, segment: &Segment) {
+        if let Some(since) = self.live.since(call) {
+            let spoken = since + Duration::from_millis(segment.end_ms);
+            self.parts.metrics.heard(segment, self.parts.clock.instant().saturating_duration_since(spoken));
+        }
+    }
+
+    /// Publishes what became of a transcript, and counts it.
+    async fn transcript_became(&self, call: &CallId, events: Vec<Event>) {
+        for outcome in events.iter().filter_map(|event| outcome_of(&event.kind)) {
+            // Without the call's end the figure is worth less than the transcript.
+            let ended = self.parts.store.call(call).await.ok().flatten().and_then(|record| record.ended_at);
+            let after_call = ended.map_or(Duration::ZERO, |ended| self.parts.clock.now().wall.since(ended));
+            self.parts.metrics.transcript_ended(outcome, after_call);
+        }
+        self.publish(events);
+    }
+
     /// Writes to the transcript, begun if it is not yet; tried for some seconds if the database is away.
     async fn keep(&self, call: &CallId, word: &Word) {
         let mut pauses = [100, 400, 1_500, 4_000].map(Duration::from_millis).into_iter();
         loop {
             let error = match self.write(call, word).await {
-                Ok(events) => return self.publish(events),
+                Ok(events) => return self.transcript_became(call, events).await,
                 Err(error) => error,
             };
             // The engine was quicker than the database.
@@ -170,7 +200,7 @@ impl Desk {
     /// Begins to listen to what `tap` will bring of a call.
     pub(super) fn listen_to(&self, call: &CallId, tap: TapKey) {
         if let Some(ears) = &self.parts.ears {
-            self.live.begin(call);
+            self.live.begin(call, self.parts.clock.instant());
             ears.open(tap, call);
         }
     }
@@ -193,7 +223,7 @@ impl Desk {
                 let end_ms = u64::try_from(recorded).unwrap_or(0).max(start_ms + WORD_MS);
                 store.add_unheard(&call, Unheard { speaker, start_ms, end_ms }).await?;
             }
-            self.publish(store.end_transcript(&call, self.parts.clock.now().wall).await?);
+            self.transcript_became(&call, store.end_transcript(&call, self.parts.clock.now().wall).await?).await;
         }
         Ok(())
     }
@@ -213,7 +243,7 @@ impl Desk {
             Some((RecordingState::Failed, path)) if path.exists() => path,
             _ => {
                 tracing::error!(%call, "the call has no recording to complete its transcript from");
-                self.publish(store.put_off_transcript(call, None, now()).await?);
+                self.transcript_became(call, store.put_off_transcript(call, None, now()).await?).await;
                 return Ok(());
             }
         };
@@ -228,12 +258,12 @@ impl Desk {
                 Ok(segments) => {
                     let segments: Vec<Segment> =
                         segments.into_iter().map(|segment| later(segment, gap.start_ms)).collect();
-                    self.publish(store.fill_transcript(call, gap, &segments, now()).await?);
+                    self.transcript_became(call, store.fill_transcript(call, gap, &segments, now()).await?).await;
                 }
                 Err(error) => {
                     tracing::warn!(%call, error, attempts = due.attempts, "a transcript could not be completed");
                     let again = again_at(due.attempts, now());
-                    self.publish(store.put_off_transcript(call, again, now()).await?);
+                    self.transcript_became(call, store.put_off_transcript(call, again, now()).await?).await;
                     return Ok(());
                 }
             }
@@ -268,6 +298,14 @@ pub(super) async fn run(desk: Weak<Desk>) {
     }
 }
 
+fn outcome_of(kind: &str) -> Option<Outcome> {
+    match kind {
+        "transcript.ready" => Some(Outcome::Ready),
+        "transcript.failed" => Some(Outcome::Failed),
+        _ => None,
+    }
+}
+
 /// When to try again after so many attempts in vain and one more.
 fn again_at(attempts: u32, now: Timestamp) -> Option<Timestamp> {
     (attempts + 1 < ATTEMPTS_MAX).then(|| now.plus(AGAIN_AFTER * 2_u32.saturating_pow(attempts)))
@@ -293,7 +331,7 @@ mod tests {
         let (live, call) = (Live::default(), CallId::generate());
         live.show(&call, segment(Side::Agent, "not begun", false));
         assert!(live.listen(&call).is_none());
-        live.begin(&call);
+        live.begin(&call, crate::model::time::Clock.instant());
         live.show(&call, segment(Side::Customer, "Where", false));
         live.show(&call, segment(Side::Agent, "Good", false));
         live.show(&call, segment(Side::Agent, "Good morning.", true));

@@ -81,6 +81,12 @@ impl Tap {
         *self.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// [`Tap::stats`] for somebody else, also when the worker is gone.
+    pub fn watch(&self) -> impl Fn() -> Stats + Send + use<> {
+        let stats = Arc::clone(&self.stats);
+        move || *stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The way in for those who pause and resume.
     pub fn orders(&self) -> Orders {
         self.orders.clone()

@@ -1,0 +1,193 @@
+//! What happens behind the bridge: tap, recorder, recogniser, summaries. None of it can disturb a call, so these figures are
+//! the only place where trouble there shows.
+
+use std::time::Duration;
+
+use super::{Metrics, int, one, one_counter, one_gauge, one_level, raise};
+use crate::model::reason::RecordingState;
+use crate::model::transcript::Segment;
+use crate::model::words;
+
+words! {
+    /// How a transcript or a summary ended.
+    Outcome {
+        Ready = "ready",
+        Failed = "failed",
+    }
+}
+
+/// What the tap worker reports; totals run since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TapFigures {
+    pub open: usize,
+    /// Age of the oldest packet found in a ring.
+    pub lag: Duration,
+    pub refused_blocks: u64,
+    pub panics: u64,
+}
+
+/// What the recorder reports; totals run since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecorderFigures {
+    pub open: usize,
+    /// Sound that waits for the disk.
+    pub queued: Duration,
+    pub bytes: u64,
+    /// The longest turn of writing so far.
+    pub turn_max: Duration,
+}
+
+/// What the recogniser in this process reports; totals run since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SttFigures {
+    pub streams: usize,
+    pub queued_jobs: usize,
+    /// Speech whose final text waits.
+    pub queued: Duration,
+    pub partials_skipped: u64,
+    pub failed: u64,
+    /// Working time per second of speech in the latest finals; `None` = there were none.
+    pub realtime_factor: Option<f64>,
+}
+
+impl Metrics {
+    pub fn tap(&self, now: &TapFigures) {
+        let f = &self.families;
+        one_gauge(&f.tap_open).set(int(now.open));
+        one_level(&f.tap_lag_seconds).set(now.lag.as_secs_f64());
+        raise(&one_counter(&f.tap_refused_blocks_total), now.refused_blocks);
+        raise(&one_counter(&f.tap_panics_total), now.panics);
+    }
+
+    pub fn recorder(&self, now: &RecorderFigures) {
+        let f = &self.families;
+        one_gauge(&f.recordings_open).set(int(now.open));
+        one_level(&f.recording_queue_seconds).set(now.queued.as_secs_f64());
+        raise(&one_counter(&f.recording_bytes_total), now.bytes);
+        one_level(&f.recording_turn_max_seconds).set(now.turn_max.as_secs_f64());
+    }
+
+    pub fn stt(&self, now: &SttFigures) {
+        let f = &self.families;
+        one_gauge(&f.stt_streams).set(int(now.streams));
+        one_gauge(&f.stt_queue_jobs).set(int(now.queued_jobs));
+        one_level(&f.stt_queue_seconds).set(now.queued.as_secs_f64());
+        raise(&one_counter(&f.stt_partials_skipped_total), now.partials_skipped);
+        raise(&one_counter(&f.stt_failed_total), now.failed);
+        if let Some(factor) = now.realtime_factor {
+            one_level(&f.stt_realtime_factor).set(factor);
+        }
+    }
+
+    /// Text of a running call, `lag` after its last sound was spoken.
+    pub fn heard(&self, segment: &Segment, lag: Duration) {
+        let kind = if segment.is_final { "final" } else { "partial" };
+        self.families.stt_segments_total.with_label_values(&[kind]).inc();
+        self.families.stt_lag_seconds.with_label_values(&[kind]).observe(lag.as_secs_f64());
+    }
+
+    /// Speech that was not written down while the call ran.
+    pub fn unheard(&self, length: Duration) {
+        self.families.stt_missed_seconds_total.with_label_values::<&str>(&[]).inc_by(length.as_secs_f64());
+    }
+
+    /// A transcript reached its final state this long after its call.
+    pub fn transcript_ended(&self, outcome: Outcome, after_call: Duration) {
+        self.families.transcripts_total.with_label_values(&[outcome.as_str()]).inc();
+        if outcome == Outcome::Ready {
+            one(&self.families.transcript_ready_seconds).observe(after_call.as_secs_f64());
+        }
+    }
+
+    /// A summary reached its final state this long after its call; `took`: the making alone.
+    pub fn summary_ended(&self, outcome: Outcome, took: Duration, after_call: Duration) {
+        self.families.summaries_total.with_label_values(&[outcome.as_str()]).inc();
+        if outcome == Outcome::Ready {
+            one(&self.families.summary_seconds).observe(took.as_secs_f64());
+            one(&self.families.summary_ready_seconds).observe(after_call.as_secs_f64());
+        }
+    }
+
+    /// A recording reached its final state; `after_call`: `None` while its call still runs.
+    pub fn recording_ended(&self, state: RecordingState, after_call: Option<Duration>) {
+        self.families.recordings_total.with_label_values(&[state.as_str()]).inc();
+        if let (RecordingState::Ready, Some(after)) = (state, after_call) {
+            one(&self.families.recording_ready_seconds).observe(after.as_secs_f64());
+        }
+    }
+
+    pub fn recording_write_error(&self) {
+        one_counter(&self.families.recording_write_errors_total).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::rtp::Side;
+
+    #[test]
+    fn what_becomes_of_sound_shows_in_the_figures() {
+        let m = Metrics::new("1");
+        let second = Duration::from_secs(1);
+        let words = |is_final| Segment {
+            speaker: Side::Agent,
+            index: 0,
+            start_ms: 0,
+            end_ms: 900,
+            text: "Good morning.".into(),
+            is_final,
+            stable_chars: 0,
+            confidence: None,
+            language: None,
+        };
+        m.tap(&TapFigures { open: 3, lag: second / 8, refused_blocks: 2, panics: 1 });
+        m.recorder(&RecorderFigures { open: 2, queued: second / 4, bytes: 64, turn_max: second / 2 });
+        let stt =
+            SttFigures { streams: 4, queued_jobs: 5, queued: 3 * second, partials_skipped: 6, ..SttFigures::default() };
+        m.stt(&SttFigures { realtime_factor: Some(0.25), failed: 1, ..stt });
+        // Nothing was said since.
+        m.stt(&stt);
+        m.heard(&words(false), second);
+        m.heard(&words(true), 2 * second);
+        m.unheard(second / 2);
+        m.unheard(second);
+        m.transcript_ended(Outcome::Ready, second);
+        m.transcript_ended(Outcome::Failed, second);
+        m.summary_ended(Outcome::Ready, second / 10, 3 * second);
+        m.summary_ended(Outcome::Failed, second, second);
+        m.recording_ended(RecordingState::Ready, Some(second / 100));
+        m.recording_ended(RecordingState::Failed, None);
+        let text = m.render();
+        for line in [
+            "tandem_tap_open 3",
+            "tandem_tap_lag_seconds 0.125",
+            "tandem_tap_refused_blocks_total 2",
+            "tandem_tap_panics_total 1",
+            "tandem_recordings_open 2",
+            "tandem_recording_queue_seconds 0.25",
+            "tandem_recording_bytes_total 64",
+            "tandem_recording_turn_max_seconds 0.5",
+            r#"tandem_recordings_total{state="ready"} 1"#,
+            r#"tandem_recordings_total{state="failed"} 1"#,
+            r#"tandem_recording_ready_seconds_bucket{le="0.01"} 1"#,
+            "tandem_stt_streams 4",
+            "tandem_stt_queue_jobs 5",
+            "tandem_stt_queue_seconds 3",
+            "tandem_stt_partials_skipped_total 6",
+            "tandem_stt_failed_total 1",
+            "tandem_stt_realtime_factor 0.25",
+            r#"tandem_stt_segments_total{kind="final"} 1"#,
+            r#"tandem_stt_lag_seconds_sum{kind="partial"} 1"#,
+            r#"tandem_stt_lag_seconds_sum{kind="final"} 2"#,
+            "tandem_stt_missed_seconds_total 1.5",
+            r#"tandem_transcripts_total{outcome="failed"} 1"#,
+            "tandem_transcript_ready_seconds_count 1",
+            r#"tandem_summaries_total{outcome="ready"} 1"#,
+            "tandem_summary_seconds_sum 0.1",
+            "tandem_summary_ready_seconds_sum 3",
+        ] {
+            assert!(text.lines().any(|l| l == line), "`{line}` is missing in\n{text}");
+        }
+    }
+}
