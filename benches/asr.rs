@@ -14,6 +14,7 @@ use tandem::audio::timeline::Timeline;
 use tandem::model::id::CallId;
 use tandem::model::rtp::{Side, TapPayload};
 use tandem::model::time::Clock;
+use tandem::model::transcript::Segment;
 use tandem_loadtest::wer::{WordErrors, word_errors};
 
 const LIBRIVOX: &str = "/usr/share/pocketsphinx/test/data/librivox";
@@ -58,7 +59,8 @@ fn main() {
         percent(all[2])
     );
     let speech: Vec<i16> = sets[0].1.iter().flat_map(|clip| clip.pcm.iter().copied().chain([0; RATE])).collect();
-    live(&engine, &speech);
+    let words: Vec<&str> = sets[0].1.iter().map(|clip| clip.words.as_str()).collect();
+    live(&engine, &speech, &words.join(" "));
     println!("  peak memory {} MB; {:?}", memory_mb("VmHWM"), engine.stats());
 }
 
@@ -87,18 +89,18 @@ fn accuracy(engine: &Builtin, set: &str, how: &str, clips: &[Clip], change: Chan
     errors
 }
 
-/// Two calls in real time, four legs; in each call one speaks and then the other.
-fn live(engine: &Builtin, speech: &[i16]) {
-    let told: Arc<Mutex<Vec<(bool, u64, Instant)>>> = Arc::default();
+/// Two calls in real time, four legs; in each call one speaks and then the other. Nobody ever pauses for more than a breath.
+fn live(engine: &Builtin, speech: &[i16], words: &str) {
+    let told: Arc<Mutex<Vec<(usize, Segment, Instant)>>> = Arc::default();
     let mut legs: Vec<_> = (0..4)
-        .map(|_| {
+        .map(|i| {
             let told = Arc::clone(&told);
             engine.open(
                 leg(Side::Customer),
                 Arc::new(move |_, heard| {
                     if let Heard::Segment(segment) = heard {
                         let mut told = told.lock().expect("nobody panics");
-                        told.push((segment.is_final, segment.end_ms, Clock.instant()));
+                        told.push((i, segment, Clock.instant()));
                     }
                 }),
             )
@@ -127,8 +129,10 @@ fn live(engine: &Builtin, speech: &[i16]) {
     for (what, is_final) in [("partial", false), ("final", true)] {
         let mut late: Vec<u128> = told
             .iter()
-            .filter(|(kind, ..)| *kind == is_final)
-            .map(|(_, end_ms, at)| at.saturating_duration_since(start + Duration::from_millis(*end_ms)).as_millis())
+            .filter(|(_, segment, _)| segment.is_final == is_final)
+            .map(|(_, segment, at)| {
+                at.saturating_duration_since(start + Duration::from_millis(segment.end_ms)).as_millis()
+            })
             .collect();
         late.sort_unstable();
         let at = |share: usize| late.get((late.len() * share / 100).min(late.len().saturating_sub(1))).copied();
@@ -140,7 +144,22 @@ fn live(engine: &Builtin, speech: &[i16]) {
             at(100).unwrap_or(0)
         );
     }
-    println!("  two live calls: {cpu:.2} cores");
+    // The legs of the first call say the whole text once each.
+    let errors: WordErrors = (0..2)
+        .map(|leg| {
+            let finals = told.iter().filter(|(i, segment, _)| *i == leg && segment.is_final);
+            let heard: Vec<&str> = finals.map(|(_, segment, _)| segment.text.as_str()).collect();
+            word_errors(words, &heard.join(" "))
+        })
+        .fold(WordErrors::default(), |mut sum, errors| {
+            sum += errors;
+            sum
+        });
+    println!(
+        "  two live calls: {cpu:.2} cores, {:.1} % of {} words of the finals wrong",
+        percent(errors),
+        errors.words
+    );
 }
 
 fn clips(folder: &Path) -> Vec<Clip> {

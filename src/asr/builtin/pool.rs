@@ -3,6 +3,7 @@
 //! They share the weights and take turns from one [`Queue`]. They run at a lower priority than everything else here:
 //! media first. What panics in a decode ends that job alone.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -67,6 +68,8 @@ struct Shared {
 
 struct State {
     queue: Queue<Job>,
+    /// Legs in the middle of a stretch, whose partials are waited for.
+    speaking: HashSet<u64>,
     stats: Stats,
     stopping: bool,
 }
@@ -74,7 +77,8 @@ struct State {
 impl Pool {
     /// Starts one thread for each decoder.
     pub(super) fn spawn<D: Decode + Clone>(decoder: &D, threads: usize) -> std::io::Result<Self> {
-        let state = State { queue: Queue::new(threads), stats: Stats::default(), stopping: false };
+        let state =
+            State { queue: Queue::new(threads), speaking: HashSet::new(), stats: Stats::default(), stopping: false };
         let pool = Self(Inlet(Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new() })));
         for _ in 0..threads {
             let (inlet, decoder) = (pool.inlet(), decoder.clone());
@@ -100,6 +104,7 @@ impl Inlet {
     pub(super) fn push_final(&self, leg: u64, job: Job) {
         let samples = job.pcm.len() as u64;
         let mut state = self.state();
+        state.speaking.remove(&leg);
         let withdrawn = state.queue.withdraw_partial(leg);
         state.stats.partials_skipped += u64::from(withdrawn.is_some());
         let refused = match state.stopping {
@@ -123,6 +128,7 @@ impl Inlet {
     /// Queues a partial if it would be told in time. `job` is called only then.
     pub(super) fn push_partial(&self, leg: u64, job: impl FnOnce() -> Job) -> bool {
         let mut state = self.state();
+        state.speaking.insert(leg);
         let takes = !state.stopping && state.queue.takes_partials();
         if takes {
             state.queue.push_partial(leg, job());
@@ -190,14 +196,14 @@ impl Inlet {
         }
     }
 
-    /// Waits for something to do; `true` when nothing else waits. `None` when everything is done and the pool is gone.
+    /// Waits for something to do; `true` when nobody else waits or is about to. `None` when everything is done and the pool is gone.
     fn next(&self) -> Option<(Next<Job>, bool)> {
         let mut state = self.state();
         loop {
             if let Some(next) = state.queue.pop() {
                 if !state.stopping {
                     state.stats.running += 1;
-                    let is_alone = state.queue.depth().jobs == 0;
+                    let is_alone = state.queue.depth().jobs == 0 && state.speaking.is_empty();
                     return Some((next, is_alone));
                 }
                 let (Next::Partial(job) | Next::Final(job) | Next::Whole(job)) = next;
