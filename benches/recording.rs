@@ -42,7 +42,14 @@ fn record(calls: u64, seconds: u64, format: Format) {
         let path = path_of(dir.path(), &recording, start.wall, format);
         let (samples, frames) = (format == Format::Wav, format == Format::Opus);
         orders.expect(tap, Wants { samples, frames });
-        recorder.inlet().open(Open { tap, recording, call: CallId::generate(), path, started_at: start.wall });
+        recorder.inlet().open(Open {
+            tap,
+            recording,
+            call: CallId::generate(),
+            path,
+            started_at: start.wall,
+            consent: None,
+        });
         ring.push(TapRecord::Open { tap, at: start.at }).expect("room");
     }
     let voice = voice();

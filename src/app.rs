@@ -30,7 +30,7 @@ use crate::media::Identity;
 use crate::metrics::{Metrics, RecorderFigures, ShardFigures, SttFigures, TapFigures};
 use crate::model::time::Clock;
 use crate::policy::access;
-use crate::record::Recorder;
+use crate::record::{Announcements, Recorder};
 use crate::shard::Shards;
 use crate::signalling::whatsapp::{Graph, Webhook, read_secret_file};
 use crate::store::{Claim, IMPORTED, Store, StoreError, Terms};
@@ -183,6 +183,7 @@ impl App {
             summariser: summariser(config)?,
             tap: tap.orders(),
             recording: config.recording.clone(),
+            announcements: Announcements::load(&config.recording.announcement)?,
             data_dir: config.data.dir.clone(),
             identity: Identity::generate(),
             patience: config.calls,

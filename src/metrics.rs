@@ -17,7 +17,7 @@ use prometheus::{
 use crate::model::quality::Quality;
 use crate::model::reason::{BlockerCode, Direction, EndReason, LegKind, MediaAlarm, OfferCause, OfferOutcome};
 use crate::model::words;
-pub use sound::{Outcome, RecorderFigures, SttFigures, TapFigures};
+pub use sound::{Consented, Outcome, RecorderFigures, SttFigures, TapFigures};
 
 mod sound;
 
@@ -106,6 +106,7 @@ families! {
     tap_panics_total counter [] "Taps ended by a panic in their own code.";
     recordings_open gauge [] "Recordings being written.";
     recordings_total counter ["state"] "Recordings finished, ready or failed.";
+    recording_consents_total counter ["what"] "Announcements played to both parties, and customers who then opted out.";
     recording_ready_seconds histogram [] "From the end of a call to its finished recording." in WAITS;
     recording_queue_seconds level [] "Sound waiting for the disk, over all calls.";
     recording_bytes_total counter [] "Bytes of recordings written.";

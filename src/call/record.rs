@@ -10,7 +10,7 @@ use crate::model::quality::Quality;
 use crate::model::reason::{
     CallState, Direction, EndReason, EndedBy, LegKind, OfferCause, OfferOutcome, RecordingState,
 };
-use crate::model::recording::Pause;
+use crate::model::recording::{Consent, Pause};
 use crate::model::summary::SummaryState;
 use crate::model::time::Timestamp;
 use crate::model::transcript::TranscriptState;
@@ -101,9 +101,14 @@ pub struct RecordingRecord {
     /// What was not kept by request: silence of its length in the file. While the call runs as the desk saw it; from the
     /// file once it is closed.
     pub pauses: Vec<Pause>,
+    /// `null` where nothing is announced.
+    pub consent: Option<Consent>,
 }
 
 impl RecordingRecord {
+    pub const NONE: Self =
+        Self { state: RecordingState::None, duration_ms: 0, gaps: 0, pauses: Vec::new(), consent: None };
+
     /// A pause that nobody ended lasts to the end of the file.
     pub fn end_pause(&mut self) {
         if let Some(last) = self.pauses.last_mut() {
@@ -162,7 +167,7 @@ impl CallRecord {
             opens_at: None,
             ended_by: None,
             legs: Vec::new(),
-            recording: RecordingRecord { state: RecordingState::None, duration_ms: 0, gaps: 0, pauses: Vec::new() },
+            recording: RecordingRecord::NONE,
             transcript: TranscriptRecord::OFF,
             summary: SummaryRecord::OFF,
             charge: None,

@@ -142,7 +142,7 @@ fn pages(
     })
 }
 
-const COLUMNS: usize = 18;
+const COLUMNS: usize = 19;
 
 const HEADER: [&str; COLUMNS] = [
     "id",
@@ -160,6 +160,7 @@ const HEADER: [&str; COLUMNS] = [
     "end_reason",
     "ended_by",
     "recording",
+    "recording_consent",
     "transcript",
     "charge_micros",
     "charge_currency",
@@ -184,6 +185,7 @@ fn cells(call: &CallRecord) -> [String; COLUMNS] {
         call.end_reason.map(|reason| reason.to_string()).unwrap_or_default(),
         call.ended_by.map(|by| by.to_string()).unwrap_or_default(),
         call.recording.state.to_string(),
+        call.recording.consent.as_ref().map(|consent| consent.state.to_string()).unwrap_or_default(),
         call.transcript.state.to_string(),
         call.charge.map(|charge| charge.micros.to_string()).unwrap_or_default(),
         call.charge.map(|charge| charge.currency.to_string()).unwrap_or_default(),

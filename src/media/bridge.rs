@@ -9,7 +9,7 @@ use super::leg::{Heard, Sink};
 use super::line::Line;
 use super::preroll::Preroll;
 use super::quality::Reception;
-use super::splice::{Splice, Wanted};
+use super::splice::{OwnFrame, OwnKind, Splice, Wanted};
 use super::watchdog::{self, Activity, Expectation, Watch};
 use super::{Counters, Leg, LegKey, MediaEvent, Transmit};
 use crate::audio::toc;
@@ -17,6 +17,8 @@ use crate::model::id::{CallId, LegId};
 use crate::model::reason::{LegKind, MediaAlarm};
 use crate::model::rtp::{Side, TapKey, TapMedia, TapPayload, TapRecord};
 use std::collections::VecDeque;
+
+mod announcement;
 
 /// How often the quality of a running leg is told.
 const QUALITY_EVERY: Duration = Duration::from_secs(10);
@@ -47,6 +49,7 @@ pub enum Output {
 ///
 /// | | gate open |
 /// |---|---|
+/// | an announcement is due, and an agent is joined and connected | the announcement, which the agent hears too |
 /// | held | hold music |
 /// | an agent is joined and connected | the agent, silence in its pauses |
 /// | that agent sent nothing for 3 s | hold music, until it does |
@@ -67,6 +70,11 @@ pub struct Bridge {
     was_joined: bool,
     held: bool,
     gate: bool,
+    /// An announcement is to be played, or is playing.
+    announces: bool,
+    /// The customer's key that forbids recording.
+    opt_out: Option<char>,
+    opted_out: bool,
     /// The joined agent stopped sending; its next packet ends this.
     is_absent: bool,
     closing: bool,
@@ -127,6 +135,9 @@ impl Bridge {
             was_joined: false,
             held: false,
             gate: false,
+            announces: false,
+            opt_out: None,
+            opted_out: false,
             is_absent: false,
             closing: false,
             preroll: Preroll::new(),
@@ -204,11 +215,14 @@ impl Bridge {
         self.settle(now);
     }
 
-    /// Copies both directions' audio from now on. A running tap ends first.
+    /// Copies both directions' audio from now on. A running tap ends first. Where the customer has opted out, it ends at once.
     pub fn start_tap(&mut self, tap: TapKey, now: Instant) {
         self.stop_tap(now);
         self.tap = Some(tap);
         self.tapped.push_back(TapRecord::Open { tap, at: now });
+        if self.opted_out {
+            self.stop_tap(now);
+        }
     }
 
     pub fn stop_tap(&mut self, now: Instant) {
@@ -335,6 +349,9 @@ impl Bridge {
             Some((event, _)) => {
                 if let Some(digit) = from.presses.note(packet.ssrc, packet.time, event) {
                     self.sink.events.push_back(MediaEvent::Digit { leg: from.leg.id().clone(), digit });
+                    if seat == CUSTOMER && self.opt_out == Some(digit) {
+                        self.forbid_tap(now);
+                    }
                 }
             }
             None => {
@@ -362,6 +379,9 @@ impl Bridge {
             }
             return;
         };
+        if self.announces && self.gate && event.is_none() {
+            return;
+        }
         let from = self.seats[CUSTOMER].leg.key();
         let to = &mut self.seats[partner];
         let (pt, payload) = match event {
@@ -449,6 +469,7 @@ impl Bridge {
         self.was_joined |= partner.is_some();
         let wanted = match partner {
             _ if !self.gate => Wanted::Silence,
+            Some(_) if self.announces => Wanted::Announcement,
             _ if self.held || self.is_absent => Wanted::Hold,
             Some(seat) => Wanted::Agent(self.seats[seat].leg.key()),
             None if self.was_joined => Wanted::Hold,
@@ -477,15 +498,29 @@ impl Bridge {
             if frame.switched {
                 self.tell_switch(now);
             }
-            if !frame.is_key {
+            if frame.kind != OwnKind::Key {
                 self.copy(Side::Agent, frame.place.seq, frame.place.time, now, &frame.payload);
             }
+            if let OwnKind::Announcement { is_last } = frame.kind {
+                self.tell_agent(&frame, now);
+                if is_last {
+                    self.announces = false;
+                    self.sink.events.push_back(MediaEvent::Announced);
+                }
+            }
             let customer = &mut self.seats[CUSTOMER].leg;
-            let pt = if frame.is_key { customer.event_format().map(|(pt, _)| pt) } else { Some(customer.opus()) };
+            let pt = if frame.kind == OwnKind::Key {
+                customer.event_format().map(|(pt, _)| pt)
+            } else {
+                Some(customer.opus())
+            };
             if let Some(pt) = pt
                 && customer.send(frame.place, pt, frame.payload, now, now, &mut self.sink)
             {
                 self.sink.counters.filler += 1;
+            }
+            if frame.kind == (OwnKind::Announcement { is_last: true }) {
+                self.decide(now);
             }
         }
     }

@@ -9,6 +9,7 @@ pub use bridge::{Bridge, Output};
 pub use leg::Fault;
 pub use leg::{Leg, LegKey};
 pub use negotiation::{Identity, OutgoingLeg};
+pub use prompt::Prompt;
 
 mod bridge;
 mod dtmf;
@@ -40,6 +41,10 @@ pub enum MediaEvent {
     Lost { leg: LegId, reason: String },
     /// A key was pressed, reported once per press (RFC 4733).
     Digit { leg: LegId, digit: char },
+    /// Both parties were played the announcement to its end.
+    Announced,
+    /// The customer pressed the key that forbids recording: the tap is closed and stays so.
+    OptedOut,
     /// The watchdog noticed something wrong, or that it is over.
     Alarm { leg: LegId, alarm: MediaAlarm, raised: bool },
     /// First audio of the joined agent was sent to the customer after the gate opened.

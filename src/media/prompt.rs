@@ -1,10 +1,13 @@
-//! What the gateway itself says: hold music and silence, both encoded once per process and shared by every call.
+//! What the gateway itself says: hold music, silence and announcements, encoded once per process and shared by every call.
 //!
 //! Encoding one frame costs as much as forwarding a hundred packets, so nothing is ever encoded on a call's path. The hold music is
 //! made of a few soft tones in code: no sound file, no licence, and a test can say exactly what must be heard.
 
 use std::f32::consts::TAU;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use super::line::FRAME;
 
 /// WhatsApp carries audio up to 8 kHz, so a higher rate would be encoded for nothing.
 const RATE_HZ: usize = 16_000;
@@ -13,6 +16,7 @@ const FRAME_SAMPLES: usize = RATE_HZ / 50;
 /// Meta's own descriptions ask for 20 kb/s; a little more keeps music clear.
 const HOLD_BITS_PER_SECOND: i32 = 24_000;
 const SILENCE_BITS_PER_SECOND: i32 = 12_000;
+const SPEECH_BITS_PER_SECOND: i32 = 24_000;
 
 /// One note of the hold music each so many samples.
 const NOTE_SAMPLES: usize = RATE_HZ / 2;
@@ -41,14 +45,45 @@ impl Loop {
     }
 }
 
+/// Something said once, from its beginning to its end. Clones share it.
+#[derive(Clone)]
+pub struct Prompt {
+    frames: Arc<[Arc<[u8]>]>,
+}
+
+impl Prompt {
+    /// Encodes 16 kHz mono sound; its last frame is filled up with silence. Takes a few hundredths of the sound's time.
+    pub fn encode(pcm: &[i16]) -> Self {
+        let mut sound: Vec<f32> = pcm.iter().map(|sample| f32::from(*sample) / 32_768.0).collect();
+        sound.resize(sound.len().next_multiple_of(FRAME_SAMPLES), 0.0);
+        let frames = encode(&sound, SPEECH_BITS_PER_SECOND, 1).expect(DOCUMENTED);
+        Self { frames: frames.into() }
+    }
+
+    pub fn duration(&self) -> Duration {
+        FRAME * u32::try_from(self.frames.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The frame at this place, and whether it is the last one. `None` beyond the end.
+    pub(super) fn frame(&self, at: usize) -> Option<(Arc<[u8]>, bool)> {
+        Some((Arc::clone(self.frames.get(at)?), at + 1 == self.frames.len()))
+    }
+}
+
+impl std::fmt::Debug for Prompt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Prompt({:?})", self.duration())
+    }
+}
+
 /// Encodes everything now. Called with the first [`Identity`](super::Identity), so that no call pays for it.
 pub(super) fn warm_up() {
     LazyLock::force(&HOLD);
     LazyLock::force(&SILENCE);
 }
 
-pub(super) static HOLD: LazyLock<Loop> = LazyLock::new(|| encode(&music(), HOLD_BITS_PER_SECOND));
-pub(super) static SILENCE: LazyLock<Loop> = LazyLock::new(|| encode(&faint_noise(), SILENCE_BITS_PER_SECOND));
+pub(super) static HOLD: LazyLock<Loop> = LazyLock::new(|| circle(&music(), HOLD_BITS_PER_SECOND));
+pub(super) static SILENCE: LazyLock<Loop> = LazyLock::new(|| circle(&faint_noise(), SILENCE_BITS_PER_SECOND));
 
 /// Notes that ring on under their successors, over the seam as well, so that the loop has no beginning.
 fn music() -> Vec<f32> {
@@ -81,21 +116,23 @@ fn faint_noise() -> Vec<f32> {
 }
 
 /// Encodes the sound twice and keeps the second turn: its first frame then follows its last one as the decoder expects.
-fn encode(sound: &[f32], bits_per_second: i32) -> Loop {
-    let frames = encode_twice(sound, bits_per_second).expect("the codec takes its own documented parameters");
-    Loop { frames }
+fn circle(sound: &[f32], bits_per_second: i32) -> Loop {
+    Loop { frames: encode(sound, bits_per_second, 2).expect(DOCUMENTED) }
 }
 
-fn encode_twice(sound: &[f32], bits_per_second: i32) -> Result<Vec<Arc<[u8]>>, opus::Error> {
+const DOCUMENTED: &str = "the codec takes its own documented parameters";
+
+/// Encodes the sound so many times in a row and keeps the last turn.
+fn encode(sound: &[f32], bits_per_second: i32, turns: u32) -> Result<Vec<Arc<[u8]>>, opus::Error> {
     let mut encoder = opus::Encoder::new(RATE_HZ as u32, opus::Channels::Mono, opus::Application::Voip)?;
     encoder.set_bitrate(opus::Bitrate::Bits(bits_per_second))?;
     encoder.set_vbr(true)?;
     let mut frames = Vec::with_capacity(sound.len() / FRAME_SAMPLES);
     let mut room = [0; 400];
-    for turn in 0..2 {
+    for turn in 1..=turns {
         for frame in sound.chunks_exact(FRAME_SAMPLES) {
             let len = encoder.encode_float(frame, &mut room)?;
-            if turn == 1 {
+            if turn == turns {
                 frames.push(Arc::from(&room[..len]));
             }
         }
@@ -131,6 +168,22 @@ mod tests {
         let loudness = heard(&SILENCE);
         assert!(loudness.iter().all(|l| *l < 0.001), "{loudness:?}");
         assert!((0..50).all(|at| SILENCE.frame(at).len() > 3), "each frame is a real one");
+    }
+
+    #[test]
+    fn an_announcement_is_said_once_to_its_end() {
+        let tone: Vec<i16> = (0..16_000 + 7).map(|i| ((i as f32 * 0.2).sin() * 9_000.0) as i16).collect();
+        let prompt = Prompt::encode(&tone);
+        assert_eq!(prompt.duration(), Duration::from_millis(1_020));
+        let mut decoder = opus::Decoder::new(RATE_HZ as u32, opus::Channels::Mono).unwrap();
+        let mut room = [0; FRAME_SAMPLES];
+        for at in 0..51 {
+            let (frame, is_last) = prompt.frame(at).unwrap();
+            assert_eq!((decoder.decode(&frame, &mut room, false).unwrap(), is_last), (FRAME_SAMPLES, at == 50));
+            assert!(at < 2 || at == 50 || room.iter().any(|sample| *sample > 6_000), "{at}");
+        }
+        assert!(prompt.frame(51).is_none());
+        assert!((0..51).all(|at| prompt.frame(at).unwrap().0.len() <= crate::model::rtp::TapPayload::INLINE));
     }
 
     #[test]

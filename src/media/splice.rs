@@ -1,4 +1,4 @@
-//! What the customer hears: the joined agent, hold music, keys we press, or silence, one at a time and never nothing.
+//! What the customer hears: the joined agent, an announcement, hold music, keys we press, or silence, one at a time and never nothing.
 //!
 //! WhatsApp hangs up on a silent business and takes the first media packet for the pick-up, so this has exactly one beginning, the
 //! gate, and after it no end: whenever the wanted source has nothing to say, a frame of our own goes out in its place.
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::dtmf::Keypad;
 use super::leg::{Heard, LegKey};
 use super::line::{FRAME, Line, Place};
-use super::prompt::{HOLD, SILENCE};
+use super::prompt::{HOLD, Prompt, SILENCE};
 use crate::audio::toc;
 
 /// A source this long without a packet is absent, and silence takes its place. Longer than any usual jitter.
@@ -29,6 +29,7 @@ const BEHIND_MAX: Duration = Duration::from_millis(100);
 pub(super) enum Wanted {
     Silence,
     Hold,
+    Announcement,
     Agent(LegKey),
 }
 
@@ -38,6 +39,7 @@ enum OnAir {
     Nobody,
     Silence,
     Hold,
+    Announcement,
     Keys,
     Agent(LegKey),
 }
@@ -47,10 +49,20 @@ enum OnAir {
 pub(super) struct OwnFrame {
     pub(super) place: Place,
     pub(super) payload: Arc<[u8]>,
-    /// A telephone-event, not audio.
-    pub(super) is_key: bool,
+    pub(super) kind: OwnKind,
     /// The source differs from that of the frame before.
     pub(super) switched: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OwnKind {
+    Filler,
+    /// A telephone-event, not audio.
+    Key,
+    /// For both parties to hear.
+    Announcement {
+        is_last: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -64,7 +76,9 @@ pub(super) struct Splice {
     in_dtx: bool,
     keypad: Keypad,
     key_time: u32,
-    /// Place in the loop that is playing.
+    /// What [`Wanted::Announcement`] plays.
+    announcement: Option<Prompt>,
+    /// Place in the loop or the announcement that is playing.
     frame: usize,
 }
 
@@ -79,6 +93,7 @@ impl Splice {
             in_dtx: false,
             keypad: Keypad::default(),
             key_time: 0,
+            announcement: None,
             frame: 0,
         }
     }
@@ -101,6 +116,10 @@ impl Splice {
             // A source of ours goes on at the pace of the frames before; after an agent's last packet it starts a frame later.
             *next = (*next).clamp(now, now + FRAME);
         }
+    }
+
+    pub(super) fn load(&mut self, announcement: Prompt) {
+        self.announcement = Some(announcement);
     }
 
     pub(super) fn press(&mut self, digits: &str, now: Instant) {
@@ -144,18 +163,22 @@ impl Splice {
                 self.key_time = place.time;
             }
             let place = Place { time: self.key_time, ..place };
-            return Some(OwnFrame { place, payload: key.payload, is_key: true, switched });
+            return Some(OwnFrame { place, payload: key.payload, kind: OwnKind::Key, switched });
         }
 
         let trusted = self.last_heard.is_some_and(|at| now.saturating_duration_since(at) < DTX_TRUST_MAX);
         self.next_own = Some(due + if self.in_dtx && trusted { DTX_FILL_EVERY } else { FRAME });
-        let (source, payload) = match self.wanted {
-            Wanted::Hold => (OnAir::Hold, HOLD.frame(self.frame)),
-            Wanted::Silence | Wanted::Agent(_) => (OnAir::Silence, SILENCE.frame(self.frame)),
+        let said = self.announcement.as_ref().filter(|_| self.wanted == Wanted::Announcement);
+        let (source, payload, kind) = match (said.and_then(|prompt| prompt.frame(self.frame)), self.wanted) {
+            (Some((frame, is_last)), _) => (OnAir::Announcement, frame, OwnKind::Announcement { is_last }),
+            (None, Wanted::Hold) => (OnAir::Hold, HOLD.frame(self.frame), OwnKind::Filler),
+            (None, Wanted::Silence | Wanted::Announcement | Wanted::Agent(_)) => {
+                (OnAir::Silence, SILENCE.frame(self.frame), OwnKind::Filler)
+            }
         };
         self.frame += 1;
         let switched = self.goes_on_air(source);
-        Some(OwnFrame { place: self.line.own(switched, due), payload, is_key: false, switched })
+        Some(OwnFrame { place: self.line.own(switched, due), payload, kind, switched })
     }
 
     fn goes_on_air(&mut self, source: OnAir) -> bool {

@@ -16,6 +16,14 @@ words! {
     }
 }
 
+words! {
+    /// What came of telling the parties that they are recorded.
+    Consented {
+        Announced = "announced",
+        OptedOut = "opted_out",
+    }
+}
+
 /// What the tap worker reports; totals run since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TapFigures {
@@ -116,6 +124,10 @@ impl Metrics {
         }
     }
 
+    pub fn consented(&self, what: Consented) {
+        self.families.recording_consents_total.with_label_values(&[what.as_str()]).inc();
+    }
+
     pub fn recording_write_error(&self) {
         one_counter(&self.families.recording_write_errors_total).inc();
     }
@@ -158,6 +170,7 @@ mod tests {
         m.summary_ended(Outcome::Failed, second, second);
         m.recording_ended(RecordingState::Ready, Some(second / 100));
         m.recording_ended(RecordingState::Failed, None);
+        m.consented(Consented::OptedOut);
         let text = m.render();
         for line in [
             "tandem_tap_open 3",
@@ -171,6 +184,7 @@ mod tests {
             r#"tandem_recordings_total{state="ready"} 1"#,
             r#"tandem_recordings_total{state="failed"} 1"#,
             r#"tandem_recording_ready_seconds_bucket{le="0.01"} 1"#,
+            r#"tandem_recording_consents_total{what="opted_out"} 1"#,
             "tandem_stt_streams 4",
             "tandem_stt_queue_jobs 5",
             "tandem_stt_queue_seconds 3",

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::country::Country;
 use super::id::{AgentId, ContactId, NumberId, TeamId};
 use super::phone::Phone;
 use super::reason::{GrantSource, PermissionStatus, Presence, Role};
@@ -86,6 +87,14 @@ pub struct Contact {
     pub assignee_id: Option<AgentId>,
     pub owner_id: Option<AgentId>,
     pub created_at: Timestamp,
+}
+
+impl Contact {
+    /// Where the customer is, as far as a number or WhatsApp's id tells.
+    pub fn country(&self) -> Option<Country> {
+        let of_phone = self.phone.as_ref().and_then(Country::of_phone);
+        of_phone.or_else(|| self.user_id.as_deref().and_then(Country::of_user_id))
+    }
 }
 
 /// How the outside names a contact: `con_…`, `wa:<digits>` or `user:<id>`.

@@ -1,6 +1,7 @@
 //! The `[recording]` section.
 
 use super::Format;
+use super::announcement::{AnnouncementConfig, AnnouncementError};
 
 /// How recordings are kept.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -12,6 +13,8 @@ pub struct Config {
     pub format: Format,
     /// Empty: beside the database, where nothing else must be running.
     pub store: String,
+    /// What both parties are told before a call is recorded; the first that fits.
+    pub announcement: Vec<AnnouncementConfig>,
 }
 
 impl Default for Config {
@@ -20,6 +23,7 @@ impl Default for Config {
             enabled: true, // Any player and any speech recogniser takes it.
             format: Format::Wav,
             store: String::new(),
+            announcement: Vec::new(),
         }
     }
 }
@@ -31,6 +35,8 @@ pub enum ConfigError {
         "recording.store = \"{0}\" is not available in this version: leave it empty, recordings are then kept in data.dir"
     )]
     Store(String),
+    #[error(transparent)]
+    Announcement(AnnouncementError),
 }
 
 impl Config {
@@ -40,6 +46,7 @@ impl Config {
         if !self.store.is_empty() {
             errors.push(ConfigError::Store(self.store.clone()));
         }
+        errors.extend(self.announcement.iter().flat_map(AnnouncementConfig::errors).map(ConfigError::Announcement));
         errors
     }
 }

@@ -14,7 +14,7 @@ use super::wav::part_path;
 use super::{Finished, Format, Part, RecordEvent, Sidecar};
 use crate::audio::{self, Stats};
 use crate::model::id::{CallId, RecordingId};
-use crate::model::recording::Pause;
+use crate::model::recording::{Consent, Pause};
 use crate::model::time::Timestamp;
 
 /// A recording whose file is complete.
@@ -29,6 +29,7 @@ pub(super) struct Complete {
     pub(super) stats: Stats,
     pub(super) pauses: Vec<Pause>,
     pub(super) started_at: Timestamp,
+    pub(super) consent: Option<Consent>,
 }
 
 /// What a recording's files weigh.
@@ -80,7 +81,7 @@ pub(super) fn weigh(path: &Path, parts: u32) -> io::Result<Weight> {
 }
 
 fn finish(complete: Complete) -> RecordEvent {
-    let Complete { call, recording, path, parts, samples, gaps, stats, pauses, started_at } = complete;
+    let Complete { call, recording, path, parts, samples, gaps, stats, pauses, started_at, consent } = complete;
     let duration_ms = audio::duration(samples).as_millis() as u64;
     match weigh(&path, parts) {
         Ok(Weight { parts: weighed, bytes, sha256 }) => {
@@ -89,6 +90,7 @@ fn finish(complete: Complete) -> RecordEvent {
                 call_id: call.clone(),
                 format: Format::of(&path),
                 started_at: Some(started_at),
+                consent,
                 duration_ms,
                 gaps,
                 pauses: pauses.clone(),

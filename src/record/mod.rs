@@ -16,17 +16,19 @@ use std::time::Duration;
 
 use crate::audio::Output;
 use crate::model::id::{CallId, RecordingId};
-use crate::model::recording::Pause;
+use crate::model::recording::{Consent, Pause};
 use crate::model::rtp::TapKey;
 use crate::model::time::Timestamp;
 use queue::{Item, Queue};
 
+pub use announcement::{Announcement, AnnouncementConfig, AnnouncementError, Announcements};
 pub use config::{Config, ConfigError};
 pub use format::Format;
 pub use repair::{RepairError, Repaired, repair};
 pub use sidecar::{Part, Side, Sidecar, sidecar_path};
 pub use sound::read_sound;
 
+mod announcement;
 mod config;
 mod file;
 mod finish;
@@ -56,6 +58,8 @@ pub struct Open {
     pub path: PathBuf,
     /// When it was begun, for the sidecar.
     pub started_at: Timestamp,
+    /// What was announced before it, for the sidecar.
+    pub consent: Option<Consent>,
 }
 
 /// What became of a recording. `Started` comes once the file is there; `Finished` or `Failed` is the last word.

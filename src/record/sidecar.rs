@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::Format;
 use crate::audio::{SideStats, duration};
 use crate::model::id::{CallId, RecordingId};
-use crate::model::recording::Pause;
+use crate::model::recording::{Consent, Pause};
 use crate::model::time::Timestamp;
 
 /// The sidecar of one recording.
@@ -23,6 +23,9 @@ pub struct Sidecar {
     pub format: Format,
     /// When the recording began, by the gateway's clock; `null` where a crash took it.
     pub started_at: Option<Timestamp>,
+    /// What both parties had been told before; `null` where nothing is announced, or a crash took it.
+    #[serde(default)]
+    pub consent: Option<Consent>,
     pub duration_ms: u64,
     /// Holes filled with silence.
     pub gaps: u64,

@@ -13,7 +13,7 @@ use super::repair::repair;
 use super::{FLUSH_EVERY, Open, RecordEvent, Stats};
 use crate::audio::{self, Closed};
 use crate::model::id::{CallId, RecordingId};
-use crate::model::recording::Pause;
+use crate::model::recording::{Consent, Pause};
 use crate::model::rtp::TapKey;
 use crate::model::time::{Clock, Timestamp};
 
@@ -72,6 +72,7 @@ struct Recording {
     /// `None` once it failed: the rest of its sound is let go.
     sound: Option<SoundFile>,
     started_at: Timestamp,
+    consent: Option<Consent>,
     /// Holes in what the tap sent.
     holes: u64,
 }
@@ -82,10 +83,10 @@ impl Worker {
     }
 
     fn open(&mut self, open: Open, now: Instant) {
-        let Open { tap, recording, call, path, started_at } = open;
+        let Open { tap, recording, call, path, started_at, consent } = open;
         let phase = FLUSH_EVERY / FLUSH_PHASES * (self.opened % FLUSH_PHASES);
         self.opened = self.opened.wrapping_add(1);
-        let mut file = Recording { call, recording, sound: None, started_at, holes: 0 };
+        let mut file = Recording { call, recording, sound: None, started_at, consent, holes: 0 };
         match SoundFile::create(&path, now + phase) {
             Ok(sound) => {
                 file.sound = Some(sound);
@@ -135,7 +136,9 @@ impl Worker {
     }
 
     fn finish(&mut self, tap: TapKey, stats: audio::Stats, pauses: Vec<Pause>) {
-        let Some(Recording { call, recording, sound: Some(sound), started_at, holes }) = self.files.remove(&tap) else {
+        let Some(Recording { call, recording, sound: Some(sound), started_at, consent, holes }) =
+            self.files.remove(&tap)
+        else {
             return;
         };
         // Frames reach beyond the end by less than their length; a tap that said no end has none but theirs.
@@ -150,6 +153,7 @@ impl Worker {
             stats,
             pauses,
             started_at,
+            consent,
         };
         if let Err(error) = sound.finish(samples) {
             self.stats.failed += 1;

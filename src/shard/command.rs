@@ -2,7 +2,7 @@
 
 use std::net::UdpSocket;
 
-use crate::media::{Leg, MediaEvent};
+use crate::media::{Leg, MediaEvent, Prompt};
 use crate::model::id::{CallId, LegId};
 use crate::model::rtp::TapKey;
 
@@ -42,6 +42,12 @@ pub enum Command {
         call: CallId,
         digits: String,
     },
+    /// Both parties hear this before anything else; from then on the customer may press `opt_out` against being recorded.
+    Announce {
+        call: CallId,
+        announcement: Prompt,
+        opt_out: Option<char>,
+    },
     StartTap {
         call: CallId,
         tap: TapKey,
@@ -66,6 +72,7 @@ impl Command {
             | Self::Hold { call, .. }
             | Self::Detach { call, .. }
             | Self::Digits { call, .. }
+            | Self::Announce { call, .. }
             | Self::StartTap { call, .. }
             | Self::StopTap { call }
             | Self::Close { call } => call,

@@ -352,6 +352,9 @@ impl Worker {
             Command::Hold { held, .. } => call.act(outside, now, |bridge| bridge.hold(held, now)),
             Command::Detach { leg, .. } => call.act(outside, now, |bridge| bridge.detach(&leg, now)),
             Command::Digits { digits, .. } => call.act(outside, now, |bridge| bridge.send_digits(&digits, now)),
+            Command::Announce { announcement, opt_out, .. } => {
+                call.act(outside, now, |bridge| bridge.announce(announcement, opt_out, now));
+            }
             Command::StartTap { tap, .. } => call.act(outside, now, |bridge| bridge.start_tap(tap, now)),
             Command::StopTap { .. } => call.act(outside, now, |bridge| bridge.stop_tap(now)),
             Command::Close { .. } => call.close(outside, now),

@@ -188,7 +188,7 @@ pub(super) async fn write(
 /// release may name a contact that was folded into another, which forwards.
 pub(super) const CALLS: &str = "SELECT c.*, calls.id AS call_id, calls.created_at AS call_created_at, number_id, direction, \
      state, status, agent_id, answered_at, ended_at, duration_ms, end_reason, opens_at, ended_by, recording_state, \
-     recording_duration_ms, recording_gaps, recording_pauses, wacid, callback_data, upstream_code, trace, settled, \
+     recording_duration_ms, recording_gaps, recording_pauses, recording_consent, wacid, callback_data, upstream_code, trace, settled, \
      charge_micros, charge_currency, charge_pulses, pack, placed_by, cta_payload, deeplink_payload, record_wanted, \
      (SELECT t.state FROM transcripts t WHERE t.call_id = calls.id) AS transcript_state, \
      (SELECT s.state FROM summaries s WHERE s.call_id = calls.id) AS summary_state, \
@@ -215,9 +215,9 @@ async fn upsert(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Result<()
         "INSERT INTO calls (id, number_id, contact_id, direction, state, status, agent_id, created_at, answered_at, \
          ended_at, duration_ms, end_reason, ended_by, recording_state, recording_duration_ms, recording_gaps, wacid, \
          callback_data, upstream_code, trace, pack, settled, opens_at, placed_by, cta_payload, deeplink_payload, \
-         recording_pauses, record_wanted) \
+         recording_pauses, record_wanted, recording_consent) \
          VALUES ($1, $2, (SELECT COALESCE(merged_into, id) FROM contacts WHERE id = $3), $4, $5, $6, $7, $8, $9, $10, \
-         $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28) \
+         $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29) \
          ON CONFLICT (id) DO UPDATE SET contact_id = excluded.contact_id, state = excluded.state, \
          status = excluded.status, agent_id = excluded.agent_id, answered_at = excluded.answered_at, \
          ended_at = excluded.ended_at, duration_ms = excluded.duration_ms, end_reason = excluded.end_reason, \
@@ -228,6 +228,7 @@ async fn upsert(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Result<()
         unless_finished!("recording_pauses"),
         "wacid = excluded.wacid, callback_data = excluded.callback_data, upstream_code = excluded.upstream_code, \
          trace = excluded.trace, opens_at = excluded.opens_at, \
+         recording_consent = COALESCE(excluded.recording_consent, calls.recording_consent), \
          settled = CASE WHEN excluded.settled = 1 THEN 1 ELSE calls.settled END \
          WHERE calls.state <> 'ended' OR excluded.state = 'ended'",
     ))
@@ -259,6 +260,7 @@ async fn upsert(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Result<()
     .bind(clean_opt(c.deeplink_payload.as_deref()))
     .bind(json_text(&c.recording.pauses))
     .bind(i16::from(c.record))
+    .bind(c.recording.consent.as_ref().map(json_text))
     .execute(&mut **tx)
     .await
     .map_err(|error| match StoreError::on_write(String::new)(error) {
@@ -369,6 +371,7 @@ fn read_call(row: &AnyRow, offers: Vec<OfferRecord>, legs: Vec<LegRecord>) -> Re
             duration_ms: row.int("recording_duration_ms")?,
             gaps: row.int("recording_gaps")?,
             pauses: row.json("recording_pauses")?,
+            consent: row.json_opt("recording_consent")?,
         },
         transcript: TranscriptRecord { state: row.word_opt("transcript_state")?.unwrap_or(TranscriptState::Off) },
         summary: read_summary(row)?,
@@ -551,7 +554,7 @@ mod tests {
         for state in [RecordingState::Ready, RecordingState::Failed] {
             t.store
                 .amend_call(&copy.id, at(6), |c| {
-                    c.recording = RecordingRecord { state, duration_ms: 4_000, gaps: 3, pauses: Vec::new() };
+                    c.recording = RecordingRecord { state, duration_ms: 4_000, gaps: 3, ..RecordingRecord::NONE };
                     Some(vec![])
                 })
                 .await

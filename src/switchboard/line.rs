@@ -332,6 +332,8 @@ impl Line {
                 let data = serde_json::json!({"digit": digit.to_string(), "leg": from});
                 self.store(vec![about_call("call.dtmf", &call, data)]).await;
             }
+            MediaEvent::Announced => self.announced().await,
+            MediaEvent::OptedOut => self.opted_out().await,
             MediaEvent::Alarm { leg, alarm, raised } => {
                 if self.call.is_ended() {
                     return;

@@ -5,6 +5,7 @@
 
 mod admit;
 mod adopt;
+mod consent;
 mod execute;
 mod inbox;
 mod line;
@@ -110,6 +111,7 @@ pub struct Parts {
     pub summariser: Summariser,
     pub tap: Orders,
     pub recording: record::Config,
+    pub announcements: record::Announcements,
     /// Recordings lie beneath it.
     pub data_dir: PathBuf,
     pub identity: Identity,

@@ -59,11 +59,11 @@ impl Desk {
 }
 
 impl Line {
-    /// Taps the call, if anybody wants its sound.
+    /// Taps the call, if anybody wants its sound and those who are to be told first have been.
     pub(super) async fn start_tap(&mut self) {
         let record = self.call.record().record;
         let uses = Uses { record, listen: record && self.desk.parts.ears.is_some() };
-        if self.tapped.is_some() || !uses.any() {
+        if self.tapped.is_some() || !uses.any() || !self.has_consent().await {
             return;
         }
         let (tap, now) = (TapKey::next(), self.desk.parts.clock.now());
@@ -86,8 +86,16 @@ impl Line {
 
     fn open_recording(&self, tap: TapKey, now: Timestamp) -> RecordingFile {
         let (call, id) = (self.call.record().id.clone(), RecordingId::generate());
+        let consent = self.call.record().recording.consent.clone();
         let path = path_of(&self.desk.parts.data_dir, &id, now, self.desk.parts.recording.format);
-        self.desk.parts.recorder.open(Open { tap, recording: id.clone(), call, path: path.clone(), started_at: now });
+        self.desk.parts.recorder.open(Open {
+            tap,
+            recording: id.clone(),
+            call,
+            path: path.clone(),
+            started_at: now,
+            consent,
+        });
         RecordingFile { id, path, state: RecordingState::Recording, sha256: None }
     }
 

@@ -105,19 +105,20 @@ fn talked(answered: Option<Timestamp>, created: Timestamp, recorded_ms: i64, ali
 /// Makes a recording that was cut off playable and says so.
 async fn mend_recording(desk: &Desk, record: &mut CallRecord, file: RecordingFile) -> Result<NewEvent, StoreError> {
     let (path, id, call) = (file.path.clone(), file.id.clone(), record.id.clone());
-    let mut pauses = record.recording.clone();
+    let mut known = record.recording.clone();
     let mended = tokio::task::spawn_blocking(move || {
         let mended = repair(&path).map_err(|error| error.to_string())?;
-        pauses.duration_ms = i64::try_from(mended.duration_ms).unwrap_or(i64::MAX);
-        pauses.end_pause();
+        known.duration_ms = i64::try_from(mended.duration_ms).unwrap_or(i64::MAX);
+        known.end_pause();
         let sidecar = Sidecar {
             recording_id: id,
             call_id: call,
             format: Format::of(&path),
             started_at: None,
+            consent: known.consent,
             duration_ms: mended.duration_ms,
             gaps: 0,
-            pauses: pauses.pauses,
+            pauses: known.pauses,
             customer: None,
             agent: None,
             parts: mended.parts,

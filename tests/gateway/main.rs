@@ -23,6 +23,7 @@ macro_rules! on_both {
     };
 }
 
+mod consent;
 mod crash;
 mod faults;
 mod inbound;

@@ -109,7 +109,7 @@ async fn a_number_or_a_call_that_is_not_to_be_recorded_leaves_no_file() {
 }
 
 /// Frames of 20 ms that are this tone.
-fn frames_of(pcm: &[i16], hz: f32) -> usize {
+pub(crate) fn frames_of(pcm: &[i16], hz: f32) -> usize {
     let is_tone = |frame: &&[i16]| measure::rms(frame) > 300.0 && measure::tone_share(frame, hz) > 0.5;
     pcm.chunks_exact(320).filter(is_tone).count()
 }

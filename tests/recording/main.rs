@@ -106,6 +106,7 @@ fn a_recording_that_cannot_begin_raises_the_alarm_and_the_tap_goes_on() {
     std::fs::write(&path, "a file where the folder should be").unwrap();
     let (call, recording) = (CallId::generate(), RecordingId::generate());
     inlet.open(Open {
+        consent: None,
         tap: TapKey(1),
         recording: recording.clone(),
         call,
@@ -263,6 +264,7 @@ impl House {
         let path = path_in(&self.dir, call, wall, format);
         self.orders.expect(TapKey(call), tap::Wants { samples: format == Format::Wav, frames: format == Format::Opus });
         self.recorder.inlet().open(Open {
+            consent: None,
             tap: TapKey(call),
             recording,
             call: CallId::generate(),

@@ -1,5 +1,6 @@
 //! The mind floor under virtual time: two ends and a network in one struct, stepped from timer to timer.
 
+mod announcement;
 mod call;
 mod hostile;
 mod keys;

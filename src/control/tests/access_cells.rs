@@ -137,6 +137,7 @@ impl Stage {
         let voice = folder.join("voice.wav");
         std::fs::write(&voice, b"RIFF").unwrap();
         let details = crate::record::Sidecar {
+            consent: None,
             recording_id: RecordingId::generate(),
             call_id: call.id.clone(),
             format: crate::record::Format::Wav,

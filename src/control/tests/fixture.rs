@@ -175,6 +175,7 @@ pub(super) async fn desk(store: &Store, dir: &Path, meta: &whatsapp::Config) -> 
     let (events, _) = mpsc::channel(1);
     let recorder = Recorder::spawn(dir, |_| ()).unwrap();
     Switchboard::start(Parts {
+        announcements: Default::default(),
         clock: Clock,
         store: store.clone(),
         bus: Bus::default(),
