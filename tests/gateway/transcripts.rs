@@ -38,7 +38,12 @@ fn said(transcript: &Value, speaker: &str) -> String {
 
 #[track_caller]
 fn check_words(transcript: &Value) {
-    for (speaker, (_, words)) in [("customer", CUSTOMER), ("agent", AGENT)] {
+    check_said(transcript, CUSTOMER.1, AGENT.1);
+}
+
+#[track_caller]
+fn check_said(transcript: &Value, customer: &str, agent: &str) {
+    for (speaker, words) in [("customer", customer), ("agent", agent)] {
         let heard = said(transcript, speaker);
         let errors = word_errors(words, &heard);
         assert!(errors.rate() <= 0.12, "{speaker}: {errors:?} in {heard:?}");
@@ -110,6 +115,78 @@ async fn what_both_say_is_followed_while_they_say_it_then_found_and_summed_up() 
     let summary = world.get(&path).await["summary"].clone();
     assert_eq!(summary["kind"], "extractive");
     assert_eq!(world.call(&id).await["summary"], json!({"state": "ready", "text": summary["text"]}));
+}
+
+/// A sentence by Debian's synthesiser, with a pause after it.
+fn spoken(sentence: &str) -> Sound {
+    let dir = tempfile::tempdir().unwrap();
+    let [raw, file] = ["raw.wav", "sentence.wav"].map(|name| dir.path().join(name));
+    let run = |program: &str, args: &[&std::ffi::OsStr]| {
+        let done = std::process::Command::new(program).args(args).status();
+        assert!(done.is_ok_and(|status| status.success()), "`make test` brings {program}");
+    };
+    let [v, voice, s, speed, w] = ["-v", "en-gb+m3", "-s", "130", "-w"].map(std::ffi::OsStr::new);
+    run("espeak-ng", &[v, voice, s, speed, w, raw.as_os_str(), sentence.as_ref()]);
+    let [r, rate, c, one, b, bits, pad, before, after] =
+        ["-r", "16000", "-c", "1", "-b", "16", "pad", "0", "1"].map(std::ffi::OsStr::new);
+    run("sox", &[raw.as_os_str(), r, rate, c, one, b, bits, file.as_os_str(), pad, before, after]);
+    Sound::wav(&file).unwrap()
+}
+
+#[tokio::test]
+async fn what_matters_is_in_the_summary_though_every_fiftieth_packet_is_lost() {
+    const ASKS: [&str; 3] = [
+        "Good morning. I have a question about my last invoice.",
+        "I paid eighty dollars for it on Monday.",
+        "The machine does not work since last Tuesday.",
+    ];
+    const PROMISES: [&str; 2] = ["We will repair it on Wednesday.", "I will send you the money on Friday."];
+    let sentences = |all: &[&str]| all.iter().map(|one| spoken(one)).reduce(|all, one| all.then(&one)).unwrap();
+    let world = listening().await;
+    let agent = world.agent("agt_a").await;
+    world.nino_of("agt_a").await;
+    let phone = world.wa.call(InboundCall::from(NINO).says(sentences(&ASKS))).await.unwrap();
+    let talk = agent.next_offer(SOON).await.unwrap().accept().await.unwrap();
+    phone.lose(0.02);
+    talk.lose(0.02);
+    phone.answered(SOON).await.unwrap();
+    talk.connected(SOON).await.unwrap();
+    phone.finished_speaking(SOON).await.unwrap();
+    talk.speak(&sentences(&PROMISES));
+    talk.finished_speaking(SOON).await.unwrap();
+    phone.hang_up();
+    let id = talk.call_id.clone();
+    let call = world.settled(&id).await;
+    let lost = |kind: &str| {
+        let legs = call["legs"].as_array().unwrap().iter();
+        legs.filter(|leg| leg["kind"] == kind).map(|leg| leg["quality"]["packets_lost"].as_u64().unwrap()).sum::<u64>()
+    };
+    assert!(lost("whatsapp") > 3 && lost("agent") > 3, "{call}");
+
+    let path = format!("calls/{id}/summary");
+    world.until_within(PATIENCE, "it is summed up", async || world.get(&path).await["state"] == "ready").await;
+    let transcript = world.get(&format!("calls/{id}/transcript")).await;
+    check_said(&transcript, &ASKS.join(" "), &PROMISES.join(" "));
+    let summary = world.get(&path).await["summary"].clone();
+    let heard = said(&transcript, "customer");
+    let says = |part: &str, words: &str| {
+        assert!(summary[part].to_string().to_lowercase().contains(words), "no {words:?} in {part}: {summary:#} {heard:?}");
+    };
+    says("reason", "invoice");
+    says("details", "80 usd");
+    says("details", "monday");
+    says("action_items", "wednesday");
+    says("action_items", "\"due\":\"on friday\"");
+    for item in summary["action_items"].as_array().unwrap() {
+        assert_eq!((&item["owner"], &item["speaker"]), (&json!("agent"), &json!("agent")), "{item}");
+    }
+    // Each half of the recording holds its own speaker.
+    let (customer, right) = world.recording(&id).await;
+    let point = &summary["action_items"][0];
+    let sample = |edge: &str| point[edge].as_u64().unwrap() as usize * 16;
+    let loudness =
+        [&right, &customer].map(|pcm| tandem_loadtest::measure::rms(&pcm[sample("start_ms")..sample("end_ms")]));
+    assert!(loudness[0] > 300.0 && loudness[1] < 100.0, "{loudness:?}");
 }
 
 #[tokio::test]

@@ -169,6 +169,11 @@ impl AgentCall {
         self.peer.speak(sound);
     }
 
+    /// Loses this share (0 to 1) of the packets it sends from now on.
+    pub fn lose(&self, share: f32) {
+        self.peer.lose(share);
+    }
+
     /// Waits until ICE and DTLS are up.
     ///
     /// # Errors

@@ -96,6 +96,8 @@ pub(crate) struct RtcPeer {
     waits_for_first_packet: bool,
     network: bool,
     lost_share: f32,
+    /// Which packets: the same ones in every run.
+    dice: u32,
     connected: bool,
     heard_first: bool,
     alive: bool,
@@ -139,6 +141,7 @@ impl RtcPeer {
             waits_for_first_packet: config.waits_for_first_packet,
             network: true,
             lost_share: 0.0,
+            dice: 1,
             connected: false,
             heard_first: false,
             alive: true,
@@ -261,8 +264,7 @@ impl RtcPeer {
                     break;
                 }
                 Ok(Output::Transmit(transmit)) => {
-                    let lost =
-                        self.lost_share > 0.0 && is_rtp(&transmit.contents) && rand::random::<f32>() < self.lost_share;
+                    let lost = self.lost_share > 0.0 && is_rtp(&transmit.contents) && self.throw() < self.lost_share;
                     if self.network && !lost {
                         send(transmit.destination, &transmit.contents);
                     }
@@ -330,6 +332,12 @@ impl RtcPeer {
         self.known_ssrcs.push(ssrc);
         // A relay takes the stream it gets, announced or not.
         self.rtc.direct_api().expect_stream_rx(Ssrc::from(ssrc), None, mid, None).suppress_nack(true);
+    }
+
+    /// A linear congruential generator (Numerical Recipes): 0 to 1.
+    fn throw(&mut self) -> f32 {
+        self.dice = self.dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (self.dice >> 8) as f32 / (1 << 24) as f32
     }
 
     fn start_clock(&mut self, now: Instant) {
