@@ -170,7 +170,10 @@ async fn what_matters_is_in_the_summary_though_every_fiftieth_packet_is_lost() {
     let summary = world.get(&path).await["summary"].clone();
     let heard = said(&transcript, "customer");
     let says = |part: &str, words: &str| {
-        assert!(summary[part].to_string().to_lowercase().contains(words), "no {words:?} in {part}: {summary:#} {heard:?}");
+        assert!(
+            summary[part].to_string().to_lowercase().contains(words),
+            "no {words:?} in {part}: {summary:#} {heard:?}"
+        );
     };
     says("reason", "invoice");
     says("details", "80 usd");

@@ -189,6 +189,31 @@ fn a_decode_that_panics_loses_its_own_stretch_alone() {
 }
 
 #[test]
+fn a_final_takes_its_time_only_while_nobody_else_speaks() {
+    let decoder = Held::new();
+    decoder.let_go();
+    let pool = Pool::spawn(&decoder, 1).unwrap();
+    let (told, heard) = ear();
+    let mut legs: Vec<Live> = (0..2).map(|key| Live::new(key, pool.inlet(), leg(), told.clone(), None)).collect();
+    let (sentence, pause) = (clip("0880"), vec![0; SECOND]);
+    let say = |leg: &mut Live, at: &mut u64, sound: &[i16]| {
+        leg.push(*at, sound);
+        *at += sound.len() as u64;
+    };
+    let final_of = |heard: &Receiver<Heard>| {
+        while !matches!(heard.recv_timeout(PATIENCE).expect("text"), Heard::Segment(segment) if segment.is_final) {}
+        decoder.0.0.lock().unwrap().windows.last().copied()
+    };
+    let (mut here, mut there) = (0, 0);
+    say(&mut legs[1], &mut there, &sentence);
+    say(&mut legs[0], &mut here, &sentence);
+    say(&mut legs[0], &mut here, &pause);
+    assert_eq!(final_of(&heard), Some(Window::Medium), "the other one is in the middle of a sentence");
+    say(&mut legs[1], &mut there, &pause);
+    assert_eq!(final_of(&heard), Some(Window::Full), "nobody speaks now");
+}
+
+#[test]
 fn when_the_engine_stops_what_waits_is_told_as_missed() {
     let decoder = Held::new();
     let pool = Pool::spawn(&decoder, 1).unwrap();
@@ -321,6 +346,7 @@ struct Held(Arc<(Mutex<HeldState>, std::sync::Condvar)>);
 struct HeldState {
     is_free: bool,
     decodes: usize,
+    windows: Vec<Window>,
     panic_at: Option<usize>,
 }
 
@@ -340,9 +366,10 @@ impl Held {
 }
 
 impl Decode for Held {
-    fn decode(&mut self, _: &[i16], _: Window, _: Option<&str>) -> candle_core::Result<Decoded> {
+    fn decode(&mut self, _: &[i16], window: Window, _: Option<&str>) -> candle_core::Result<Decoded> {
         let mut state = self.0.1.wait_while(self.0.0.lock().unwrap(), |state| !state.is_free).unwrap();
         state.decodes += 1;
+        state.windows.push(window);
         let panics = state.panic_at == Some(state.decodes - 1);
         drop(state);
         assert!(!panics, "as the test asked");
