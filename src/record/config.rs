@@ -1,5 +1,7 @@
 //! The `[recording]` section.
 
+use std::path::PathBuf;
+
 use super::Format;
 
 /// How recordings are kept.
@@ -12,6 +14,14 @@ pub struct Config {
     pub format: Format,
     /// Empty: beside the database, where nothing else must be running.
     pub store: String,
+    /// Whether recordings get a chain of digests and a signed manifest.
+    pub signed: bool,
+    /// What signs them. Empty: `site.key` in the data folder, made at the first start.
+    pub signing_key_file: PathBuf,
+    /// What seals them. Empty: they are not sealed.
+    pub encryption_key_file: PathBuf,
+    /// What sealed older ones.
+    pub former_encryption_key_files: Vec<PathBuf>,
 }
 
 impl Default for Config {
@@ -20,6 +30,11 @@ impl Default for Config {
             enabled: true, // Any player and any speech recogniser takes it.
             format: Format::Wav,
             store: String::new(),
+            // It costs a digest of what is written.
+            signed: true,
+            signing_key_file: PathBuf::new(),
+            encryption_key_file: PathBuf::new(),
+            former_encryption_key_files: Vec::new(),
         }
     }
 }
