@@ -33,6 +33,7 @@ mod peers;
 mod policy;
 mod reconcile;
 mod recording;
+mod sealed;
 mod transcripts;
 mod webhooks;
 mod world;
