@@ -263,13 +263,14 @@ fn add_sound<W: Write>(zip: &mut Archive<W>, control: &Shared, runtime: &Handle,
         tracing::error!(call = %id, path = %file.path.display(), "a recording's file is gone or elsewhere; the export lacks it");
         return Ok(());
     };
-    let mut sound = match Playback::open(&path, &control.vault) {
+    // One that does not open must not cost all the others.
+    let opened = Playback::open(&path, &control.vault).map_err(io::Error::from);
+    let mut sound = match opened.and_then(|mut sound| sound.check().map(|()| sound)) {
         Ok(sound) => sound,
-        Err(error) if error.missing_key().is_some() => {
-            tracing::error!(call = %id, error = %io::Error::from(error), "the export lacks a recording");
+        Err(error) => {
+            tracing::error!(call = %id, %error, "the export lacks a recording");
             return Ok(());
         }
-        Err(error) => return Err(error.into()),
     };
     // Speech hardly shrinks, and more than 4 GiB are announced beforehand.
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);

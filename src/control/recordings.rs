@@ -92,7 +92,7 @@ async fn read(
     let path = place(&control, &id, &recording).await?;
     let sound = open(&control, &id, &path).await?;
     let served = if sound.is_sealed() {
-        unsealed::serve(sound, format.media_type(), request.headers()).await
+        unsealed::serve(sound, format.media_type(), id.clone(), request.headers()).await
     } else {
         let kind = format.media_type().parse().expect("a media type");
         let served = ServeFile::new_with_mime(path, &kind).try_call(request).await;

@@ -7,10 +7,11 @@ use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http_range_header::parse_range_header;
 use tokio::task::spawn_blocking;
 
+use crate::model::id::CallId;
 use crate::record::Playback;
 
 /// A second of a WAV.
@@ -20,7 +21,12 @@ const PIECE_BYTES: u64 = 64_000;
 ///
 /// # Errors
 /// A file that cannot be read, or was changed where it was asked for first.
-pub(super) async fn serve(mut sound: Playback, kind: &'static str, asked: &HeaderMap) -> io::Result<Response> {
+pub(super) async fn serve(
+    mut sound: Playback,
+    kind: &'static str,
+    call: CallId,
+    asked: &HeaderMap,
+) -> io::Result<Response> {
     let len = sound.len();
     let Ok(range) = range(asked, len) else {
         let all = [(CONTENT_RANGE, format!("bytes */{len}"))];
@@ -29,24 +35,23 @@ pub(super) async fn serve(mut sound: Playback, kind: &'static str, asked: &Heade
     let (from, count) = range.as_ref().map_or((0, len), |range| (*range.start(), range.end() - range.start() + 1));
     sound.seek(SeekFrom::Start(from))?;
     // At once: what does not open gets a sentence, not half an answer.
-    let (first, sound) = piece(sound, count).await?;
-    let left = count - first.len() as u64;
-    let pieces = stream::unfold((Some(Ok(first)), Some(sound), left), |(ready, sound, left)| async move {
-        match ready {
-            Some(ready) => Some((ready, (None, sound, left))),
-            None if left == 0 => None,
-            None => match piece(sound?, left).await {
-                Ok((bytes, sound)) => {
-                    let left = left - bytes.len() as u64;
-                    Some((Ok(bytes), (None, Some(sound), left)))
-                }
-                Err(error) => {
-                    tracing::error!(%error, "a recording broke off while it was played");
-                    Some((Err(error), (None, None, left)))
-                }
-            },
+    let (first, sound) = piece(sound, count).await.map(|(first, sound)| (first, Some(sound)))?;
+    let rest = stream::unfold((call, sound, count - first.len() as u64), |(call, sound, left)| async move {
+        if left == 0 {
+            return None;
+        }
+        match piece(sound?, left).await {
+            Ok((bytes, sound)) => {
+                let left = left - bytes.len() as u64;
+                Some((Ok(bytes), (call, Some(sound), left)))
+            }
+            Err(error) => {
+                tracing::error!(%call, %error, "a recording broke off while it was played");
+                Some((Err(error), (call, None, left)))
+            }
         }
     });
+    let pieces = stream::once(async { Ok(first) }).chain(rest);
     let headers = [(CONTENT_TYPE, kind.to_owned()), (CONTENT_LENGTH, count.to_string())];
     let body = Body::from_stream(pieces);
     Ok(match range {

@@ -66,6 +66,18 @@ impl Playback {
         Ok(Self(Kind::Plain { file, len }))
     }
 
+    /// Opens all of a sealed file once, so that nothing is given away of one that was changed.
+    ///
+    /// # Errors
+    /// A file that was changed, or cannot be read.
+    pub fn check(&mut self) -> io::Result<()> {
+        if self.is_sealed() {
+            io::copy(self, &mut io::sink())?;
+            self.seek(SeekFrom::Start(0))?;
+        }
+        Ok(())
+    }
+
     /// Whether it lies on the disk otherwise than it is read.
     pub fn is_sealed(&self) -> bool {
         matches!(self.0, Kind::Sealed(_))

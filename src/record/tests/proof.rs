@@ -67,6 +67,45 @@ proptest! {
 }
 
 #[test]
+fn every_byte_a_file_begins_with_is_proven() {
+    for (format, sealed) in KINDS {
+        let site = Site::new(sealed);
+        let path = site.record(format);
+        let bytes = fs::read(&path).unwrap();
+        for at in 0..100 {
+            let mut altered = bytes.clone();
+            altered[at] ^= 1;
+            fs::write(&path, altered).unwrap();
+            let faults = site.verify(&path).unwrap().faults;
+            let placed = faults.iter().any(|fault| match fault {
+                Fault::Header { byte, .. } => *byte == at as u64,
+                Fault::Differs { from, to, .. } => *from <= at as u64 && *to < bytes.len() as u64 / 2,
+                _ => false,
+            });
+            assert!(placed, "{format} {sealed} {at}: {faults:?}");
+        }
+    }
+}
+
+#[test]
+fn each_link_depends_on_all_before_it() {
+    let root = |first: i16| {
+        let site = Site::new(false);
+        let path = site.path(Format::Wav);
+        let mut wav = Wav::create(&path, Clock.instant(), &site.vault).unwrap();
+        let now = Clock.instant() + FLUSH_EVERY * 2;
+        wav.write(&[[first; 2]; 800]).unwrap();
+        wav.flush_if_due(now).unwrap();
+        wav.write(&[[7; 2]; 800]).unwrap();
+        wav.finish().unwrap();
+        site.sign(&path);
+        site.verify(&path).unwrap().manifest.chain_root
+    };
+    assert_eq!(root(1), root(1));
+    assert_ne!(root(1), root(2), "the last stretch is the same");
+}
+
+#[test]
 fn what_is_cut_off_put_behind_taken_away_or_moved_is_found() {
     for (format, sealed) in KINDS {
         let case = format!("{format} {sealed}");

@@ -123,6 +123,40 @@ fn frames_that_are_missing_moved_doubled_or_somebody_elses_are_refused() {
 }
 
 #[test]
+fn a_repair_takes_away_what_a_crash_can_have_torn_and_no_more() {
+    let site = Site::new(true);
+    let (path, recording) = site.begin(Format::Wav);
+    drop(recording);
+    let bytes = fs::read(&path).unwrap();
+    let at = frames(&bytes);
+    let whole = repair(&path, &site.vault).unwrap();
+    let check = |what: &str, bytes: Vec<u8>, samples: u64| {
+        fs::write(&path, bytes).unwrap();
+        let repaired = repair(&path, &site.vault).unwrap();
+        assert_eq!((repaired.changed, repaired.samples), (true, samples), "{what}");
+        let kept = played(&path, &site.vault).unwrap();
+        assert_eq!(kept.len() as u64, 44 + 4 * samples, "{what}");
+    };
+    check("a frame is half there", bytes[..bytes.len() - 100].to_vec(), whole.samples - 1_600);
+    let mut zeros = bytes.clone();
+    zeros[at[at.len() - 2] + 40..].fill(0);
+    check("a power cut kept the place of a frame alone", zeros.clone(), whole.samples - 1_600);
+    zeros.extend([0; 9_000]);
+    check("or of what followed it", zeros, whole.samples - 1_600);
+    // A length in the midst: most of the recording would go.
+    let mut long = bytes.repeat(6);
+    long[at[2] + 2] = 0xff;
+    fs::write(&path, &long).unwrap();
+    let error = repair(&path, &site.vault).unwrap_err();
+    assert!(matches!(&error, RepairError::Damaged { byte, .. } if *byte == at[2] as u64), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), long, "it is left as it is");
+    // Another's key.
+    fs::write(&path, &bytes).unwrap();
+    assert!(repair(&path, &Site::new(true).vault).is_err());
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
 fn a_new_master_key_seals_what_is_new_and_the_former_ones_open_what_is_old() {
     let site = Site::new(true);
     let old = site.record(Format::Opus);
