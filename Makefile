@@ -9,7 +9,7 @@ VENV := target/peers
 BUILD_TOOLS := curl:curl cc:build-essential c++:build-essential cmake:cmake
 # Where a Debian package puts spoken sentences, with their words.
 SPEECH := /usr/share/pocketsphinx/test/data/librivox
-TEST_TOOLS := chromium:chromium chromedriver:chromium-driver opusdec:opus-tools espeak-ng:espeak-ng sox:sox
+TEST_TOOLS := chromium:chromium chromedriver:chromium-driver opusdec:opus-tools espeak-ng:espeak-ng sox:sox openssl:openssl jq:jq
 
 .PHONY: help
 help: ## Show this list.

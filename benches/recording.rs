@@ -1,8 +1,9 @@
-//! What recording costs in either format: 100 calls in real time through the tap and onto the disk, and the CPU time of
-//! each thread.
+//! What recording costs in either format, as it is, signed (a chain of digests), and sealed besides: 100 calls in real time
+//! through the tap and onto the disk, and the CPU time of each thread.
 //!
 //! `cargo bench --bench recording [calls] [seconds]`
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use rtrb::RingBuffer;
 use tandem::model::id::{CallId, RecordingId};
 use tandem::model::rtp::{Side, TapKey, TapMedia, TapPayload, TapRecord};
 use tandem::model::time::Clock;
-use tandem::record::{Format, Open, RecordEvent, Recorder, path_of};
+use tandem::record::{Config, Format, Open, RecordEvent, Recorder, Vault, generate_key, path_of};
 use tandem::tap::{self, Wants};
 
 fn main() {
@@ -19,13 +20,38 @@ fn main() {
     let mut args = given.map(|arg| arg.parse::<u64>().expect("numbers: calls, seconds"));
     let (calls, seconds) = (args.next().unwrap_or(100), args.next().unwrap_or(20));
     for format in [Format::Wav, Format::Opus] {
-        record(calls, seconds, format);
+        let bare = record(calls, seconds, format, Kept::AsItIs);
+        for kept in [Kept::Signed, Kept::SignedAndSealed] {
+            let ratio = record(calls, seconds, format, kept) / bare;
+            println!("  {ratio:.2} times the record thread's CPU without");
+        }
     }
 }
 
-fn record(calls: u64, seconds: u64, format: Format) {
+/// How recordings are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    AsItIs,
+    Signed,
+    SignedAndSealed,
+}
+
+impl Kept {
+    fn vault(self, dir: &Path) -> Vault {
+        let key = dir.join("sealing.key");
+        std::fs::write(&key, generate_key()).expect("a key file");
+        let mut config = Config { signed: self != Self::AsItIs, ..Config::default() };
+        if self == Self::SignedAndSealed {
+            config.encryption_key_file = key;
+        }
+        Vault::open(&config, dir).expect("keys")
+    }
+}
+
+/// Seconds of CPU of the record thread.
+fn record(calls: u64, seconds: u64, format: Format, kept: Kept) -> f64 {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let recorder = Recorder::spawn(dir.path(), |event| {
+    let recorder = Recorder::spawn_with(dir.path(), kept.vault(dir.path()), |event| {
         if let RecordEvent::Failed { error, .. } = event {
             eprintln!("failed: {error}");
         }
@@ -67,7 +93,7 @@ fn record(calls: u64, seconds: u64, format: Format) {
     }
     let wall = start.at.elapsed().as_secs_f64();
     let (tap_cpu, record_cpu) = (cpu_seconds("tap"), cpu_seconds("record"));
-    println!("{format}: {calls} calls for {wall:.1} s, both voices written:");
+    println!("{format}, {kept:?}: {calls} calls for {wall:.1} s, both voices written:");
     println!(
         "  tap thread    {:.1} % of a core, {:.2} ms of CPU per call and second",
         100.0 * tap_cpu / wall,
@@ -84,6 +110,7 @@ fn record(calls: u64, seconds: u64, format: Format) {
     tap.stop();
     recorder.stop();
     println!("  all files finished and digested in {} ms", ending.elapsed().as_millis());
+    record_cpu
 }
 
 /// Ten seconds of a buzz that swells and fades as syllables do, at WhatsApp's rate with redundancy.

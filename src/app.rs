@@ -30,7 +30,7 @@ use crate::media::Identity;
 use crate::metrics::{Metrics, RecorderFigures, ShardFigures, SttFigures, TapFigures};
 use crate::model::time::Clock;
 use crate::policy::access;
-use crate::record::{Announcements, Recorder};
+use crate::record::{Announcements, Recorder, Vault};
 use crate::shard::Shards;
 use crate::signalling::whatsapp::{Graph, Webhook, read_secret_file};
 use crate::store::{Claim, IMPORTED, Store, StoreError, Terms};
@@ -51,6 +51,8 @@ pub enum Ended {
     InPeace,
     /// This many calls ran when it had to go.
     CallsCut(usize),
+    /// It was asked whether a recording is as it was recorded, and said no.
+    Altered,
 }
 
 /// A running gateway.
@@ -137,7 +139,8 @@ impl App {
         let bus = Bus::new(bus::CAPACITY);
 
         let (record_events, mut recorded) = mpsc::unbounded_channel();
-        let recorder = Recorder::spawn(&config.data.dir, move |event| {
+        let vault = Vault::open(&config.recording, &config.data.dir)?;
+        let recorder = Recorder::spawn_with(&config.data.dir, vault.clone(), move |event| {
             let _ = record_events.send(event);
         })?;
         let (shard_events, mut media_events) = mpsc::channel(SHARD_EVENTS);
@@ -233,6 +236,7 @@ impl App {
                 Box::pin(async move { unready.into_iter().collect() })
             }),
             recordings_dir: config.data.dir.join("recordings"),
+            vault,
             sandbox,
             reload: {
                 let terms = terms.clone();

@@ -157,6 +157,10 @@ impl Config {
                 errors.push(error.to_string());
             }
         }
+        if let Err(error) = record::Vault::for_reading(&self.recording, &self.data.dir) {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            errors.push(format!("{error}{cause}"));
+        }
         if self.http.is_tls()
             && let Err(error) = control::Tls::load(&self.http.tls_cert_file, &self.http.tls_key_file)
         {

@@ -11,7 +11,7 @@
 //!   model, database, peers
 //! - **desk**: `switchboard` — the only place that decides *when*
 //! - **doors**: `control`, `console` — programs and people come in
-//! - **roof**: `config`, `app`, `sandbox`, `main` — knows everybody, and does nothing else
+//! - **roof**: `config`, `app`, `offline`, `sandbox`, `main` — knows everybody, and does nothing else
 //!
 //! Each thinker has one runner: `media` → `shard`, `audio` → `tap`, `call` → `switchboard`; `policy` and `billing` are asked by
 //! the switchboard, the doors and, inside a transaction, the store.
@@ -49,6 +49,7 @@ pub mod control;
 pub mod media;
 pub mod metrics;
 pub mod model;
+pub mod offline;
 pub mod policy;
 pub mod record;
 #[cfg(feature = "sandbox")]

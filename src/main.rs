@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tandem::app::{self, Ended};
 use tandem::config::Config;
+use tandem::offline::{self, Decrypt, Verify};
 
 /// A self-hosted gateway for WhatsApp Business calls.
 #[derive(Parser)]
@@ -24,11 +25,15 @@ enum Command {
     Serve,
     /// Read the whole configuration and report every error with key and line.
     Check,
-    /// Make API keys.
+    /// Make keys and show the public one.
     Key {
         #[command(subcommand)]
         command: KeyCommand,
     },
+    /// Check that a recording is as it was recorded; exit code 2 if it was altered.
+    Verify(Verify),
+    /// Write what a sealed recording holds.
+    Decrypt(Decrypt),
     /// Print who may what under the policy pack in force, as a Markdown table.
     Access,
     /// Print the editions of the policy pack and what changes with each.
@@ -40,13 +45,21 @@ enum Command {
 
 #[derive(Subcommand)]
 enum KeyCommand {
-    /// Make a key and print it once.
+    /// Make a key of the API and print it once.
     Create {
         #[arg(long)]
         name: String,
         /// May be given several times: calls:read, calls:write, recordings:read, permissions:write, settings:write, events:read, admin.
         #[arg(long, required = true)]
         scope: Vec<String>,
+    },
+    /// Print a new key for `recording.encryption_key_file` or `recording.signing_key_file`.
+    Generate,
+    /// Print the public key that this gateway's recordings are checked with.
+    Public {
+        /// In the form that OpenSSL reads.
+        #[arg(long)]
+        pem: bool,
     },
 }
 
@@ -78,6 +91,17 @@ fn main() -> ExitCode {
             Command::Key { command: KeyCommand::Create { name, scope } } => {
                 app::create_key(&config, &name, &scope).await
             }
+            Command::Key { command: KeyCommand::Generate } => {
+                offline::print_new_key();
+                Ok(Ended::InPeace)
+            }
+            Command::Key { command: KeyCommand::Public { pem } } => {
+                offline::print_public_key(&config, pem).map(|()| Ended::InPeace)
+            }
+            Command::Verify(asked) => {
+                offline::check(&config, &asked).map(|altered| if altered { Ended::Altered } else { Ended::InPeace })
+            }
+            Command::Decrypt(asked) => offline::decrypt(&config, &asked).map(|()| Ended::InPeace),
             Command::Access => app::print_access(&config),
             Command::Policy => app::print_policy(&config),
             #[cfg(feature = "sandbox")]
@@ -86,6 +110,7 @@ fn main() -> ExitCode {
     });
     match outcome {
         Ok(Ended::InPeace) => ExitCode::SUCCESS,
+        Ok(Ended::Altered) => ExitCode::from(2),
         Ok(Ended::CallsCut(calls)) => {
             eprintln!("tandem: calls cut: {calls}");
             ExitCode::from(2)

@@ -1,7 +1,7 @@
 //! All calls of a list at once: as a table, as lines of JSON, or with all that was said in them.
 
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
@@ -24,6 +24,7 @@ use super::problem::Problem;
 use super::transcripts;
 use crate::call::record::CallRecord;
 use crate::model::reason::RecordingState;
+use crate::record::Playback;
 use crate::store::{CallFilter, StoreError};
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
@@ -76,7 +77,7 @@ async fn ndjson(
 /// Exports calls with recordings and transcripts
 ///
 /// A ZIP archive: `calls.csv` as above, and for each call a folder with `call.json` and, where there is one,
-/// `recording.wav` (or `.opus`), `transcript.json` and `transcript.txt` (with a key: if it has `recordings:read` besides). Written while it is sent; if something fails on the way the
+/// `recording.wav` (or `.opus`) with what proves it (`recording.manifest.json`, `.chain` and `.json`), `transcript.json` and `transcript.txt` (with a key: if it has `recordings:read` besides). Written while it is sent; if something fails on the way the
 /// transfer breaks off, so that half an archive is not taken for a whole one.
 #[utoipa::path(get, path = "/v1/calls.zip", tag = "calls", params(ListQuery),
     responses((status = 200, description = "The archive", content_type = "application/zip", body = Vec<u8>), Problems))]
@@ -260,17 +261,36 @@ fn add_sound<W: Write>(zip: &mut Archive<W>, control: &Shared, runtime: &Handle,
         return Ok(());
     }
     let Some(file) = runtime.block_on(control.store.recording(id)).map_err(io::Error::other)? else { return Ok(()) };
-    let Some(mut sound) = open_beneath(&control.recordings_dir, &file.path)? else {
+    let Some(path) = beneath(&control.recordings_dir, &file.path) else {
         tracing::error!(call = %id, path = %file.path.display(), "a recording's file is gone or elsewhere; the export lacks it");
         return Ok(());
+    };
+    // One that does not open must not cost all the others.
+    let opened = Playback::open(&path, &control.vault).map_err(io::Error::from);
+    let mut sound = match opened.and_then(|mut sound| sound.check().map(|()| sound)) {
+        Ok(sound) => sound,
+        Err(error) => {
+            tracing::error!(call = %id, %error, "the export lacks a recording");
+            return Ok(());
+        }
     };
     // Speech hardly shrinks, and more than 4 GiB are announced beforehand.
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
     let extension = file.path.extension().unwrap_or_default().display();
     zip.start_file(format!("{id}/recording.{extension}"), options)?;
     io::copy(&mut sound, zip)?;
+    // What `tandem verify` holds it against, under the same name.
+    for extension in PROOF {
+        match std::fs::read(path.with_extension(extension)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            bytes => add(zip, &format!("{id}/recording.{extension}"), &bytes?)?,
+        }
+    }
     Ok(())
 }
+
+/// Files beside a recording: details, chain, manifest.
+const PROOF: [&str; 3] = ["json", "chain", "manifest.json"];
 
 fn add<W: Write>(zip: &mut Archive<W>, name: &str, bytes: &[u8]) -> io::Result<()> {
     zip.start_file(name, SimpleFileOptions::default().compression_method(CompressionMethod::Deflated))?;
@@ -278,11 +298,9 @@ fn add<W: Write>(zip: &mut Archive<W>, name: &str, bytes: &[u8]) -> io::Result<(
 }
 
 /// `None` if it is gone, or not beneath the recordings' folder.
-fn open_beneath(folder: &Path, path: &Path) -> io::Result<Option<std::fs::File>> {
-    match (folder.canonicalize(), folder.join(path).canonicalize()) {
-        (Ok(folder), Ok(path)) if path.starts_with(&folder) => std::fs::File::open(path).map(Some),
-        _ => Ok(None),
-    }
+fn beneath(folder: &Path, path: &Path) -> Option<PathBuf> {
+    let path = folder.join(path).canonicalize().ok()?;
+    path.starts_with(folder.canonicalize().ok()?).then_some(path)
 }
 
 #[cfg(test)]

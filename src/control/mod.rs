@@ -35,6 +35,7 @@ mod settings;
 mod stream;
 mod summaries;
 mod transcripts;
+mod unsealed;
 mod wallet;
 mod webhooks;
 
@@ -60,6 +61,7 @@ pub use problem::Code;
 pub use serve::{Door, ServeError, Tls, bind, serve};
 
 use crate::model::time::Clock;
+use crate::record::Vault;
 use crate::signalling::whatsapp::Webhook;
 use crate::store::Store;
 use crate::switchboard::Switchboard;
@@ -79,6 +81,8 @@ pub struct Control {
     pub readiness: Box<dyn Fn() -> BoxFuture<'static, Vec<Unready>> + Send + Sync>,
     /// Recordings are served from beneath it and from nowhere else.
     pub recordings_dir: PathBuf,
+    /// The keys of those that are sealed.
+    pub vault: Vault,
     /// Whether the WhatsApp behind the gateway is the built-in fake one.
     pub sandbox: bool,
     /// Reads the policy pack and the rate card anew; everything that is wrong, one line each.

@@ -1,6 +1,6 @@
 //! The recording of a call, whole or in ranges, and what is known of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use axum::Json as Answer;
 use axum::extract::{Request, State};
@@ -19,15 +19,16 @@ use super::auth::{Caller, Part};
 use super::extract::{Id, Json};
 use super::openapi::Problems;
 use super::problem::{Code, Problem};
+use super::unsealed;
 use crate::call::CallRecord;
 use crate::model::id::CallId;
 use crate::model::reason::RecordingState;
 use crate::policy::access::Action;
-use crate::record::{Format, Sidecar};
+use crate::record::{Format, Manifest, Playback, Sidecar, manifest_path};
 use crate::store::RecordingFile;
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(read, command)).routes(routes!(details))
+    OpenApiRouter::new().routes(routes!(read, command)).routes(routes!(details)).routes(routes!(manifest))
 }
 
 /// What to do with a running recording.
@@ -89,10 +90,23 @@ async fn read(
         return Err(Problem::new(Code::NotAcceptable, detail));
     }
     let path = place(&control, &id, &recording).await?;
-    let kind = format.media_type().parse().expect("a media type");
-    let served = ServeFile::new_with_mime(path, &kind).try_call(request).await;
+    let sound = open(&control, &id, &path).await?;
+    let served = if sound.is_sealed() {
+        unsealed::serve(sound, format.media_type(), id.clone(), request.headers()).await
+    } else {
+        let kind = format.media_type().parse().expect("a media type");
+        let served = ServeFile::new_with_mime(path, &kind).try_call(request).await;
+        served.map(|response| response.map(axum::body::Body::new).into_response())
+    };
     let mut response = match served {
-        Ok(response) => response.map(axum::body::Body::new).into_response(),
+        Ok(response) => response,
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            tracing::error!(call = %id, %error, "a sealed recording was changed");
+            return Err(Problem::new(
+                Code::RecordingFailed,
+                "The recording's file was changed or damaged; the log says where.",
+            ));
+        }
         Err(error) => {
             tracing::error!(call = %id, %error, "a recording cannot be read");
             return Err(Problem::internal());
@@ -133,6 +147,54 @@ async fn details(
             Err(Problem::internal())
         }
     }
+}
+
+/// Shows the signed manifest of a recording
+///
+/// What `tandem verify` holds the recording against: digests of its files and of the chain that was kept while it was
+/// recorded, signed with the site's key. The bytes of the file, for the signature is over them. Refused like the recording
+/// itself while that is not ready; 404 where recordings are not signed.
+#[utoipa::path(get, path = "/v1/calls/{id}/recording/manifest", tag = "calls", params(("id" = String, Path)),
+    responses((status = 200, description = "The manifest", body = Manifest), Problems))]
+async fn manifest(State(control): State<Shared>, caller: Caller, Id(id): Id<CallId>) -> Result<Response, Problem> {
+    caller.call(&control, &id, Action::Read, Part::Recording).await?;
+    let recording = ready(&control, &id).await?;
+    let path = manifest_path(&place(&control, &id, &recording).await?);
+    match tokio::fs::read(path).await {
+        Ok(bytes) => {
+            Ok(([(header::CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "private, no-store")], bytes)
+                .into_response())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Problem::not_found()),
+        Err(error) => {
+            tracing::error!(call = %id, %error, "a recording's manifest cannot be read");
+            Err(Problem::internal())
+        }
+    }
+}
+
+/// Opens it, with its key if it is sealed.
+async fn open(control: &Shared, id: &CallId, path: &Path) -> Result<Playback, Problem> {
+    let (vault, path) = (control.vault.clone(), path.to_owned());
+    let opened = tokio::task::spawn_blocking(move || Playback::open(&path, &vault)).await;
+    let error = match opened {
+        Ok(Ok(sound)) => return Ok(sound),
+        Ok(Err(error)) => error,
+        Err(panic) => {
+            tracing::error!(call = %id, %panic, "a recording cannot be opened");
+            return Err(Problem::internal());
+        }
+    };
+    let detail = match error.missing_key() {
+        Some(key) => format!(
+            "The recording is sealed with the key {key}, which this gateway does not have; name its file in \
+             `recording.former_encryption_key_files` and start again."
+        ),
+        None => "The recording's file is gone, or was changed or damaged; the log says what.".to_owned(),
+    };
+    let error = std::io::Error::from(error);
+    tracing::error!(call = %id, %error, "a recording cannot be opened");
+    Err(Problem::new(Code::RecordingFailed, detail))
 }
 
 /// The recording, once it is whole.

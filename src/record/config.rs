@@ -1,5 +1,7 @@
 //! The `[recording]` section.
 
+use std::path::PathBuf;
+
 use super::Format;
 use super::announcement::{AnnouncementConfig, AnnouncementError};
 
@@ -15,6 +17,14 @@ pub struct Config {
     pub store: String,
     /// What both parties are told before a call is recorded; the first that fits.
     pub announcement: Vec<AnnouncementConfig>,
+    /// Whether recordings get a chain of digests and a signed manifest.
+    pub signed: bool,
+    /// What signs them. Empty: `site.key` in the data folder, made at the first start.
+    pub signing_key_file: PathBuf,
+    /// What seals them. Empty: they are not sealed.
+    pub encryption_key_file: PathBuf,
+    /// What sealed older ones.
+    pub former_encryption_key_files: Vec<PathBuf>,
 }
 
 impl Default for Config {
@@ -24,6 +34,11 @@ impl Default for Config {
             format: Format::Wav,
             store: String::new(),
             announcement: Vec::new(),
+            // It costs a digest of what is written.
+            signed: true,
+            signing_key_file: PathBuf::new(),
+            encryption_key_file: PathBuf::new(),
+            former_encryption_key_files: Vec::new(),
         }
     }
 }

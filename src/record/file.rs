@@ -6,9 +6,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Instant;
 
-use super::Format;
 use super::ogg::Ogg;
 use super::wav::{FRAME_BYTES, Wav};
+use super::{Format, Vault};
 use crate::audio::{Block, Frames, SLOT_SAMPLES};
 
 /// People of the group listen; others may not.
@@ -29,13 +29,13 @@ pub(super) enum Sound<'a> {
 
 impl SoundFile {
     /// Creates the file, of the kind that its name says. `flush_due`: when it is handed to the system first.
-    pub(super) fn create(path: &Path, flush_due: Instant) -> io::Result<Self> {
+    pub(super) fn create(path: &Path, flush_due: Instant, vault: &Vault) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             make_folder(folder)?;
         }
         Ok(match Format::of(path) {
-            Format::Wav => Self::Wav(Wav::create(path, flush_due)?),
-            Format::Opus => Self::Ogg(Box::new(Ogg::create(path, flush_due)?)),
+            Format::Wav => Self::Wav(Wav::create(path, flush_due, vault)?),
+            Format::Opus => Self::Ogg(Box::new(Ogg::create(path, flush_due, vault)?)),
         })
     }
 
@@ -130,4 +130,19 @@ pub(super) fn create_file(path: &Path) -> io::Result<File> {
     // The process's umask may have taken the group's right away.
     file.set_permissions(std::fs::Permissions::from_mode(FILE_MODE))?;
     Ok(file)
+}
+
+/// Writes a file about a recording beside it, whole or not at all, for whoever may read the recording.
+pub(super) fn write_beside(
+    recording: &Path,
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    write(file.as_file_mut())?;
+    file.as_file().set_permissions(std::fs::metadata(recording)?.permissions())?;
+    file.as_file().sync_data()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
 }

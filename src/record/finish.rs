@@ -10,12 +10,14 @@ use std::thread::JoinHandle;
 
 use aws_lc_rs::digest;
 
+use super::proof::certify;
+use super::repair::repair;
 use super::wav::part_path;
-use super::{Finished, Format, Part, RecordEvent, Sidecar};
+use super::{Finished, Format, Part, RecordEvent, Sidecar, Vault};
 use crate::audio::{self, Stats};
 use crate::model::id::{CallId, RecordingId};
 use crate::model::recording::{Consent, Pause};
-use crate::model::time::Timestamp;
+use crate::model::time::{Clock, Timestamp};
 
 /// A recording whose file is complete.
 pub(super) struct Complete {
@@ -32,6 +34,21 @@ pub(super) struct Complete {
     pub(super) consent: Option<Consent>,
 }
 
+/// A recording that its disk did not take to the end.
+pub(super) struct Cut {
+    pub(super) call: CallId,
+    pub(super) recording: RecordingId,
+    pub(super) path: PathBuf,
+    pub(super) error: String,
+}
+
+/// How a recording ended.
+#[allow(clippy::large_enum_variant, reason = "the large one is the rule")]
+pub(super) enum Ending {
+    Complete(Complete),
+    Cut(Cut),
+}
+
 /// What a recording's files weigh.
 pub(super) struct Weight {
     pub(super) parts: Vec<Part>,
@@ -42,45 +59,72 @@ pub(super) struct Weight {
 pub(super) type Events = Arc<dyn Fn(RecordEvent) + Send + Sync>;
 
 /// The finishing thread; it ends when the sender is dropped.
-pub(super) fn spawn(events: Events) -> io::Result<(mpsc::Sender<Complete>, JoinHandle<()>)> {
-    let (sender, receiver) = mpsc::channel::<Complete>();
+pub(super) fn spawn(vault: Vault, events: Events) -> io::Result<(mpsc::Sender<Ending>, JoinHandle<()>)> {
+    let (sender, receiver) = mpsc::channel();
     let thread = std::thread::Builder::new().name("record-finish".to_owned()).spawn(move || {
-        for complete in receiver {
-            events(finish(complete));
+        for ending in receiver {
+            events(match ending {
+                Ending::Complete(complete) => finish(complete, &vault),
+                Ending::Cut(cut) => mend(cut, &vault),
+            });
         }
     })?;
     Ok((sender, thread))
+}
+
+/// Leaves a file that plays to the last sample the disk took.
+fn mend(cut: Cut, vault: &Vault) -> RecordEvent {
+    let Cut { call, recording, path, error } = cut;
+    let written_ms = match repair(&path, vault) {
+        Ok(repaired) => repaired.duration_ms,
+        Err(error) => {
+            tracing::error!(%recording, %error, "the rest of a failed recording could not be put in order");
+            0
+        }
+    };
+    tracing::error!(%call, %recording, path = %path.display(), error, written_ms, "a recording was cut");
+    RecordEvent::Failed { call, recording, error, written_ms }
 }
 
 /// Digest and length over all parts in order.
 pub(super) fn weigh(path: &Path, parts: u32) -> io::Result<Weight> {
     let mut sha256 = digest::Context::new(&digest::SHA256);
     let (mut bytes, mut weighed) = (0, Vec::new());
-    let mut buffer = vec![0; 256 * 1024];
     for part in 1..=parts {
         let part = part_path(path, part);
         let mut file = File::open(&part)?;
-        let (mut part_sha256, before) = (digest::Context::new(&digest::SHA256), bytes);
-        loop {
-            let len = file.read(&mut buffer)?;
-            if len == 0 {
-                break;
-            }
-            sha256.update(&buffer[..len]);
-            part_sha256.update(&buffer[..len]);
-            bytes += len as u64;
-        }
+        let (part_bytes, part_sha256) = digest_too(&mut file, |piece| sha256.update(piece))?;
         file.sync_data()?;
+        bytes += part_bytes;
         weighed.push(Part {
             name: part.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-            bytes: bytes - before,
-            sha256: hex::encode(part_sha256.finish()),
+            bytes: part_bytes,
+            sha256: part_sha256,
         });
     }
     Ok(Weight { parts: weighed, bytes, sha256: hex::encode(sha256.finish()) })
 }
 
-fn finish(complete: Complete) -> RecordEvent {
+/// Length and SHA-256, in lower-case hex, of all there is to read.
+pub(super) fn digest(from: &mut impl Read) -> io::Result<(u64, String)> {
+    digest_too(from, |_| ())
+}
+
+fn digest_too(from: &mut impl Read, mut too: impl FnMut(&[u8])) -> io::Result<(u64, String)> {
+    let (mut bytes, mut sha256) = (0, digest::Context::new(&digest::SHA256));
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        let len = from.read(&mut buffer)?;
+        if len == 0 {
+            return Ok((bytes, hex::encode(sha256.finish())));
+        }
+        sha256.update(&buffer[..len]);
+        too(&buffer[..len]);
+        bytes += len as u64;
+    }
+}
+
+fn finish(complete: Complete, vault: &Vault) -> RecordEvent {
     let Complete { call, recording, path, parts, samples, gaps, stats, pauses, started_at, consent } = complete;
     let duration_ms = audio::duration(samples).as_millis() as u64;
     match weigh(&path, parts) {
@@ -102,6 +146,8 @@ fn finish(complete: Complete) -> RecordEvent {
             if let Err(error) = sidecar.write(&path) {
                 // The sound is there, and the database has what matters most.
                 tracing::error!(%call, %recording, %error, "a recording's details could not be written");
+            } else if let Err(error) = certify(&path, &sidecar, None, vault, Clock.now().wall) {
+                tracing::error!(%call, %recording, %error, "a recording could not be signed");
             }
             let finished = Finished { duration_ms, gaps, bytes, parts, sha256, stats, pauses };
             RecordEvent::Finished { call, recording, finished: Box::new(finished) }

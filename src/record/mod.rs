@@ -5,6 +5,9 @@
 //! header, the Ogg's next page), so that it plays at any moment, also after the machine lost the process. Nothing is promised to be on the platter before the end: a power cut may take
 //! the last seconds, a crash of the program may not.
 //!
+//! A signed recording ([`Vault`]) has a chain of digests beside it from the first byte on, and a [`Manifest`] in the end; a
+//! sealed one is noise on the disk, and [`Playback`] reads it. Both are the same for either format.
+//!
 //! A disk that is full or broken ends the recording, never the call: what was written stays playable, and
 //! [`RecordEvent::Failed`] raises the alarm. There is no second try; a recording with a silent hole of unknown cause is
 //! worse than one that says where it ends.
@@ -24,21 +27,35 @@ use queue::{Item, Queue};
 pub use announcement::{Announcement, AnnouncementConfig, AnnouncementError, Announcements};
 pub use config::{Config, ConfigError};
 pub use format::Format;
-pub use repair::{RepairError, Repaired, repair};
+pub use keyfile::{KeyError, generate_key};
+pub use playback::{Playback, PlaybackError};
+pub use proof::{Fault, Manifest, ManifestError, PublicKey, Report, manifest_path, verify};
+pub use repair::{RepairError, Repaired, certify_repaired, repair};
 pub use sidecar::{Part, Side, Sidecar, sidecar_path};
 pub use sound::read_sound;
+pub use vault::Vault;
 
 mod announcement;
 mod config;
 mod file;
 mod finish;
 mod format;
+mod keyfile;
 mod ogg;
+mod pages;
+mod playback;
+mod proof;
 mod queue;
 mod repair;
 mod repair_ogg;
+mod repair_sealed;
+mod seal;
 mod sidecar;
 mod sound;
+mod tape;
+#[cfg(test)]
+mod tests;
+mod vault;
 mod wav;
 mod worker;
 
@@ -129,6 +146,7 @@ pub struct StartError {
 #[derive(Debug)]
 pub struct Recorder {
     queue: Arc<Queue>,
+    vault: Vault,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -136,6 +154,7 @@ pub struct Recorder {
 #[derive(Clone, Debug)]
 pub struct Inlet {
     queue: Arc<Queue>,
+    vault: Vault,
 }
 
 /// Where a recording lies: `<data_dir>/recordings/2026-11-22/<id>.wav` (or `.opus`), the day in UTC.
@@ -148,25 +167,37 @@ pub fn path_of(data_dir: &Path, recording: &RecordingId, started: Timestamp, for
 }
 
 impl Recorder {
-    /// Starts the recorder. `events` is called on its threads and must not wait.
+    /// Starts a recorder that neither signs nor seals. `events` is called on its threads and must not wait.
     ///
     /// # Errors
     /// [`StartError`] when `<data_dir>/recordings` cannot be made or written, or the system gives no thread.
     pub fn spawn(data_dir: &Path, events: impl Fn(RecordEvent) + Send + Sync + 'static) -> Result<Self, StartError> {
+        Self::spawn_with(data_dir, Vault::default(), events)
+    }
+
+    /// Starts a recorder that signs and seals with the keys of `vault`.
+    ///
+    /// # Errors
+    /// As [`Recorder::spawn`].
+    pub fn spawn_with(
+        data_dir: &Path,
+        vault: Vault,
+        events: impl Fn(RecordEvent) + Send + Sync + 'static,
+    ) -> Result<Self, StartError> {
         let dir = data_dir.join("recordings");
         let start = || {
             file::make_folder(&dir)?;
             // A folder that is there may still be read-only; better to know before the first call.
             tempfile::tempfile_in(&dir)?;
             let queue = Arc::new(Queue::default());
-            let thread = worker::spawn(Arc::clone(&queue), Arc::new(events))?;
-            Ok(Self { queue, thread: Some(thread) })
+            let thread = worker::spawn(Arc::clone(&queue), vault.clone(), Arc::new(events))?;
+            Ok(Self { queue, vault, thread: Some(thread) })
         };
         start().map_err(|cause| StartError { dir: dir.clone(), cause })
     }
 
     pub fn inlet(&self) -> Inlet {
-        Inlet { queue: Arc::clone(&self.queue) }
+        Inlet { queue: Arc::clone(&self.queue), vault: self.vault.clone() }
     }
 
     pub fn stats(&self) -> Stats {
@@ -199,6 +230,11 @@ impl Inlet {
 
     pub fn stats(&self) -> Stats {
         self.queue.stats()
+    }
+
+    /// The keys that recordings are made with.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// What the tap heard. Never waits; `false` when [`QUEUE_SECONDS_MAX`] of sound are waiting already.

@@ -4,25 +4,21 @@
 //! stereo, left the customer, right the agent. Each Ogg packet holds 20 ms: the customer's packet in the form that tells
 //! its own end (RFC 6716 appendix B), then the agent's.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use ogg::{PacketWriteEndInfo, PacketWriter};
 
-use super::FLUSH_EVERY;
-use super::file::create_file;
+use super::tape::Tape;
+use super::{FLUSH_EVERY, Format, Vault};
 use crate::audio::{Frame, Frames, SLOT_SAMPLES};
 
 /// Granule positions count at 48 kHz whatever the audio's rate (RFC 7845 section 4).
 const GRANULES_PER_SAMPLE: u64 = 3;
 
 /// One logical stream in the file; the number only has to be the same on each page.
-const SERIAL: u32 = 1;
-
-/// A quarter of a second of two voices at their best.
-const BUFFER_BYTES: usize = 32 * 1024;
+pub(super) const SERIAL: u32 = 1;
 
 /// Half a second: players seek by pages, and a page is what a crash loses.
 const PAGE_FRAMES_MAX: usize = 25;
@@ -30,7 +26,7 @@ const PAGE_FRAMES_MAX: usize = 25;
 /// A recording being written.
 pub(super) struct Ogg {
     path: PathBuf,
-    writer: PacketWriter<'static, BufWriter<File>>,
+    writer: PacketWriter<'static, Tape>,
     /// Packets of the page that is not written yet. The last of them is kept back until the next: the very last one of the
     /// file must say so.
     page: Vec<Vec<u8>>,
@@ -42,10 +38,10 @@ pub(super) struct Ogg {
 
 impl Ogg {
     /// Creates the file and its headers.
-    pub(super) fn create(path: &Path, flush_due: Instant) -> io::Result<Self> {
-        let mut writer = PacketWriter::new(BufWriter::with_capacity(BUFFER_BYTES, create_file(path)?));
+    pub(super) fn create(path: &Path, flush_due: Instant, vault: &Vault) -> io::Result<Self> {
+        let mut writer = PacketWriter::new(Tape::create(path, Format::Opus, vault)?);
         write_headers(&mut writer)?;
-        writer.inner_mut().flush()?;
+        writer.inner_mut().end_stretch(0)?;
         Ok(Self { path: path.to_owned(), writer, page: Vec::new(), written: 0, bytes: 0, flush_due })
     }
 
@@ -81,7 +77,7 @@ impl Ogg {
         // From the due time, so that files keep their distance; from now after a stall.
         self.flush_due = (self.flush_due + FLUSH_EVERY).max(now + FLUSH_EVERY / 2);
         self.end_page()?;
-        self.writer.inner_mut().flush()
+        self.end_stretch()
     }
 
     /// Ends the stream after `samples`: what the last frame holds beyond is cut off by the player (RFC 7845 section 4.4).
@@ -93,7 +89,7 @@ impl Ogg {
         let last = self.page.pop().unwrap_or_default();
         let length = samples.min(self.frames_in_samples() + SLOT_SAMPLES.cast_unsigned());
         self.writer.write_packet(last, SERIAL, PacketWriteEndInfo::EndStream, length * GRANULES_PER_SAMPLE)?;
-        self.writer.inner_mut().flush()
+        self.writer.inner_mut().finish(length)
     }
 
     fn push(&mut self, pair: &[Frame; 2]) -> io::Result<()> {
@@ -119,7 +115,13 @@ impl Ogg {
             let granule = self.frames_in_samples() * GRANULES_PER_SAMPLE;
             self.writer.write_packet(packet, SERIAL, end, granule)?;
         }
-        Ok(())
+        // Stretches end with pages, so that one that is lost leaves no half of one.
+        if self.writer.inner_mut().is_full() { self.end_stretch() } else { Ok(()) }
+    }
+
+    fn end_stretch(&mut self) -> io::Result<()> {
+        let samples = self.frames_in_samples();
+        self.writer.inner_mut().end_stretch(samples)
     }
 
     fn frames_in_samples(&self) -> u64 {
@@ -168,28 +170,4 @@ pub(super) fn headers() -> Vec<u8> {
 /// Whether this is the first packet of one of our files.
 pub(super) fn is_head(packet: &[u8]) -> bool {
     packet == head()
-}
-
-/// Ends a stream after its last whole page: `packets` with the granule of each one's page. Returns its length in samples.
-pub(super) fn write_again(file: File, packets: impl Iterator<Item = io::Result<(Vec<u8>, u64)>>) -> io::Result<u64> {
-    let mut writer = PacketWriter::new(BufWriter::with_capacity(BUFFER_BYTES, file));
-    write_headers(&mut writer)?;
-    let mut held: Option<(Vec<u8>, u64)> = None;
-    for packet in packets {
-        let (packet, granule) = packet?;
-        if let Some((last, of_page)) = held.replace((packet, granule)) {
-            let end = if of_page == granule { PacketWriteEndInfo::NormalPacket } else { PacketWriteEndInfo::EndPage };
-            writer.write_packet(last, SERIAL, end, of_page)?;
-        }
-    }
-    let (last, granule) = held.unwrap_or_else(|| {
-        let mut silence = Vec::new();
-        Frame::Silence.write(true, &mut silence);
-        Frame::Silence.write(false, &mut silence);
-        (silence, 0)
-    });
-    writer.write_packet(last, SERIAL, PacketWriteEndInfo::EndStream, granule)?;
-    writer.inner_mut().flush()?;
-    writer.inner_mut().get_mut().sync_data()?;
-    Ok(granule / GRANULES_PER_SAMPLE)
 }

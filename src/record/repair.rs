@@ -2,19 +2,25 @@
 //! half written; an Ogg's last page may be, and none says that it is the last.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::Format;
 use super::finish::weigh;
+use super::proof::{certify, mend};
 use super::repair_ogg::repair_ogg;
-use super::wav::{FRAME_BYTES, part_path, write_header};
+use super::repair_sealed::repair_sealed;
+use super::wav::{FRAME_BYTES, HEADER_BYTES, header, part_path};
+use super::{Format, Sidecar, Vault, seal};
 use crate::audio;
+use crate::model::time::Timestamp;
 
 /// A recording that plays to its last whole sample.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repaired {
     pub duration_ms: u64,
+    /// Per channel.
+    pub samples: u64,
     pub bytes: u64,
     pub parts: Vec<super::Part>,
     pub sha256: String,
@@ -29,30 +35,48 @@ pub enum RepairError {
     Io(PathBuf, #[source] io::Error),
     #[error("{} is not one of our recordings: neither WAV, 16 kHz, stereo, 16 bits, nor Ogg Opus of two voices", .0.display())]
     Foreign(PathBuf),
+    #[error("{} is not as a crash leaves a recording: from byte {byte} on it is not readable; it is left as it is", .path.display())]
+    Damaged { path: PathBuf, byte: u64 },
 }
 
-/// Repairs a recording and all of its further parts. Safe to repeat.
+/// Repairs a recording and all of its further parts. Safe to repeat. `vault`: its keys, if it is sealed.
 ///
 /// # Errors
 /// [`RepairError`] when a file cannot be read or written, or is not a recording of ours (it is left alone then).
-pub fn repair(path: &Path) -> Result<Repaired, RepairError> {
-    let (mut frames, mut changed, mut parts) = (0, false, 0);
+pub fn repair(path: &Path, vault: &Vault) -> Result<Repaired, RepairError> {
+    let (mut samples, mut changed, mut parts) = (0, false, 0);
     loop {
         let part = part_path(path, parts + 1);
         if parts > 0 && !part.exists() {
             break;
         }
-        let repaired = match Format::of(&part) {
-            Format::Wav => repair_part(&part)?,
-            Format::Opus => repair_ogg(&part)?,
-        };
-        frames += repaired.frames;
+        let repaired = repair_part(&part, vault)?;
+        samples += repaired.frames;
         changed |= repaired.changed;
         parts += 1;
     }
     let weight = weigh(path, parts).map_err(|cause| RepairError::Io(path.to_owned(), cause))?;
-    let duration_ms = audio::duration(frames).as_millis() as u64;
-    Ok(Repaired { duration_ms, bytes: weight.bytes, parts: weight.parts, sha256: weight.sha256, changed })
+    let duration_ms = audio::duration(samples).as_millis() as u64;
+    Ok(Repaired { duration_ms, samples, bytes: weight.bytes, parts: weight.parts, sha256: weight.sha256, changed })
+}
+
+/// Closes the chain of a repaired recording whose details are written, and signs it; the manifest says how much of it the
+/// chain proves as it was recorded. Does nothing where recordings are not signed.
+///
+/// # Errors
+/// Files that cannot be read or written.
+pub fn certify_repaired(
+    path: &Path,
+    details: &Sidecar,
+    repaired: &Repaired,
+    vault: &Vault,
+    now: Timestamp,
+) -> io::Result<()> {
+    if vault.public_key().is_none() {
+        return Ok(());
+    }
+    let mended = mend(path, repaired.parts.len() as u32, repaired.samples)?;
+    certify(path, details, Some(mended), vault, now)
 }
 
 pub(super) struct Part {
@@ -61,51 +85,55 @@ pub(super) struct Part {
     pub(super) changed: bool,
 }
 
-/// A header as `hound` writes it: RIFF, size, WAVE, a 16-byte `fmt ` chunk, `data`, size.
-const HEADER_BYTES: u64 = 44;
+fn repair_part(path: &Path, vault: &Vault) -> Result<Part, RepairError> {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(seal::HEADER_BYTES as u64).read_to_end(&mut start));
+    read.map_err(|cause| RepairError::Io(path.to_owned(), cause))?;
+    if seal::is_sealed(&start) || (start.is_empty() && vault.sealing().is_some()) {
+        return repair_sealed(path, vault);
+    }
+    match Format::of(path) {
+        Format::Wav => repair_wav(path),
+        Format::Opus => repair_ogg(path),
+    }
+}
 
-fn repair_part(path: &Path) -> Result<Part, RepairError> {
+fn repair_wav(path: &Path) -> Result<Part, RepairError> {
     let in_path = |cause| RepairError::Io(path.to_owned(), cause);
-    let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(in_path)?;
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(in_path)?;
     let len = file.metadata().map_err(in_path)?.len();
     if len < HEADER_BYTES {
         // The crash came between creating the file and its first write, which holds the whole header.
-        file.set_len(0).and_then(|()| write_header(file)).map_err(in_path)?;
+        file.set_len(0).and_then(|()| file.write_all_at(&header(0), 0)).map_err(in_path)?;
         return Ok(Part { frames: 0, changed: true });
     }
-    let mut header = [0; HEADER_BYTES as usize];
-    file.read_exact(&mut header).map_err(in_path)?;
-    if !is_ours(&header) {
+    let mut found = [0; HEADER_BYTES as usize];
+    file.read_exact_at(&mut found, 0).map_err(in_path)?;
+    if !is_ours(&found) {
         return Err(RepairError::Foreign(path.to_owned()));
     }
     let frames = (len - HEADER_BYTES) / FRAME_BYTES;
-    let changed = set_sizes(&mut file, &header, len, frames * FRAME_BYTES).map_err(in_path)?;
+    let changed = set_sizes(&file, &found, len, frames * FRAME_BYTES).map_err(in_path)?;
     Ok(Part { frames, changed })
 }
 
 /// Everything but the two sizes is the same in each of our files.
-fn is_ours(header: &[u8; HEADER_BYTES as usize]) -> bool {
-    let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    let half = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
-    &header[0..4] == b"RIFF"
-        && &header[8..16] == b"WAVEfmt "
-        && word(16) == 16
-        && (half(20), half(22), word(24), half(34)) == (1, 2, audio::RATE_HZ, 16)
-        && &header[36..40] == b"data"
+fn is_ours(found: &[u8; HEADER_BYTES as usize]) -> bool {
+    let mut like = header(0);
+    for size in [4..8, 40..44] {
+        like[size.clone()].copy_from_slice(&found[size]);
+    }
+    like == *found
 }
 
-fn set_sizes(file: &mut File, header: &[u8], len: u64, data: u64) -> io::Result<bool> {
-    let data_size = u32::try_from(data).map_err(io::Error::other)?;
-    let riff_size = u32::try_from(data + HEADER_BYTES - 8).map_err(io::Error::other)?;
-    let right = header[4..8] == riff_size.to_le_bytes() && header[40..44] == data_size.to_le_bytes();
-    if right && len == data + HEADER_BYTES {
+fn set_sizes(file: &File, found: &[u8; HEADER_BYTES as usize], len: u64, sound: u64) -> io::Result<bool> {
+    u32::try_from(sound + HEADER_BYTES).map_err(io::Error::other)?;
+    let right = header(sound);
+    if *found == right && len == sound + HEADER_BYTES {
         return Ok(false);
     }
-    file.set_len(data + HEADER_BYTES)?;
-    file.seek(SeekFrom::Start(4))?;
-    file.write_all(&riff_size.to_le_bytes())?;
-    file.seek(SeekFrom::Start(40))?;
-    file.write_all(&data_size.to_le_bytes())?;
+    file.set_len(sound + HEADER_BYTES)?;
+    file.write_all_at(&right, 0)?;
     file.sync_data()?;
     Ok(true)
 }
@@ -121,12 +149,12 @@ mod tests {
     fn check(len: u64, frames: usize) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("rec_1.wav");
-        let mut wav = Wav::create(&path, Clock.instant()).unwrap();
+        let mut wav = Wav::create(&path, Clock.instant(), &Vault::default()).unwrap();
         wav.write(&[[7, -7]; 1_000]).unwrap();
         wav.finish().unwrap();
         OpenOptions::new().write(true).open(&path).unwrap().set_len(len).unwrap();
 
-        let repaired = repair(&path).unwrap();
+        let repaired = repair(&path, &Vault::default()).unwrap();
         let whole = len == 4_044;
         assert_eq!((repaired.changed, repaired.duration_ms), (!whole, frames as u64 / 16), "{len}");
         let heard: Vec<[i16; 2]> = hound::WavReader::open(&path)
@@ -139,7 +167,7 @@ mod tests {
             .to_vec();
         assert_eq!(heard.len(), frames, "{len}");
         assert!(heard.iter().take(1_000).all(|&frame| frame == [7, -7]), "{len}");
-        let again = repair(&path).unwrap();
+        let again = repair(&path, &Vault::default()).unwrap();
         assert!(!again.changed && again.sha256 == repaired.sha256 && again.bytes == 44 + 4 * frames as u64, "{len}");
     }
 
@@ -163,8 +191,8 @@ mod tests {
         let path = dir.path().join("rec_1.wav");
         let text = "not a recording, but longer than a header of forty-four bytes";
         std::fs::write(&path, text).unwrap();
-        assert!(matches!(repair(&path), Err(RepairError::Foreign(_))));
+        assert!(matches!(repair(&path, &Vault::default()), Err(RepairError::Foreign(_))));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
-        assert!(matches!(repair(&dir.path().join("none.wav")), Err(RepairError::Io(..))));
+        assert!(matches!(repair(&dir.path().join("none.wav"), &Vault::default()), Err(RepairError::Io(..))));
     }
 }

@@ -1,119 +1,107 @@
-//! Ogg recordings that a crash left behind: cut after the last whole page, and ended there.
+//! Ogg recordings that a crash left behind: cut after the last whole page, and ended there. What was recorded stays as it
+//! was, byte by byte, so that its chain still fits.
 
-use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use ogg::PacketReader;
-
-use super::file::create_file;
-use super::ogg::{headers, is_head, write_again};
+use super::ogg::{headers, is_head};
+use super::pages::{Pages, nil_page};
 use super::repair::{Part, RepairError};
 
-/// The two header packets.
-const HEADERS: usize = 2;
-
-/// Repairs one file. It is written anew beside the old one and takes its place whole, so a crash meanwhile costs nothing.
+/// Repairs one file. Safe to repeat, also after a crash in the midst of it.
 pub(super) fn repair_ogg(path: &Path) -> Result<Part, RepairError> {
     let in_path = |cause| RepairError::Io(path.to_owned(), cause);
-    match look(path).map_err(in_path)? {
-        Found::Whole { samples } => Ok(Part { frames: samples, changed: false }),
-        Found::Cut => {
-            let frames = end_again(path).map_err(in_path)?;
-            Ok(Part { frames, changed: true })
-        }
-        Found::Foreign => Err(RepairError::Foreign(path.to_owned())),
-    }
-}
-
-enum Found {
-    Whole { samples: u64 },
-    Cut,
-    Foreign,
-}
-
-fn look(path: &Path) -> io::Result<Found> {
-    let mut packets = Packets::open(path)?;
-    let Some(head) = packets.next() else {
-        // The crash came while the first page was written, or the file is none of ours.
-        let start = fs::read(path)?;
-        return Ok(if headers().starts_with(&start) { Found::Cut } else { Found::Foreign });
+    let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(in_path)?;
+    let Some(found) = look(BufReader::new(&file)).map_err(in_path)? else {
+        return Err(RepairError::Foreign(path.to_owned()));
     };
-    if !is_head(&head?.data) {
-        return Ok(Found::Foreign);
+    if !found.is_ended {
+        end(&mut file, &found).map_err(in_path)?;
     }
-    let mut ended = None;
-    for packet in packets {
-        let packet = packet?;
-        ended = packet.last_in_stream().then(|| packet.absgp_page());
-    }
-    Ok(ended.map_or(Found::Cut, |granule| Found::Whole { samples: granule / 3 }))
+    Ok(Part { frames: found.granule / 3, changed: !found.is_ended })
 }
 
-fn end_again(path: &Path) -> io::Result<u64> {
-    let beside = path.with_extension("opus.mended");
-    match fs::remove_file(&beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let sound = Packets::open(path)?.skip(HEADERS);
-    let samples = write_again(
-        create_file(&beside)?,
-        sound.map(|packet| {
-            packet.map(|packet| (packet.absgp_page(), packet.data)).map(|(granule, data)| (data, granule))
-        }),
-    )?;
-    fs::rename(&beside, path)?;
-    Ok(samples)
+/// How far a file goes.
+pub(super) struct Found {
+    pub(super) is_ended: bool,
+    /// Behind the last whole page with whole packets; 0 unless both headers are there.
+    pub(super) end: u64,
+    pub(super) granule: u64,
+    pages: u32,
 }
 
-/// The packets of a file's whole pages; damage ends them.
-struct Packets(PacketReader<BufReader<File>>);
-
-impl Packets {
-    fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self(PacketReader::new(BufReader::new(File::open(path)?))))
-    }
-}
-
-impl Iterator for Packets {
-    type Item = io::Result<ogg::Packet>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        match self.0.read_packet() {
-            Ok(packet) => packet.map(Ok),
-            Err(ogg::OggReadError::ReadError(error)) if error.kind() != io::ErrorKind::UnexpectedEof => {
-                Some(Err(error))
-            }
-            Err(_) => None,
+impl Found {
+    /// What is missing behind `end`.
+    pub(super) fn ending(&self) -> Vec<u8> {
+        match self.end {
+            0 => [headers(), nil_page(0, HEADERS)].concat(),
+            _ => nil_page(self.granule, self.pages),
         }
     }
+}
+
+/// The pages of the two header packets.
+const HEADERS: u32 = 2;
+
+/// `None` for a file that is none of ours.
+pub(super) fn look(mut file: impl Read + Seek) -> io::Result<Option<Found>> {
+    let mut found = Found { is_ended: false, end: 0, granule: 0, pages: 0 };
+    for page in Pages::new(&mut file) {
+        let page = page?;
+        if page.sequence == 0 && !is_head(&page.body) {
+            return Ok(None);
+        }
+        if !page.is_open && page.sequence + 1 >= HEADERS {
+            found = Found { is_ended: page.is_last, end: page.end, granule: page.granule, pages: page.sequence + 1 };
+        }
+    }
+    if found.end > 0 {
+        return Ok(Some(found));
+    }
+    // The crash came while the first pages were written, or the file is none of ours.
+    let (headers, mut start) = (headers(), Vec::new());
+    file.seek(SeekFrom::Start(0))?;
+    file.take(headers.len() as u64 + 1).read_to_end(&mut start)?;
+    Ok(headers.starts_with(&start).then_some(found))
+}
+
+fn end(file: &mut File, found: &Found) -> io::Result<()> {
+    file.set_len(found.end)?;
+    file.seek(SeekFrom::Start(found.end))?;
+    file.write_all(&found.ending())?;
+    file.sync_data()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs::OpenOptions;
+    use std::fs;
+
+    use ogg::PacketReader;
 
     use super::*;
     use crate::model::time::Clock;
+    use crate::record::Vault;
     use crate::record::ogg::Ogg;
-    use crate::record::repair::repair;
+    use crate::record::repair;
 
     /// Granule and bytes of each packet, and whether the last one says that it is.
     fn read(path: &Path) -> (Vec<(u64, Vec<u8>)>, bool) {
         let mut reader = PacketReader::new(File::open(path).unwrap());
-        let (mut packets, mut ended) = (Vec::new(), false);
+        let mut packets = Vec::new();
         while let Some(packet) = reader.read_packet().unwrap() {
-            ended = packet.last_in_stream();
             packets.push((packet.absgp_page(), packet.data));
         }
-        (packets, ended)
+        // The flag of the last page, which may hold no packet.
+        let bytes = fs::read(path).unwrap();
+        let last = bytes.windows(5).rposition(|five| five == b"OggS\0").unwrap();
+        (packets, bytes[last + 5] & 4 != 0)
     }
 
     /// A finished recording of 100 frames less 5 ms, in pages of 26.
     fn recording(dir: &Path) -> std::path::PathBuf {
         let path = dir.join("rec_1.opus");
-        let mut ogg = Ogg::create(&path, Clock.instant()).unwrap();
+        let mut ogg = Ogg::create(&path, Clock.instant(), &Vault::default()).unwrap();
         ogg.write_silence(100).unwrap();
         ogg.finish(100 * 320 - 80).unwrap();
         path
@@ -126,10 +114,10 @@ mod tests {
         let (packets, ended) = read(&path);
         assert_eq!((packets.len(), packets.last().unwrap().0, ended), (102, (100 * 320 - 80) * 3, true));
         let before = fs::read(&path).unwrap();
-        let repaired = repair(&path).unwrap();
+        let repaired = repair(&path, &Vault::default()).unwrap();
         assert_eq!((repaired.changed, repaired.duration_ms, repaired.bytes), (false, 1_995, before.len() as u64));
         assert_eq!(fs::read(&path).unwrap(), before);
-        assert!(Ogg::create(&path, Clock.instant()).is_err(), "a recording was written over");
+        assert!(Ogg::create(&path, Clock.instant(), &Vault::default()).is_err(), "a recording was written over");
     }
 
     #[test]
@@ -140,18 +128,16 @@ mod tests {
         let mut lengths = std::collections::BTreeSet::new();
         for len in 0..bytes.len() {
             fs::write(&path, &bytes[..len]).unwrap();
-            let repaired = repair(&path).unwrap();
+            let repaired = repair(&path, &Vault::default()).unwrap();
             assert!(repaired.changed, "{len}");
             let (packets, ended) = read(&path);
             assert!(ended, "{len}");
-            // What nobody heard anything of is one frame of silence that is cut off whole.
-            let frames = if repaired.duration_ms == 0 { 0 } else { packets.len() as u64 - 2 };
+            let frames = packets.len() as u64 - 2;
             assert_eq!(frames * 20, repaired.duration_ms, "{len}");
-            assert!(
-                packets.iter().zip(&whole).all(|(got, was)| got.1 == was.1 && (got.0 == was.0 || frames == 0)),
-                "{len}"
-            );
-            assert!(!repair(&path).unwrap().changed, "{len}");
+            assert!(packets.iter().zip(&whole).all(|(got, was)| got == was), "{len}");
+            let kept = fs::read(&path).unwrap();
+            assert!(bytes.starts_with(&kept[..kept.len() - 27]), "{len}: what was recorded was changed");
+            assert!(!repair(&path, &Vault::default()).unwrap().changed, "{len}");
             lengths.insert(frames);
         }
         assert_eq!(lengths.into_iter().collect::<Vec<_>>(), [0, 25, 50, 75, 99]);
@@ -165,14 +151,11 @@ mod tests {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         fs::write(&path, &bytes).unwrap();
-        assert_eq!(repair(&path).unwrap().duration_ms, 500);
+        assert_eq!(repair(&path, &Vault::default()).unwrap().duration_ms, 500);
         fs::write(&path, "not a recording").unwrap();
-        assert!(matches!(repair(&path), Err(RepairError::Foreign(_))));
+        assert!(matches!(repair(&path, &Vault::default()), Err(RepairError::Foreign(_))));
         assert_eq!(fs::read_to_string(&path).unwrap(), "not a recording");
-        // A crash in the midst of an earlier repair.
-        fs::write(path.with_extension("opus.mended"), "half").unwrap();
         OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
-        assert_eq!(repair(&path).unwrap().duration_ms, 0);
-        assert!(!path.with_extension("opus.mended").exists());
+        assert_eq!(repair(&path, &Vault::default()).unwrap().duration_ms, 0);
     }
 }

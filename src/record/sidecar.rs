@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Format;
+use super::file::write_beside;
 use crate::audio::{SideStats, duration};
 use crate::model::id::{CallId, RecordingId};
 use crate::model::recording::{Consent, Pause};
@@ -105,15 +106,10 @@ impl Sidecar {
     /// # Errors
     /// When the folder cannot be written.
     pub fn write(&self, recording: &Path) -> io::Result<()> {
-        let folder = recording.parent().unwrap_or_else(|| Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        serde_json::to_writer_pretty(&mut file, self)?;
-        file.write_all(b"\n")?;
-        let permissions = fs::metadata(recording)?.permissions();
-        file.as_file().set_permissions(permissions)?;
-        file.as_file().sync_data()?;
-        file.persist(sidecar_path(recording)).map_err(|error| error.error)?;
-        Ok(())
+        write_beside(recording, &sidecar_path(recording), |file| {
+            serde_json::to_writer_pretty(&mut *file, self)?;
+            file.write_all(b"\n")
+        })
     }
 
     /// The one beside a recording.

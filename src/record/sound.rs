@@ -1,6 +1,5 @@
 //! Sound read back from a finished recording.
 
-use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::Path;
 
@@ -8,8 +7,8 @@ use hound::WavReader;
 use ogg::PacketReader;
 use opus::MSDecoder;
 
-use super::Format;
 use super::wav::part_path;
+use super::{Format, Playback, Vault};
 use crate::audio::{RATE_HZ, SLOT_SAMPLES};
 use crate::model::rtp::Side;
 
@@ -21,8 +20,8 @@ const PREROLL_SLOTS: u64 = 10;
 /// What one side said from `start_ms` to `end_ms` after the beginning: 16 kHz, as much of it as there is.
 ///
 /// # Errors
-/// A file that is gone, or no recording of ours.
-pub fn read_sound(path: &Path, side: Side, start_ms: u64, end_ms: u64) -> io::Result<Vec<i16>> {
+/// A file that is gone, no recording of ours, or sealed with a key that the vault lacks.
+pub fn read_sound(path: &Path, vault: &Vault, side: Side, start_ms: u64, end_ms: u64) -> io::Result<Vec<i16>> {
     let sample = |ms: u64| ms.saturating_mul(u64::from(RATE_HZ)) / 1000;
     let (skip, length) = (sample(start_ms), sample(end_ms).saturating_sub(sample(start_ms)));
     let channel = match side {
@@ -30,15 +29,15 @@ pub fn read_sound(path: &Path, side: Side, start_ms: u64, end_ms: u64) -> io::Re
         Side::Agent => 1,
     };
     match Format::of(path) {
-        Format::Wav => read_wav(path, channel, skip, length),
-        Format::Opus => read_ogg(path, channel, skip, length),
+        Format::Wav => read_wav(path, vault, channel, skip, length),
+        Format::Opus => read_ogg(path, vault, channel, skip, length),
     }
 }
 
-fn read_ogg(path: &Path, channel: usize, skip: u64, length: u64) -> io::Result<Vec<i16>> {
+fn read_ogg(path: &Path, vault: &Vault, channel: usize, skip: u64, length: u64) -> io::Result<Vec<i16>> {
     let slot = SLOT_SAMPLES.cast_unsigned();
     let mut decoder = MSDecoder::new(RATE_HZ, 2, 0, &[0, 1]).map_err(io::Error::other)?;
-    let mut packets = PacketReader::new(BufReader::new(File::open(path)?));
+    let mut packets = PacketReader::new(BufReader::new(Playback::open(path, vault)?));
     for _ in 0..HEADERS {
         packets.read_packet().map_err(invalid)?;
     }
@@ -64,14 +63,14 @@ fn read_ogg(path: &Path, channel: usize, skip: u64, length: u64) -> io::Result<V
     Ok(sound)
 }
 
-fn read_wav(path: &Path, channel: usize, mut skip: u64, mut left: u64) -> io::Result<Vec<i16>> {
+fn read_wav(path: &Path, vault: &Vault, channel: usize, mut skip: u64, mut left: u64) -> io::Result<Vec<i16>> {
     let mut sound = Vec::new();
     for part in 1.. {
         let file = part_path(path, part);
         if left == 0 || (part > 1 && !file.exists()) {
             break;
         }
-        let mut wav = WavReader::open(&file).map_err(into_io)?;
+        let mut wav = WavReader::new(BufReader::new(Playback::open(&file, vault)?)).map_err(into_io)?;
         if wav.spec().channels != 2 {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "not a recording of both sides"));
         }
@@ -138,7 +137,7 @@ mod tests {
         fn check(path: &Path, side: Side, ms: (u64, u64), want: std::ops::Range<i16>) {
             let sign = if side == Side::Agent { -1 } else { 1 };
             let want: Vec<i16> = want.map(|at| at * sign).collect();
-            assert_eq!(read_sound(path, side, ms.0, ms.1).unwrap(), want, "{side} {ms:?}");
+            assert_eq!(read_sound(path, &Vault::default(), side, ms.0, ms.1).unwrap(), want, "{side} {ms:?}");
         }
         check(&path, Side::Customer, (0, 1), 0..16);
         check(&path, Side::Agent, (50, 150), 800..2_400);
@@ -146,7 +145,7 @@ mod tests {
         check(&path, Side::Agent, (200, 9_000), 3_200..4_800);
         check(&path, Side::Agent, (300, 400), 0..0);
         check(&path, Side::Agent, (400, 300), 0..0);
-        assert!(read_sound(&dir.path().join("gone.wav"), Side::Agent, 0, 1).is_err());
+        assert!(read_sound(&dir.path().join("gone.wav"), &Vault::default(), Side::Agent, 0, 1).is_err());
     }
 
     #[test]
@@ -162,11 +161,11 @@ mod tests {
         };
         let pairs =
             (0..50_u64).map(|slot| [frame((13..25).contains(&slot)), frame((25..38).contains(&slot))]).collect();
-        let mut file = Ogg::create(&path, Clock.instant()).unwrap();
+        let mut file = Ogg::create(&path, Clock.instant(), &Vault::default()).unwrap();
         file.write(&Frames { tap: TapKey(1), first_frame: 0, pairs }).unwrap();
         file.finish(16_000).unwrap();
         let loud = |side, start_ms, end_ms| {
-            let sound = read_sound(&path, side, start_ms, end_ms).unwrap();
+            let sound = read_sound(&path, &Vault::default(), side, start_ms, end_ms).unwrap();
             let power: f64 = sound.iter().map(|&sample| f64::from(sample).powi(2)).sum();
             (sound.len(), (power / sound.len() as f64).sqrt() > 1_000.0)
         };
@@ -176,7 +175,10 @@ mod tests {
         assert_eq!(loud(Side::Agent, 300, 480), (2_880, false));
         assert_eq!(loud(Side::Agent, 555, 733), (2_848, true));
         assert_eq!(loud(Side::Agent, 900, 9_000).0, 1_600);
-        let whole = read_sound(&path, Side::Agent, 0, 1_000).unwrap();
-        assert_eq!(read_sound(&path, Side::Agent, 555, 733).unwrap().len(), whole[8_880..11_728].len());
+        let whole = read_sound(&path, &Vault::default(), Side::Agent, 0, 1_000).unwrap();
+        assert_eq!(
+            read_sound(&path, &Vault::default(), Side::Agent, 555, 733).unwrap().len(),
+            whole[8_880..11_728].len()
+        );
     }
 }

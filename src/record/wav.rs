@@ -1,53 +1,44 @@
 //! One recording's file: WAV, 16 kHz, stereo, 16 bits, valid at every moment.
 
-use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use hound::{SampleFormat, WavSpec, WavWriter};
-
-use super::FLUSH_EVERY;
-use super::file::create_file;
+use super::tape::Tape;
+use super::{FLUSH_EVERY, Format, Vault};
 use crate::audio::RATE_HZ;
 
 /// Bytes of one sample of both channels.
 pub(super) const FRAME_BYTES: u64 = 4;
 
+/// RIFF, size, WAVE, a 16-byte `fmt ` chunk, `data`, size.
+pub(super) const HEADER_BYTES: u64 = 44;
+
 /// RIFF sizes are 32 bits wide and count the header. 1 MiB below the brim is 16 s of margin and worth nothing.
 const PART_FRAMES_MAX: u64 = ((1 << 32) - (1 << 20)) / FRAME_BYTES;
-
-/// A quarter of a second of sound and a little: one write per flush.
-const BUFFER_BYTES: usize = 32 * 1024;
-
-const SPEC: WavSpec =
-    WavSpec { channels: 2, sample_rate: RATE_HZ, bits_per_sample: 16, sample_format: SampleFormat::Int };
 
 /// A recording being written.
 pub(super) struct Wav {
     path: PathBuf,
-    part: WavWriter<BufWriter<File>>,
-    parts: u32,
+    tape: Tape,
     part_frames: u64,
     part_frames_max: u64,
     frames: u64,
     flush_due: Instant,
-    dirty: bool,
 }
 
 impl Wav {
     /// Creates the file and a header that says "empty". `flush_due`: when it is brought up to date first.
-    pub(super) fn create(path: &Path, flush_due: Instant) -> io::Result<Self> {
-        Ok(Self {
-            path: path.to_owned(),
-            part: create_part(path)?,
-            parts: 1,
-            part_frames: 0,
-            part_frames_max: PART_FRAMES_MAX,
-            frames: 0,
-            flush_due,
-            dirty: false,
-        })
+    pub(super) fn create(path: &Path, flush_due: Instant, vault: &Vault) -> io::Result<Self> {
+        let tape = Tape::create(path, Format::Wav, vault)?;
+        let (part_frames, part_frames_max) = (0, PART_FRAMES_MAX);
+        Ok(Self { path: path.to_owned(), tape, part_frames, part_frames_max, frames: 0, flush_due })
+    }
+
+    /// So that a test need not write gigabytes.
+    #[cfg(test)]
+    pub(super) fn limit_parts(&mut self, frames: u64) {
+        self.part_frames_max = frames;
     }
 
     /// Samples per channel so far.
@@ -56,7 +47,7 @@ impl Wav {
     }
 
     pub(super) fn parts(&self) -> u32 {
-        self.parts
+        self.tape.parts()
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -70,14 +61,14 @@ impl Wav {
             }
             let room = usize::try_from(self.part_frames_max - self.part_frames).unwrap_or(usize::MAX);
             let (now, later) = samples.split_at(samples.len().min(room));
-            let mut out = self.part.get_i16_writer(now.len() as u32 * 2);
-            for &sample in now.as_flattened() {
-                out.write_sample(sample);
+            for sample in now.as_flattened() {
+                self.tape.write_all(&sample.to_le_bytes())?;
             }
-            out.flush().map_err(into_io)?;
             self.part_frames += now.len() as u64;
             self.frames += now.len() as u64;
-            self.dirty = true;
+            if self.tape.is_full() {
+                self.end_stretch()?;
+            }
             samples = later;
         }
         Ok(())
@@ -100,24 +91,37 @@ impl Wav {
         }
         // From the due time, so that files keep their distance; from now after a stall.
         self.flush_due = (self.flush_due + FLUSH_EVERY).max(now + FLUSH_EVERY / 2);
-        if std::mem::take(&mut self.dirty) {
-            // Order matters and is hound's: first the sound, then the header that counts it.
-            self.part.flush().map_err(into_io)?;
-        }
-        Ok(())
+        self.end_stretch()
     }
 
     /// Completes the last part.
-    pub(super) fn finish(self) -> io::Result<()> {
-        self.part.finalize().map_err(into_io)
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.tape.finish(self.frames)?;
+        self.write_header()
+    }
+
+    fn end_stretch(&mut self) -> io::Result<()> {
+        if self.tape.pending() == 0 {
+            return Ok(());
+        }
+        // Order matters: first the sound, then the header that counts it.
+        self.tape.end_stretch(self.frames)?;
+        self.write_header()
     }
 
     fn begin_part(&mut self) -> io::Result<()> {
-        let next = create_part(&part_path(&self.path, self.parts + 1))?;
-        std::mem::replace(&mut self.part, next).finalize().map_err(into_io)?;
-        self.parts += 1;
+        self.end_stretch()?;
+        self.tape.begin_part(&part_path(&self.path, self.parts() + 1), self.frames)?;
         self.part_frames = 0;
         Ok(())
+    }
+
+    fn write_header(&mut self) -> io::Result<()> {
+        // A sealed file has none: readers are told what it would say.
+        if self.tape.is_sealed() {
+            return Ok(());
+        }
+        self.tape.rewrite_start(&header(self.part_frames * FRAME_BYTES))
     }
 }
 
@@ -129,22 +133,23 @@ pub(super) fn part_path(path: &Path, part: u32) -> PathBuf {
     path.with_extension(format!("part{part}.wav"))
 }
 
-/// Writes an empty recording's header at the file's beginning.
-pub(super) fn write_header(file: File) -> io::Result<WavWriter<BufWriter<File>>> {
-    let mut writer = WavWriter::new(BufWriter::with_capacity(BUFFER_BYTES, file), SPEC).map_err(into_io)?;
-    writer.flush().map_err(into_io)?;
-    Ok(writer)
-}
-
-pub(super) fn into_io(error: hound::Error) -> io::Error {
-    match error {
-        hound::Error::IoError(cause) => cause,
-        other => io::Error::other(other),
-    }
-}
-
-fn create_part(path: &Path) -> io::Result<WavWriter<BufWriter<File>>> {
-    write_header(create_file(path)?)
+/// What a file of so many bytes of sound begins with.
+pub(super) fn header(sound_bytes: u64) -> [u8; HEADER_BYTES as usize] {
+    // A part ends long before; a file that others made longer than its kind can be says the most it can.
+    let size = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX).to_le_bytes();
+    let mut header = [0; HEADER_BYTES as usize];
+    header[..4].copy_from_slice(b"RIFF");
+    header[4..8].copy_from_slice(&size(sound_bytes + HEADER_BYTES - 8));
+    header[8..16].copy_from_slice(b"WAVEfmt ");
+    header[16..20].copy_from_slice(&16_u32.to_le_bytes());
+    // PCM, two channels.
+    header[20..24].copy_from_slice(&[1, 0, 2, 0]);
+    header[24..28].copy_from_slice(&RATE_HZ.to_le_bytes());
+    header[28..32].copy_from_slice(&(RATE_HZ * FRAME_BYTES as u32).to_le_bytes());
+    header[32..36].copy_from_slice(&[FRAME_BYTES as u8, 0, 16, 0]);
+    header[36..40].copy_from_slice(b"data");
+    header[40..].copy_from_slice(&size(sound_bytes));
+    header
 }
 
 #[cfg(test)]
@@ -164,7 +169,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, start) = (dir.path().join("a/b/rec_1.wav"), Clock.instant());
         make_folder(&dir.path().join("a/b")).unwrap();
-        let mut wav = Wav::create(&path, start).unwrap();
+        let mut wav = Wav::create(&path, start, &Vault::default()).unwrap();
         assert!(read(&path).is_empty());
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
         let mut now = start;
@@ -179,14 +184,14 @@ mod tests {
         wav.write_silence(4_321).unwrap();
         wav.finish().unwrap();
         assert_eq!(read(&path).len(), 168_642);
-        assert!(Wav::create(&path, start).is_err(), "a recording was written over");
+        assert!(Wav::create(&path, start, &Vault::default()).is_err(), "a recording was written over");
     }
 
     #[test]
     fn a_part_ends_before_its_sizes_overflow_and_the_next_goes_on() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("rec_1.wav");
-        let mut wav = Wav::create(&path, Clock.instant()).unwrap();
+        let mut wav = Wav::create(&path, Clock.instant(), &Vault::default()).unwrap();
         wav.part_frames_max = 1_000;
         for block in 0..5_i16 {
             wav.write(&[[block; 2]; 450]).unwrap();

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::file::{Sound, SoundFile};
-use super::finish::{self, Complete, Events};
+use super::finish::{self, Complete, Cut, Ending, Events};
 use super::queue::{Item, Queue};
-use super::repair::repair;
-use super::{FLUSH_EVERY, Open, RecordEvent, Stats};
+use super::{FLUSH_EVERY, Open, RecordEvent, Stats, Vault};
 use crate::audio::{self, Closed};
 use crate::model::id::{CallId, RecordingId};
 use crate::model::recording::{Consent, Pause};
@@ -23,10 +23,10 @@ const POLL: Duration = Duration::from_millis(20);
 /// Files opened together are flushed in so many groups.
 const FLUSH_PHASES: u32 = 10;
 
-pub(super) fn spawn(queue: Arc<Queue>, events: Events) -> io::Result<JoinHandle<()>> {
-    let (complete, finisher) = finish::spawn(Arc::clone(&events))?;
+pub(super) fn spawn(queue: Arc<Queue>, vault: Vault, events: Events) -> io::Result<JoinHandle<()>> {
+    let (endings, finisher) = finish::spawn(vault.clone(), Arc::clone(&events))?;
     std::thread::Builder::new().name("record".to_owned()).spawn(move || {
-        run(&queue, Worker { files: BTreeMap::new(), events, complete, opened: 0, stats: Stats::default() });
+        run(&queue, Worker { files: BTreeMap::new(), vault, events, endings, opened: 0, stats: Stats::default() });
         if finisher.join().is_err() {
             tracing::error!("finishing recordings had panicked");
         }
@@ -58,8 +58,9 @@ fn run(queue: &Queue, mut worker: Worker) {
 
 struct Worker {
     files: BTreeMap<TapKey, Recording>,
+    vault: Vault,
     events: Events,
-    complete: mpsc::Sender<Complete>,
+    endings: mpsc::Sender<Ending>,
     /// Counts openings, for the phase of their flushes.
     opened: u32,
     stats: Stats,
@@ -87,7 +88,7 @@ impl Worker {
         let phase = FLUSH_EVERY / FLUSH_PHASES * (self.opened % FLUSH_PHASES);
         self.opened = self.opened.wrapping_add(1);
         let mut file = Recording { call, recording, sound: None, started_at, consent, holes: 0 };
-        match SoundFile::create(&path, now + phase) {
+        match SoundFile::create(&path, now + phase, &self.vault) {
             Ok(sound) => {
                 file.sound = Some(sound);
                 self.stats.started += 1;
@@ -157,12 +158,12 @@ impl Worker {
         };
         if let Err(error) = sound.finish(samples) {
             self.stats.failed += 1;
-            self.fail(complete.call, complete.recording, &complete.path, &error);
+            self.fail(complete.call, complete.recording, complete.path, &error);
             return;
         }
         self.stats.finished += 1;
         // The receiver lives until this sender is dropped.
-        let _gone = self.complete.send(complete);
+        let _gone = self.endings.send(Ending::Complete(complete));
     }
 
     /// Does something to a file; an error ends that recording.
@@ -179,21 +180,14 @@ impl Worker {
         // Closes the file; what its writer still tries to write fails as before.
         drop(sound);
         self.stats.failed += 1;
-        self.fail(call, recording, &path, &error);
+        self.fail(call, recording, path, &error);
     }
 
-    /// Leaves a file that plays to the last sample the disk took.
-    fn fail(&self, call: CallId, recording: RecordingId, path: &std::path::Path, error: &io::Error) {
-        let written_ms = match repair(path) {
-            Ok(repaired) => repaired.duration_ms,
-            Err(error) => {
-                tracing::error!(%recording, %error, "the rest of a failed recording could not be put in order");
-                0
-            }
-        };
-        let error = error.to_string();
-        tracing::error!(%call, %recording, path = %path.display(), error, written_ms, "a recording was cut");
-        (self.events)(RecordEvent::Failed { call, recording, error, written_ms });
+    /// Gives up a recording. Its file is put in order elsewhere: the others go on.
+    fn fail(&self, call: CallId, recording: RecordingId, path: PathBuf, error: &io::Error) {
+        let cut = Cut { call, recording, path, error: error.to_string() };
+        // The receiver lives until this sender is dropped.
+        let _gone = self.endings.send(Ending::Cut(cut));
     }
 
     fn note_turn(&mut self, took: Duration) {

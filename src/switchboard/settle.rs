@@ -9,7 +9,7 @@ use crate::model::event::NewEvent;
 use crate::model::id::CallId;
 use crate::model::reason::{CallState, EndReason, EndedBy, OfferCause, OfferOutcome, RecordingState};
 use crate::model::time::Timestamp;
-use crate::record::{Finished, Format, RecordEvent, Sidecar, repair};
+use crate::record::{Finished, Format, RecordEvent, Sidecar, certify_repaired, manifest_path, repair};
 use crate::shard::{Command, ShardId};
 use crate::store::{RecordingFile, StoreError};
 
@@ -106,8 +106,16 @@ fn talked(answered: Option<Timestamp>, created: Timestamp, recorded_ms: i64, ali
 async fn mend_recording(desk: &Desk, record: &mut CallRecord, file: RecordingFile) -> Result<NewEvent, StoreError> {
     let (path, id, call) = (file.path.clone(), file.id.clone(), record.id.clone());
     let mut known = record.recording.clone();
+    let (vault, now) = (desk.parts.recorder.vault().clone(), desk.parts.clock.now().wall);
     let mended = tokio::task::spawn_blocking(move || {
-        let mended = repair(&path).map_err(|error| error.to_string())?;
+        let mended = repair(&path, &vault).map_err(|error| chain(&error))?;
+        // The recorder had ended it, and the process died before that was written into the books.
+        if !mended.changed
+            && let (Ok(sidecar), true) = (Sidecar::read(&path), manifest_path(&path).exists())
+            && sidecar.parts == mended.parts
+        {
+            return Ok(sidecar);
+        }
         known.duration_ms = i64::try_from(mended.duration_ms).unwrap_or(i64::MAX);
         known.end_pause();
         let sidecar = Sidecar {
@@ -121,11 +129,12 @@ async fn mend_recording(desk: &Desk, record: &mut CallRecord, file: RecordingFil
             pauses: known.pauses,
             customer: None,
             agent: None,
-            parts: mended.parts,
-            sha256: mended.sha256,
+            parts: mended.parts.clone(),
+            sha256: mended.sha256.clone(),
         };
-        if let Err(error) = sidecar.write(&path) {
-            tracing::error!(call = %sidecar.call_id, %error, "a mended recording's details could not be written");
+        let written = sidecar.write(&path).and_then(|()| certify_repaired(&path, &sidecar, &mended, &vault, now));
+        if let Err(error) = written {
+            tracing::error!(call = %sidecar.call_id, %error, "a mended recording's details could not be written and signed");
         }
         Ok(sidecar)
     });
@@ -302,6 +311,12 @@ impl Desk {
             tracing::error!(%call, %error, "the recording's state could not be stored");
         }
     }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
 }
 
 fn call_of(event: &RecordEvent) -> &CallId {

@@ -249,9 +249,10 @@ impl Desk {
         };
         for gap in due.unheard {
             let (ears, path, id) = (ears.clone(), path.clone(), call.clone());
+            let vault = self.parts.recorder.vault().clone();
             let listened = tokio::task::spawn_blocking(move || {
-                let sound =
-                    read_sound(&path, gap.speaker, gap.start_ms, gap.end_ms).map_err(|error| error.to_string())?;
+                let sound = read_sound(&path, &vault, gap.speaker, gap.start_ms, gap.end_ms)
+                    .map_err(|error| error.to_string())?;
                 ears.transcribe(&sound, &id, gap.speaker).map_err(|error| error.to_string())
             });
             match listened.await.unwrap_or_else(|panic| Err(panic.to_string())) {

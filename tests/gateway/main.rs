@@ -34,6 +34,7 @@ mod peers;
 mod policy;
 mod reconcile;
 mod recording;
+mod sealed;
 mod transcripts;
 mod webhooks;
 mod world;

@@ -95,7 +95,7 @@ async fn a_number_or_a_call_that_is_not_to_be_recorded_leaves_no_file() {
     assert_eq!(inbound().await, (json!("ready"), None));
     assert_eq!(world.put(&number, json!({})).await["record"], json!(true));
     let files = || walk(&world.dir.path().join("data/recordings"));
-    assert_eq!(files(), 2, "the recording and its details");
+    assert_eq!(files(), 4, "the recording, its details, its chain and its manifest");
 
     let dial = json!({"number_id": NUMBER, "to": format!("wa:{NINO}"), "agent_id": "agt_a", "record": false});
     let call = world.post("calls", dial).await;
@@ -105,7 +105,7 @@ async fn a_number_or_a_call_that_is_not_to_be_recorded_leaves_no_file() {
     world.until("she answers", async || world.call(id).await["state"] == "active").await;
     talk.hang_up().await.unwrap();
     assert_eq!(world.settled(id).await["recording"]["state"], "none");
-    assert_eq!(files(), 2, "the recording and its details");
+    assert_eq!(files(), 4, "the recording, its details, its chain and its manifest");
 }
 
 /// Frames of 20 ms that are this tone.

@@ -15,7 +15,7 @@ use tandem::audio::{Block, Closed, Output, RATE_HZ, Stats};
 use tandem::model::id::{CallId, RecordingId};
 use tandem::model::rtp::{Side, TapKey, TapMedia, TapPayload, TapRecord};
 use tandem::model::time::{Clock, Timestamp};
-use tandem::record::{Format, Open, RecordEvent, Recorder, path_of, repair};
+use tandem::record::{Format, Open, RecordEvent, Recorder, Vault, path_of, repair};
 use tandem::tap;
 
 /// Longer than anything here takes on a busy machine.
@@ -74,7 +74,7 @@ fn after_kill_9_every_recording_plays_and_ends_less_than_a_second_before() {
         worst = worst.max(killed.saturating_sub(length));
         let last: Vec<i16> = heard[heard.len() - 4_000..].iter().map(|frame| frame[0]).collect();
         assert!(share(&last, CUSTOMER_HZ) > 0.8);
-        let repaired = repair(path).unwrap();
+        let repaired = repair(path, &Vault::default()).unwrap();
         assert_eq!(repaired.duration_ms, self::length(path).unwrap().as_millis() as u64);
         assert!(repaired.duration_ms >= length.as_millis() as u64);
     }

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use tandem::model::rtp::TapKey;
-use tandem::record::{Format, RecordEvent, Sidecar, repair};
+use tandem::record::{Format, RecordEvent, Sidecar, Vault, repair};
 
 use crate::{AGENT_HZ, CUSTOMER_HZ, House, Shard, Twin, share_at, wait};
 
@@ -74,7 +74,7 @@ fn after_kill_9_an_ogg_file_plays_and_ends_less_than_a_second_before() {
 
     let cut = play(&path).len() as f64 / RATE;
     assert!(killed.as_secs_f64() < cut + 1.0, "plays {cut} s of {killed:?}");
-    let repaired = repair(&path).unwrap();
+    let repaired = repair(&path, &Vault::default()).unwrap();
     assert!(repaired.changed);
     let heard = play(&path);
     assert_eq!(heard.len() as u64, repaired.duration_ms * 48);

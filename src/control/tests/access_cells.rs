@@ -151,6 +151,7 @@ impl Stage {
             sha256: String::new(),
         };
         details.write(&voice).unwrap();
+        std::fs::write(crate::record::manifest_path(&voice), "{}").unwrap();
         self.house.store.save_call(&call, vec![], now()).await.unwrap();
         let file = RecordingFile {
             id: RecordingId::generate(),

@@ -5,9 +5,11 @@ use serde_json::json;
 use sqlx::Connection;
 
 use super::fixture::{House, answer, now};
+use crate::audio::{Block, Closed, Output};
 use crate::model::id::RecordingId;
 use crate::model::reason::RecordingState;
-use crate::record::{Finished, RecordEvent};
+use crate::model::rtp::TapKey;
+use crate::record::{Finished, Format, Open, RecordEvent, Recorder, path_of, verify};
 use crate::store::RecordingFile;
 
 #[tokio::test]
@@ -105,6 +107,78 @@ async fn a_recording_is_served_whole_and_in_ranges() {
     assert_eq!(response.headers()["content-range"], "bytes */10000");
     let (status, problem) = answer(response).await;
     assert_eq!((status, problem["code"].as_str()), (416, Some("range_not_satisfiable")));
+}
+
+#[tokio::test]
+async fn a_sealed_recording_is_served_as_if_it_lay_there_open_with_its_manifest() {
+    let house = House::open().await;
+    let path = format!("/v1/calls/{}/recording", house.call);
+    let (told, ended) = std::sync::mpsc::channel();
+    let told = std::sync::Mutex::new(told);
+    let vault = house.control.vault.clone();
+    let tell = move |event| drop(told.lock().unwrap().send(event));
+    let recorder = Recorder::spawn_with(house.dir.path(), vault.clone(), tell).unwrap();
+    let (id, tap) = (RecordingId::generate(), TapKey(1));
+    let file = path_of(house.dir.path(), &id, now(), Format::Wav);
+    let call = house.call.clone();
+    recorder.inlet().open(Open {
+        tap,
+        recording: id.clone(),
+        call,
+        path: file.clone(),
+        started_at: now(),
+        consent: None,
+    });
+    let samples: Vec<[i16; 2]> = (0..32_000).map(|at| [at, !at]).collect();
+    recorder.inlet().take(Output::Block(Block { tap, first_sample: 0, samples: samples.clone() }));
+    let stats = crate::audio::Stats { samples: 32_000, ..Default::default() };
+    recorder.inlet().take(Output::Closed(Closed { tap, stats, pauses: Vec::new() }));
+    tokio::task::spawn_blocking(move || recorder.stop()).await.unwrap();
+    assert!(ended.iter().any(|event| matches!(event, RecordEvent::Finished { .. })));
+    let on_disk = std::fs::read(&file).unwrap();
+    let kept = RecordingFile { id, path: file.clone(), state: RecordingState::Ready, sha256: None };
+    house.store.put_recording(&house.call, &kept).await.unwrap();
+
+    let whole = house.get(&path, &house.ana).await;
+    assert_eq!((whole.status().as_u16(), whole.headers()["content-length"].to_str().unwrap()), (200, "128044"));
+    let whole = whole.bytes().await.unwrap();
+    let heard: Vec<i16> = hound::WavReader::new(&whole[..]).unwrap().into_samples().map(Result::unwrap).collect();
+    assert!(heard == samples.as_flattened() && !on_disk.windows(64).any(|some| some == &whole[9_000..9_064]));
+    for (range, status, content_range, want) in [
+        ("bytes=0-99", 206, "bytes 0-99/128044", &whole[..100]),
+        ("bytes=100-", 206, "bytes 100-128043/128044", &whole[100..]),
+        ("bytes=-50", 206, "bytes 127994-128043/128044", &whole[127_994..]),
+        ("bytes=63990-64110", 206, "bytes 63990-64110/128044", &whole[63_990..64_111]),
+    ] {
+        let answer = house.ask(Method::GET, &path, &house.ana).header("range", range).send().await.unwrap();
+        let headers = answer.headers().clone();
+        assert_eq!((answer.status().as_u16(), headers["content-range"].to_str().unwrap()), (status, content_range));
+        assert_eq!(
+            (&headers["content-type"], &headers["accept-ranges"]),
+            (&"audio/wav".parse().unwrap(), &"bytes".parse().unwrap())
+        );
+        assert_eq!(headers["content-length"], want.len().to_string().as_str());
+        assert_eq!(answer.bytes().await.unwrap(), want, "{range}");
+    }
+    for range in ["bytes=200000-", "bytes=0-1,5-6", "lines=1-2"] {
+        let answered = house.ask(Method::GET, &path, &house.ana).header("range", range).send().await.unwrap();
+        assert_eq!(answered.headers()["content-range"], "bytes */128044");
+        let (status, problem) = answer(answered).await;
+        assert_eq!((status, problem["code"].as_str()), (416, Some("range_not_satisfiable")), "{range}");
+    }
+    let (status, manifest) = answer(house.get(&format!("{path}/manifest"), &house.ana).await).await;
+    assert_eq!((status, manifest["parts"][0]["sound_bytes"].as_u64()), (200, Some(128_044)), "{manifest}");
+    assert!(verify(&file, &vault.public_key().unwrap(), &vault).unwrap().faults.is_empty());
+
+    // A byte of its first frame, and its end.
+    let mut changed = on_disk.clone();
+    changed[500] ^= 1;
+    for bytes in [&changed[..], &on_disk[..on_disk.len() - 1]] {
+        std::fs::write(&file, bytes).unwrap();
+        let (status, problem) = answer(house.get(&path, &house.ana).await).await;
+        assert_eq!((status, problem["code"].as_str()), (409, Some("recording_failed")), "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("changed"), "{problem}");
+    }
 }
 
 #[tokio::test]

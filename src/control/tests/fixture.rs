@@ -22,7 +22,7 @@ use crate::model::id::{AgentId, CallId, NumberId, OfferId};
 use crate::model::reason::{CallState, Direction, EndReason, EndedBy, OfferCause, OfferOutcome, Presence, Role};
 use crate::model::time::{Clock, Timestamp};
 use crate::policy::access::Scope;
-use crate::record::Recorder;
+use crate::record::{self, Recorder, Vault, generate_key};
 use crate::shard::{self, Shards};
 use crate::signalling::whatsapp::{self, Graph, Webhook};
 use crate::store::{CustomerIdentity, Store};
@@ -93,6 +93,10 @@ impl House {
         store.save_call(&call, vec![ended(&call)], now).await.unwrap();
 
         let switchboard = desk(&store, dir.path(), &meta).await;
+        let sealing = dir.path().join("sealing.key");
+        std::fs::write(&sealing, generate_key()).unwrap();
+        let sealing = record::Config { encryption_key_file: sealing, ..record::Config::default() };
+        let vault = Vault::open(&sealing, dir.path()).unwrap();
         let control = Arc::new(Control {
             store: store.clone(),
             switchboard,
@@ -100,6 +104,7 @@ impl House {
             metrics: Box::new(|| "tandem_build_info 1\n".to_owned()),
             readiness: Box::new(|| Box::pin(async { Vec::new() })),
             recordings_dir: dir.path().join("recordings"),
+            vault,
             sandbox: true,
             reload: Box::new(|| Box::pin(async { Ok(()) })),
             clock: Clock,
@@ -186,7 +191,7 @@ pub(super) async fn desk(store: &Store, dir: &Path, meta: &whatsapp::Config) -> 
         ears: None,
         summariser: crate::summary::Summariser::new(&crate::summary::Config::default(), None).unwrap(),
         tap: crate::tap::Orders::default(),
-        recording: crate::record::Config::default(),
+        recording: record::Config::default(),
         data_dir: dir.to_owned(),
         identity: Identity::generate(),
         patience: Patience::default(),
