@@ -25,6 +25,7 @@ use super::transcripts;
 use crate::call::record::CallRecord;
 use crate::model::reason::RecordingState;
 use crate::store::{CallFilter, StoreError};
+use crate::switchboard::Absent;
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(csv)).routes(routes!(ndjson)).routes(routes!(zip_archive))
@@ -258,7 +259,15 @@ fn add_sound<W: Write>(zip: &mut Archive<W>, control: &Shared, runtime: &Handle,
         return Ok(());
     }
     let Some(file) = runtime.block_on(control.store.recording(id)).map_err(io::Error::other)? else { return Ok(()) };
-    let Some(mut sound) = open_beneath(&control.recordings_dir, &file.path)? else {
+    let sound = match open_beneath(&control.recordings_dir, &file.path)? {
+        None => match runtime.block_on(control.switchboard.bring_back_for_certain(id)) {
+            Ok(path) => open_beneath(&control.recordings_dir, &path)?,
+            Err(Absent::Gone) => None,
+            Err(error) => return Err(io::Error::other(error)),
+        },
+        here => here,
+    };
+    let Some(mut sound) = sound else {
         tracing::error!(call = %id, path = %file.path.display(), "a recording's file is gone or elsewhere; the export lacks it");
         return Ok(());
     };

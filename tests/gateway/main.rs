@@ -23,9 +23,11 @@ macro_rules! on_both {
     };
 }
 
+mod archive;
 mod crash;
 mod faults;
 mod inbound;
+mod keeping;
 mod media;
 mod money;
 mod outbound;
@@ -33,6 +35,7 @@ mod peers;
 mod policy;
 mod reconcile;
 mod recording;
+mod s3;
 mod transcripts;
 mod webhooks;
 mod world;
