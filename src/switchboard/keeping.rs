@@ -345,7 +345,7 @@ impl Desk {
             return Ok(());
         }
         let Some(_turn) = self.keeping.turn_now(&kept.call) else { return Ok(()) };
-        let removed = async { Ok::<_, Failure>(on_disk(&self.place(kept)?, Place::remove).await?) };
+        let removed = async { on_disk(&self.place(kept)?, Place::remove).await };
         match removed.await {
             Ok(_) => {
                 self.parts.store.note_local(&kept.call, None).await?;

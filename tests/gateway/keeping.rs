@@ -85,12 +85,26 @@ async fn a_recording_is_stored_leaves_the_local_disk_and_is_played_as_it_was() {
     let files = local(&world);
     assert_eq!(files.len(), 2, "{files:?}");
     let (sound, details) = (std::fs::read(&files[0]).unwrap(), world.get(&path(&call, "/details")).await);
-    world.until("the upload fails", async || s3.seen(&["PUT"]) > 0).await;
+    let mut database = open(&world).await;
+    let attempts = "SELECT attempts FROM recordings";
+    world
+        .until("the upload fails", async || {
+            sqlx::query_scalar::<_, i64>(attempts).fetch_one(&mut database).await.unwrap() > 0
+        })
+        .await;
+    assert!(s3.seen(&["PUT"]) > 0 && events(&world, "recording.store_failed").await.is_empty(), "it may be over soon");
+    sqlx::query("UPDATE recordings SET attempts = 4, due_at = 0").execute(&mut database).await.unwrap();
+    let failed = told(&world, "recording.store_failed").await;
+    assert!(
+        failed["data"]["error"].as_str().unwrap().starts_with("the store does not answer as it should"),
+        "{failed}"
+    );
     let played = world.gateway.request("GET", &path(&call, ""), None).await;
     assert!(played.status == 200 && played.body == sound, "what is here is played");
     assert!(events(&world, "recording.stored").await.is_empty());
 
     s3.gate(|_| Fate::Served);
+    sqlx::query("UPDATE recordings SET due_at = 0").execute(&mut database).await.unwrap();
     let stored = told(&world, "recording.stored").await;
     assert!(stored["data"]["bytes"].as_u64().unwrap() > sound.len() as u64, "with its details: {stored}");
     assert_eq!(std::fs::read(s3.object(&key(&files[0]))).unwrap(), sound);
@@ -125,6 +139,17 @@ async fn a_recording_is_stored_leaves_the_local_disk_and_is_played_as_it_was() {
     assert_eq!(s3.seen(&["GET", ".wav"]) - before, 1, "the file is one piece");
     assert_eq!(world.get(&path(&call, "/details")).await, details);
     assert_eq!(local(&world).len(), 2, "it stays for the next listener");
+
+    std::fs::remove_file(&files[0]).unwrap();
+    let archive = world.gateway.request("GET", "calls.zip", None).await;
+    assert!(archive.body.windows(sound.len()).any(|piece| piece == sound), "an export brings it back too");
+}
+
+/// The gateway's database, SQLite.
+async fn open(world: &World) -> sqlx::AnyConnection {
+    sqlx::any::install_default_drivers();
+    let file = world.dir.path().join("data/tandem.sqlite3");
+    sqlx::AnyConnection::connect(&format!("sqlite://{}?mode=rw", file.display())).await.unwrap()
 }
 
 #[tokio::test]
@@ -171,9 +196,7 @@ async fn a_recording_whose_time_is_over_goes_everywhere_unless_it_is_held() {
 
     // The store is away when the time comes: nobody gets it any more, and the objects go later.
     s3.gate(|_| Fate::Broken);
-    sqlx::any::install_default_drivers();
-    let file = format!("sqlite://{}?mode=rw", world.dir.path().join("data/tandem.sqlite3").display());
-    let mut database = sqlx::AnyConnection::connect(&file).await.unwrap();
+    let mut database = open(&world).await;
     let two_days = "UPDATE recordings SET finished_at = finished_at - 2 * 24 * 3600 * 1000";
     sqlx::query(two_days).execute(&mut database).await.unwrap();
     let other_id = other["id"].as_str().unwrap();
