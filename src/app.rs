@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::archive::Archive;
 use crate::asr::{self, Builtin, Leg};
 use crate::billing::RateCard;
 use crate::bus::Bus;
@@ -131,6 +132,8 @@ impl App {
         let webhook = webhook_door(config)?;
 
         let folder = claim(&config.data.dir)?;
+        // The paths of recordings are kept, and hold wherever the program is started from.
+        let data_dir = std::path::absolute(&config.data.dir).context("data.dir cannot be used")?;
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
         let (store, claim) = Store::open_claimed(&config.data.url, &config.data.dir).await?;
         store.admin_key(&config.data.dir, clock.now().wall).await?;
@@ -187,7 +190,9 @@ impl App {
             tap: tap.orders(),
             recording: config.recording.clone(),
             announcements: Announcements::load(&config.recording.announcement)?,
-            data_dir: config.data.dir.clone(),
+            archive: archive(config)?,
+            uploads_max: config.archive.uploads,
+            data_dir: data_dir.clone(),
             identity: Identity::generate(),
             patience: config.calls,
             config: config.agents,
@@ -235,7 +240,7 @@ impl App {
                 let unready = full.map(|error| Unready { check: "ports", detail: error.to_string() });
                 Box::pin(async move { unready.into_iter().collect() })
             }),
-            recordings_dir: config.data.dir.join("recordings"),
+            recordings_dir: data_dir.join("recordings"),
             vault,
             sandbox,
             reload: {
@@ -436,6 +441,17 @@ fn webhook_door(config: &Config) -> anyhow::Result<Option<Webhook>> {
     }
     tracing::warn!("webhooks are refused until whatsapp.app_secret_file and whatsapp.verify_token_file are set");
     Ok(None)
+}
+
+/// Where finished recordings go, with the secret that opens it.
+fn archive(config: &Config) -> anyhow::Result<Option<Archive>> {
+    let (key, file) = ("archive.secret_access_key_file", &config.archive.secret_access_key_file);
+    let secret = match &config.secrets.archive_secret {
+        Some(secret) => Some(secret.clone()),
+        None if file.as_os_str().is_empty() || config.recording.store.is_empty() => None,
+        None => Some(read_secret_file(key, file)?),
+    };
+    Ok(Archive::open(&config.recording.store, &config.archive, secret)?)
 }
 
 /// Who sums calls up, with the key of the endpoint that may do so.

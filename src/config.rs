@@ -13,7 +13,7 @@ use toml::{Table, Value};
 use crate::billing::{self, RateCard};
 use crate::policy::pack::{self, Pack};
 use crate::store::{IMPORTED, Terms};
-use crate::{asr, call, control, record, shard, signalling, store, summary, switchboard};
+use crate::{archive, asr, call, control, record, shard, signalling, store, summary, switchboard};
 
 /// `[data]`: what must survive.
 #[derive(Clone, Serialize, Deserialize, PartialEq)]
@@ -57,6 +57,7 @@ pub struct Config {
     pub whatsapp: signalling::whatsapp::Config,
     pub policy: Policy,
     pub recording: record::Config,
+    pub archive: archive::Config,
     pub asr: asr::Config,
     pub summary: summary::Config,
     pub calls: call::Patience,
@@ -71,6 +72,7 @@ pub struct Secrets {
     pub app_secret: Option<SecretString>,
     pub verify_token: Option<SecretString>,
     pub summary_api_key: Option<SecretString>,
+    pub archive_secret: Option<SecretString>,
 }
 
 /// Everything that is wrong, one line each.
@@ -125,6 +127,7 @@ impl Config {
             whatsapp: reader.section(&mut table, "whatsapp"),
             policy: reader.section(&mut table, "policy"),
             recording: reader.section(&mut table, "recording"),
+            archive: reader.section(&mut table, "archive"),
             asr: reader.section(&mut table, "asr"),
             summary: reader.section(&mut table, "summary"),
             calls: reader.section(&mut table, "calls"),
@@ -134,7 +137,7 @@ impl Config {
         for (section, _) in &table {
             let place = reader.place(section, None);
             reader.errors.push(format!(
-                "{place}: unknown section `[{section}]`: there are http, media, data, whatsapp, policy, recording, asr, summary, calls, agents"
+                "{place}: unknown section `[{section}]`: there are http, media, data, whatsapp, policy, recording, archive, asr, summary, calls, agents"
             ));
         }
         reader.errors.extend(config.contradictions());
@@ -148,6 +151,7 @@ impl Config {
         for (key, file, given) in [
             ("whatsapp.app_secret_file", &whatsapp.app_secret_file, &self.secrets.app_secret),
             ("whatsapp.verify_token_file", &whatsapp.verify_token_file, &self.secrets.verify_token),
+            ("archive.secret_access_key_file", &self.archive.secret_access_key_file, &self.secrets.archive_secret),
             ("summary.api_key_file", &self.summary.api_key_file, &self.secrets.summary_api_key),
         ] {
             if given.is_none()
@@ -177,6 +181,7 @@ impl Config {
         errors.extend(self.media.errors());
         errors.extend(self.calls.errors());
         errors.extend(self.recording.errors().iter().map(ToString::to_string));
+        errors.extend(self.archive.errors(&self.recording.store).iter().map(ToString::to_string));
         errors.extend(self.asr.errors().iter().map(ToString::to_string));
         errors.extend(self.summary.errors());
         errors.extend(self.whatsapp.validate().into_iter().map(|(key, why)| format!("{key}: {why}")));
@@ -275,6 +280,7 @@ impl Reader<'_> {
             match (section.as_str(), key.as_str()) {
                 ("whatsapp", "app_secret") => secrets.app_secret = Some(value.into()),
                 ("whatsapp", "verify_token") => secrets.verify_token = Some(value.into()),
+                ("archive", "secret_access_key") => secrets.archive_secret = Some(value.into()),
                 ("summary", "api_key") => secrets.summary_api_key = Some(value.into()),
                 _ => {
                     self.from_environment.push((format!("{section}.{key}"), name));

@@ -7,8 +7,8 @@
 //! - **words**: `model` — identities, moments, reasons, events: what every floor speaks
 //! - **ground**: `audio`, `metrics` — tools; know nothing of the rest
 //! - **mind**: `media`, `call`, `policy`, `billing` — pure: takes `now`, returns values
-//! - **hands**: `shard`, `tap`, `record`, `asr`, `summary`, `signalling`, `store`, `bus` — one resource each: sockets, CPU, disk,
-//!   model, database, peers
+//! - **hands**: `shard`, `tap`, `record`, `archive`, `asr`, `summary`, `signalling`, `store`, `bus` — one resource each: sockets,
+//!   CPU, disk, object store, model, database, peers
 //! - **desk**: `switchboard` — the only place that decides *when*
 //! - **doors**: `control`, `console` — programs and people come in
 //! - **roof**: `config`, `app`, `offline`, `sandbox`, `main` — knows everybody, and does nothing else
@@ -38,6 +38,7 @@
 //! event log carries them too. Only `metrics` spells a metric's name. The console can do nothing that the API cannot.
 
 pub mod app;
+pub mod archive;
 pub mod asr;
 pub mod audio;
 pub mod billing;

@@ -78,10 +78,16 @@ struct NumberBody {
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<bool>)]
     record: Option<Option<bool>>,
+    /// Days its recordings are kept; 0: for ever. `null`: as the gateway is configured, which a new number starts with.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<u32>)]
+    keep_recordings_days: Option<Option<u32>>,
 }
 
 /// Meta's first messaging tier.
 const MESSAGING_LIMIT_FIRST: i64 = 250;
+/// A hundred years.
+const DAYS_MAX: u32 = 36_500;
 const GRAPH_TOKEN_LEN_MAX: usize = 1024;
 
 /// Creates or changes a business number
@@ -113,7 +119,13 @@ async fn put_number(
         platform: body.platform.or_else(|| old.as_ref().map(|old| old.platform)).unwrap_or(Platform::CloudApi),
         graph_token_set: old.as_ref().is_some_and(|old| old.graph_token_set),
         record: body.record.unwrap_or_else(|| old.as_ref().and_then(|old| old.record)),
+        keep_recordings_days: body
+            .keep_recordings_days
+            .unwrap_or_else(|| old.as_ref().and_then(|old| old.keep_recordings_days)),
     };
+    if number.keep_recordings_days.is_some_and(|days| days > DAYS_MAX) {
+        return Err(Problem::field("keep_recordings_days", format!("0 to {DAYS_MAX}")));
+    }
     if number.messaging_limit < 0 {
         return Err(Problem::field("messaging_limit", "0 or more"));
     }

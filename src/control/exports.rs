@@ -26,6 +26,7 @@ use crate::call::record::CallRecord;
 use crate::model::reason::RecordingState;
 use crate::record::Playback;
 use crate::store::{CallFilter, StoreError};
+use crate::switchboard::Absent;
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(csv)).routes(routes!(ndjson)).routes(routes!(zip_archive))
@@ -261,7 +262,15 @@ fn add_sound<W: Write>(zip: &mut Archive<W>, control: &Shared, runtime: &Handle,
         return Ok(());
     }
     let Some(file) = runtime.block_on(control.store.recording(id)).map_err(io::Error::other)? else { return Ok(()) };
-    let Some(path) = beneath(&control.recordings_dir, &file.path) else {
+    let path = match beneath(&control.recordings_dir, &file.path) {
+        None => match runtime.block_on(control.switchboard.bring_back_for_certain(id)) {
+            Ok(path) => beneath(&control.recordings_dir, &path),
+            Err(Absent::Gone) => None,
+            Err(error) => return Err(io::Error::other(error)),
+        },
+        here => here,
+    };
+    let Some(path) = path else {
         tracing::error!(call = %id, path = %file.path.display(), "a recording's file is gone or elsewhere; the export lacks it");
         return Ok(());
     };

@@ -16,7 +16,7 @@ use crate::policy::admit::Prerequisite;
 use crate::policy::{Blocker, Denial};
 use crate::signalling::whatsapp::codes;
 use crate::store::StoreError;
-use crate::switchboard::{Refusal, SettingsRefusal};
+use crate::switchboard::{Absent, Refusal, SettingsRefusal};
 
 words! {
     /// What went wrong, for programs. A closed list: the sentence beside it may change, the code may not.
@@ -58,6 +58,7 @@ words! {
         InvalidPolicy = "invalid_policy",
         RecordingInProgress = "recording_in_progress",
         RecordingFailed = "recording_failed",
+        RecordingDeleted = "recording_deleted",
         Upstream = "upstream_refused",
         Full = "full",
         Draining = "draining",
@@ -101,6 +102,7 @@ impl Code {
             | Self::Taken
             | Self::RecordingInProgress
             | Self::RecordingFailed => StatusCode::CONFLICT,
+            Self::RecordingDeleted => StatusCode::GONE,
             Self::Upstream => StatusCode::BAD_GATEWAY,
             Self::Full | Self::Draining | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -145,6 +147,7 @@ impl Code {
             Self::InvalidPolicy => "The policy pack or the rate card cannot be used",
             Self::RecordingInProgress => "Still recording",
             Self::RecordingFailed => "The recording failed",
+            Self::RecordingDeleted => "The recording was deleted",
             Self::Upstream => "WhatsApp refused",
             Self::Full => "The gateway is full",
             Self::Draining => "The gateway is draining",
@@ -350,6 +353,16 @@ impl From<Refusal> for Problem {
             Refusal::Draining => Self::new(Code::Draining, sentence),
             Refusal::Store(error) => error.into(),
         }
+    }
+}
+
+impl From<Absent> for Problem {
+    fn from(absent: Absent) -> Self {
+        let code = match &absent {
+            Absent::Gone | Absent::Lost(_) => Code::RecordingFailed,
+            Absent::Away(_) | Absent::OnItsWay => Code::Unavailable,
+        };
+        Self::new(code, absent.to_string())
     }
 }
 

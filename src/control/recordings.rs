@@ -23,12 +23,17 @@ use super::unsealed;
 use crate::call::CallRecord;
 use crate::model::id::CallId;
 use crate::model::reason::RecordingState;
-use crate::policy::access::Action;
+use crate::policy::access::{Action, Resource};
 use crate::record::{Format, Manifest, Playback, Sidecar, manifest_path};
 use crate::store::RecordingFile;
+use crate::switchboard::Absent;
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(read, command)).routes(routes!(details)).routes(routes!(manifest))
+    OpenApiRouter::new()
+        .routes(routes!(read, command, delete))
+        .routes(routes!(hold))
+        .routes(routes!(details))
+        .routes(routes!(manifest))
 }
 
 /// What to do with a running recording.
@@ -44,6 +49,14 @@ struct RecordingBody {
 enum RecordingAction {
     Pause,
     Resume,
+}
+
+/// Whether a recording is kept whatever its age.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"held": true}))]
+struct HoldBody {
+    held: bool,
 }
 
 /// Pauses or resumes the recording of a running call
@@ -68,7 +81,8 @@ async fn command(
 /// Stereo, customer left, agent right: `audio/wav` of 16 kHz or, where the gateway keeps the packets themselves, `audio/ogg`
 /// (Opus). It is kept in one form only; 406 if `Accept` names none it is in. One byte range at a time (RFC 9110 section 14). 404
 /// while there is none, 409 `recording_in_progress` until `recording.ready`, 409 `recording_failed` if it
-/// could not be written.
+/// could not be written, 410 `recording_deleted` once its time is over. One whose local copy is gone is brought back from the
+/// store first, whole; 503 with `Retry-After` if that takes more than 20 s, or the store is away.
 #[utoipa::path(get, path = "/v1/calls/{id}/recording", tag = "calls",
     params(("id" = String, Path), ("Range" = Option<String>, Header, example = "bytes=0-1023"),
         ("Accept" = Option<String>, Header, example = "audio/ogg, audio/wav")),
@@ -197,6 +211,45 @@ async fn open(control: &Shared, id: &CallId, path: &Path) -> Result<Playback, Pr
     Err(Problem::new(Code::RecordingFailed, detail))
 }
 
+/// Deletes a recording
+///
+/// Here and in the store, with its details. Nobody gets it from now on; `recording.deleted` tells when the last file is
+/// gone. The record of the call, its transcript and its summary stay. 409 while it is recorded or held. For keys with
+/// `settings:write`.
+#[utoipa::path(delete, path = "/v1/calls/{id}/recording", tag = "calls", params(("id" = String, Path)),
+    responses((status = 204, description = "Deleted"), Problems))]
+async fn delete(State(control): State<Shared>, caller: Caller, Id(id): Id<CallId>) -> Result<StatusCode, Problem> {
+    may_keep(&control, &caller, &id).await?;
+    control.switchboard.delete_recording(&id, &caller.asker()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Holds a recording, or releases it
+///
+/// One that is held is kept whatever its age, and cannot be deleted. The event log says who held and released it. For keys
+/// with `settings:write`.
+#[utoipa::path(put, path = "/v1/calls/{id}/recording/hold", tag = "calls", params(("id" = String, Path)),
+    request_body = HoldBody, responses((status = 204, description = "Held or released"), Problems))]
+async fn hold(
+    State(control): State<Shared>,
+    caller: Caller,
+    Id(id): Id<CallId>,
+    Json(body): Json<HoldBody>,
+) -> Result<StatusCode, Problem> {
+    may_keep(&control, &caller, &id).await?;
+    control.switchboard.hold_recording(&id, body.held, &caller.asker()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Passes for programs that set up the house. Agents, who hear recordings, neither remove nor keep them.
+async fn may_keep(control: &Shared, caller: &Caller, id: &CallId) -> Result<(), Problem> {
+    if caller.agent().is_some() {
+        return Err(Problem::not_found());
+    }
+    caller.may(Action::Change, Resource::Number)?;
+    control.store.call(id).await?.map(drop).ok_or_else(Problem::not_found)
+}
+
 /// The recording, once it is whole.
 async fn ready(control: &Shared, id: &CallId) -> Result<RecordingFile, Problem> {
     let recording = control.store.recording(id).await?.ok_or_else(Problem::not_found)?;
@@ -215,22 +268,30 @@ async fn ready(control: &Shared, id: &CallId) -> Result<RecordingFile, Problem> 
                 "The recording could not be written; the gateway's log says why.",
             ));
         }
+        RecordingState::Deleted => {
+            return Err(Problem::new(Code::RecordingDeleted, "The recording was deleted; its call's record stays."));
+        }
     }
     Ok(recording)
 }
 
-/// Where it lies.
+/// Where it lies, once it is here.
 async fn place(control: &Shared, id: &CallId, recording: &RecordingFile) -> Result<PathBuf, Problem> {
-    // The path is ours, yet what is served lies beneath the recordings' directory or is not served.
-    let root = tokio::fs::canonicalize(&control.recordings_dir).await;
-    let path = tokio::fs::canonicalize(control.recordings_dir.join(&recording.path)).await;
-    match (root, path) {
-        (Ok(root), Ok(path)) if path.starts_with(&root) => Ok(path),
-        _ => {
-            tracing::error!(call = %id, path = %recording.path.display(), "a recording's file is gone or elsewhere");
-            Err(Problem::new(Code::RecordingFailed, "The recording's file is gone."))
-        }
+    if let Some(path) = beneath(control, &recording.path).await {
+        return Ok(path);
     }
+    let back = control.switchboard.bring_back(id).await?;
+    beneath(control, &back).await.ok_or_else(|| {
+        tracing::error!(call = %id, path = %recording.path.display(), "a recording's file is gone or elsewhere");
+        Absent::Gone.into()
+    })
+}
+
+/// The path is ours, yet what is served lies beneath the recordings' directory or is not served.
+async fn beneath(control: &Shared, path: &Path) -> Option<PathBuf> {
+    let root = tokio::fs::canonicalize(&control.recordings_dir).await.ok()?;
+    let path = tokio::fs::canonicalize(control.recordings_dir.join(path)).await.ok()?;
+    path.starts_with(&root).then_some(path)
 }
 
 /// Whether `Accept` has a word for this kind of sound (RFC 9110 section 12.5.1). What cannot be read says nothing.

@@ -39,6 +39,8 @@ pub struct Number {
     pub graph_token_set: bool,
     /// Whether its calls are recorded; `null` = as the gateway is configured.
     pub record: Option<bool>,
+    /// Days its recordings are kept, 0 = for ever; `null` = as the gateway is configured.
+    pub keep_recordings_days: Option<u32>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

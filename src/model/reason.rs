@@ -191,6 +191,8 @@ words! {
         Paused = "paused",
         Ready = "ready",
         Failed = "failed",
+        /// It was kept as long as it should be, or somebody deleted it; its files are gone.
+        Deleted = "deleted",
     }
 }
 

@@ -42,3 +42,26 @@ pub struct Consent {
     pub opt_out_key: Option<char>,
     pub opted_out_at: Option<Timestamp>,
 }
+
+/// A file of a recording that is in the store beside this machine, as it was read back from there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredFile {
+    /// In the local folder; also the last part of its key.
+    pub name: String,
+    pub key: String,
+    pub bytes: u64,
+    /// Lower-case hex.
+    pub sha256: String,
+}
+
+/// How far a file is on its way there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Of the local file. An upload goes on only if both are still the same.
+    pub bytes: u64,
+    pub sha256: String,
+    /// The store's name for an upload in parts; `None` for a small file, or before it has begun.
+    pub upload_id: Option<String>,
+    /// The store's receipts for the parts it has, in order.
+    pub parts: Vec<String>,
+}

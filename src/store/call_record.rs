@@ -200,8 +200,8 @@ macro_rules! unless_finished {
     ($column:literal) => {
         concat!(
             $column,
-            " = CASE WHEN calls.recording_state IN ('ready', 'failed') AND excluded.recording_state IN ('none', 'recording', 'paused') \
-             THEN calls.",
+            " = CASE WHEN calls.recording_state = 'deleted' OR (calls.recording_state IN ('ready', 'failed') \
+             AND excluded.recording_state IN ('none', 'recording', 'paused')) THEN calls.",
             $column,
             " ELSE excluded.",
             $column,

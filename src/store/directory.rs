@@ -20,11 +20,11 @@ impl Store {
     pub async fn put_number(&self, n: &Number, graph_token: Option<&str>) -> Result<Number> {
         let sealed = graph_token.map(|token| self.key.seal(&token_place(n.id.as_str()), token.as_bytes()));
         let row = sqlx::query(
-            "INSERT INTO numbers (id, display_phone, plan, add_ons, messaging_limit, platform, graph_token, record_wanted) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+            "INSERT INTO numbers (id, display_phone, plan, add_ons, messaging_limit, platform, graph_token, record_wanted, \
+             keep_recordings_days) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
              ON CONFLICT (id) DO UPDATE SET display_phone = excluded.display_phone, plan = excluded.plan, \
              add_ons = excluded.add_ons, messaging_limit = excluded.messaging_limit, platform = excluded.platform, \
-             record_wanted = excluded.record_wanted, \
+             record_wanted = excluded.record_wanted, keep_recordings_days = excluded.keep_recordings_days, \
              graph_token = COALESCE(excluded.graph_token, numbers.graph_token) RETURNING *",
         )
         .bind(n.id.as_str())
@@ -35,6 +35,7 @@ impl Store {
         .bind(n.platform.as_str())
         .bind(sealed)
         .bind(n.record.map(i16::from))
+        .bind(n.keep_recordings_days.map(i64::from))
         .fetch_one(&self.writer)
         .await?;
         read_number(&row)
@@ -165,6 +166,7 @@ pub(super) fn read_number(row: &AnyRow) -> Result<Number> {
         platform: row.word("platform")?,
         graph_token_set: row.bytes_opt("graph_token")?.is_some(),
         record: row.int_opt("record_wanted")?.map(|flag| flag != 0),
+        keep_recordings_days: row.int_opt("keep_recordings_days")?.and_then(|days| u32::try_from(days).ok()),
     })
 }
 

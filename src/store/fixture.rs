@@ -202,6 +202,7 @@ pub(super) fn number() -> Number {
         platform: Platform::CloudApi,
         graph_token_set: false,
         record: None,
+        keep_recordings_days: None,
     }
 }
 

@@ -21,7 +21,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "start", include_str!("migrations/0001_start.sql")),
     (2, "policy", include_str!("migrations/0002_policy.sql")),
     (3, "sound", include_str!("migrations/0003_sound.sql")),
-    (4, "consent", include_str!("migrations/0004_consent.sql")),
+    (4, "keeping", include_str!("migrations/0004_keeping.sql")),
 ];
 
 /// SQLite: lists and single look-ups, a few milliseconds each: more connections than cores only trade places.

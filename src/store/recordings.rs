@@ -34,8 +34,8 @@ impl Store {
         })?;
         sqlx::query(
             "INSERT INTO recordings (call_id, id, path, state, sha256) VALUES ($1, $2, $3, $4, $5) \
-             ON CONFLICT (call_id) DO UPDATE SET id = excluded.id, path = excluded.path, state = excluded.state, \
-             sha256 = excluded.sha256",
+             ON CONFLICT (call_id) DO UPDATE SET id = excluded.id, path = excluded.path, sha256 = excluded.sha256, \
+             state = CASE WHEN recordings.state = 'deleted' THEN recordings.state ELSE excluded.state END",
         )
         .bind(call.as_str())
         .bind(f.id.as_str())
@@ -65,7 +65,7 @@ impl Store {
     }
 }
 
-fn read_recording(row: &AnyRow) -> Result<RecordingFile> {
+pub(super) fn read_recording(row: &AnyRow) -> Result<RecordingFile> {
     Ok(RecordingFile {
         id: row.word("id")?,
         path: PathBuf::from(row.text("path")?),

@@ -8,6 +8,7 @@ mod adopt;
 mod consent;
 mod execute;
 mod inbox;
+mod keeping;
 mod line;
 mod permissions;
 mod presence;
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc};
 
+use crate::archive::Archive;
 use crate::bus::Bus;
 use crate::call::{CallRecord, Patience};
 use crate::media::Identity;
@@ -52,6 +54,7 @@ use crate::summary::Summariser;
 use crate::tap::Orders;
 
 pub use admit::{Callability, PlaceCall};
+pub use keeping::{Absent, KeepingStats};
 pub use presence::StreamGuard;
 pub use requests::AskPermission;
 pub use restrictions::Health;
@@ -112,6 +115,10 @@ pub struct Parts {
     pub tap: Orders,
     pub recording: record::Config,
     pub announcements: record::Announcements,
+    /// `None` = recordings stay in the local folder.
+    pub archive: Option<Archive>,
+    /// Recordings on their way into it at once.
+    pub uploads_max: u32,
     /// Recordings lie beneath it.
     pub data_dir: PathBuf,
     pub identity: Identity,
@@ -149,6 +156,7 @@ pub(crate) struct Desk {
     pushes: push::Turns,
     rounds: permissions::Rounds,
     live: transcripts::Live,
+    keeping: keeping::Keeping,
     draining: AtomicBool,
     webhooks: mpsc::Sender<inbox::Kept>,
 }
@@ -160,6 +168,7 @@ impl Switchboard {
     /// [`StoreError`] when the database cannot be read.
     pub async fn start(parts: Parts) -> Result<Self, StoreError> {
         let (webhooks, inbox) = mpsc::channel(inbox::QUEUE);
+        let keeping = keeping::Keeping::begin(&parts.data_dir.join("recordings"));
         let desk = Arc::new(Desk {
             parts,
             registry: Registry::default(),
@@ -167,6 +176,7 @@ impl Switchboard {
             pushes: push::Turns::default(),
             rounds: permissions::Rounds::default(),
             live: transcripts::Live::default(),
+            keeping,
             draining: AtomicBool::new(false),
             webhooks,
         });
@@ -179,6 +189,8 @@ impl Switchboard {
         tokio::spawn(upkeep::run(Arc::downgrade(&desk)));
         tokio::spawn(transcripts::run(Arc::downgrade(&desk)));
         tokio::spawn(summaries::run(Arc::downgrade(&desk)));
+        tokio::spawn(keeping::run_uploads(Arc::downgrade(&desk)));
+        tokio::spawn(keeping::run_sweeps(Arc::downgrade(&desk)));
         Ok(Self(desk))
     }
 

@@ -1,12 +1,12 @@
 //! Transcripts of calls: kept and shown while they run, completed from the recording when they are over.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
 
-use super::{Desk, Switchboard};
+use super::{Absent, Desk, Switchboard};
 use crate::asr::{Heard, Inlet, Leg};
 use crate::metrics::Outcome;
 use crate::model::event::Event;
@@ -229,7 +229,7 @@ impl Desk {
     }
 
     /// Listens to one ended call's rest; how it went is written down.
-    async fn complete(&self, ears: &Inlet, due: DueTranscript) -> Result<(), StoreError> {
+    async fn complete(self: &Arc<Self>, ears: &Inlet, due: DueTranscript) -> Result<(), StoreError> {
         let (store, call) = (&self.parts.store, &due.call);
         let now = || self.parts.clock.now().wall;
         let file = store.recording(call).await?;
@@ -238,10 +238,20 @@ impl Desk {
                 let soon = now().plus(RECORDING_AFTER);
                 return store.postpone_transcript(call, soon).await;
             }
-            Some((RecordingState::Ready, path)) => path,
-            // Part of it may be there.
-            Some((RecordingState::Failed, path)) if path.exists() => path,
-            _ => {
+            Some((RecordingState::Ready | RecordingState::Failed, path)) if path.exists() => Ok(path),
+            // It may be in the store. Of one that failed a part may be there.
+            Some((RecordingState::Ready | RecordingState::Failed, _)) => self.bring_back(call).await,
+            _ => Err(Absent::Gone),
+        };
+        let path = match path {
+            Ok(path) => path,
+            Err(Absent::Away(error)) => {
+                tracing::warn!(%call, error, attempts = due.attempts, "the recording of a transcript is not to be had");
+                let again = again_at(due.attempts, now());
+                self.transcript_became(call, store.put_off_transcript(call, again, now()).await?).await;
+                return Ok(());
+            }
+            Err(Absent::Gone | Absent::Lost(_) | Absent::OnItsWay) => {
                 tracing::error!(%call, "the call has no recording to complete its transcript from");
                 self.transcript_became(call, store.put_off_transcript(call, None, now()).await?).await;
                 return Ok(());

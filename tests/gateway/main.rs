@@ -23,10 +23,12 @@ macro_rules! on_both {
     };
 }
 
+mod archive;
 mod consent;
 mod crash;
 mod faults;
 mod inbound;
+mod keeping;
 mod media;
 mod money;
 mod outbound;
@@ -34,6 +36,7 @@ mod peers;
 mod policy;
 mod reconcile;
 mod recording;
+mod s3;
 mod sealed;
 mod transcripts;
 mod webhooks;

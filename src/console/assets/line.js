@@ -44,6 +44,7 @@ export function onEvent({ type, call_id: callId, data }) {
     case 'recording.paused':
     case 'recording.resumed':
     case 'recording.ready':
+    case 'recording.deleted':
     case 'recording.failed': return emit('recording', data);
     default:
       if (type.startsWith('call.') && data?.id && data.state) callChanged(data, type);

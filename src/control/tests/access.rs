@@ -30,6 +30,7 @@ fn closed_operations() -> Vec<(Method, String)> {
 /// A body every operation takes as far as it looks before it decides who may.
 fn body_of(path: &str) -> (&'static str, &'static str) {
     match path.rsplit('/').next().unwrap_or("") {
+        "hold" if path.ends_with("/recording/hold") => ("application/json", r#"{"held":true}"#),
         "media" => ("application/sdp", "v=0\r\n"),
         "receipts" => ("application/json", r#"{"kind":"shown"}"#),
         "dtmf" => ("application/json", r#"{"digits":"1"}"#),
@@ -104,7 +105,9 @@ async fn seen(house: &House, method: &Method, template: &str, id: &str) -> (u16,
     let (kind, body) = body_of(template);
     let mut ask = house.ask(method.clone(), &template.replace("{id}", id), &house.beka);
     if *method != Method::GET {
-        ask = if matches!(template.rsplit('/').next(), Some("media" | "receipts" | "dtmf" | "recording" | "status")) {
+        let last = template.rsplit('/').next();
+        let held = template.ends_with("/recording/hold");
+        ask = if held || matches!(last, Some("media" | "receipts" | "dtmf" | "recording" | "status")) {
             ask.header("content-type", kind).body(body)
         } else {
             ask

@@ -278,6 +278,7 @@ fn wanted(row: &Row, me: &Agent, whose: Whose) -> u16 {
     let (may, else_wise) = match row.agents {
         Agents::All => (true, 0),
         Agents::NoneOpenly => (false, 403),
+        Agents::NoneSecretly => (false, 404),
         Agents::None => (false, if whose.is_own() { 403 } else { 404 }),
         Agents::Own => (whose.is_own(), 404),
         Agents::OwnChat => (whose.is_own(), 403),

@@ -41,6 +41,8 @@ pub(super) enum Agents {
     NoneOpenly,
     /// None: 403 for what is their own, the 404 of what does not exist for the rest.
     None,
+    /// None, as if it did not exist: 404.
+    NoneSecretly,
     /// The agent it belongs to; 404 for the rest.
     Own,
     /// The agent the chat is assigned to; 403 for the rest, since chats are no secret.
@@ -121,6 +123,9 @@ pub(super) const ROWS: &[Row] = &[
     row("POST /v1/calls/{id}/hold", Nothing, Answers(409), Agents::Took, &[CallsWrite]),
     row("POST /v1/calls/{id}/resume", Nothing, Answers(409), Agents::Took, &[CallsWrite]),
     row("POST /v1/calls/{id}/recording", Json(r#"{"action":"pause"}"#), Answers(409), Agents::Took, &[CallsWrite]),
+    row("PUT /v1/calls/{id}/recording/hold", Json(r#"{"held":true}"#), Answers(204), Agents::NoneSecretly, &[SettingsWrite]),
+    // Held by the row before.
+    row("DELETE /v1/calls/{id}/recording", Nothing, Answers(409), Agents::NoneSecretly, &[SettingsWrite]),
     row("POST /v1/calls/{id}/dtmf", Json(r#"{"digits":"1"}"#), Answers(409), Agents::Took, &[CallsWrite]),
     row("POST /v1/offers/{id}/media", Sdp("v=0\r\n"), Answers(409), Agents::Own, &[CallsWrite]),
     row("POST /v1/offers/{id}/accept", Nothing, Answers(409), Agents::Own, &[CallsWrite]),

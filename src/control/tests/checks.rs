@@ -61,6 +61,7 @@ async fn a_number_that_gets_no_answer_keeps_no_other_waiting() {
         platform: Platform::CloudApi,
         graph_token_set: true,
         record: None,
+        keep_recordings_days: None,
     };
     let (silent, other) = (number(SILENT), number("100000000000001"));
     let mut told = house.control.switchboard.subscribe();

@@ -84,6 +84,8 @@ fn every_route_of_the_agreed_contract_is_there() {
         "GET /v1/calls/{id}/recording",
         "GET /v1/calls/{id}/recording/details",
         "POST /v1/calls/{id}/recording",
+        "DELETE /v1/calls/{id}/recording",
+        "PUT /v1/calls/{id}/recording/hold",
         "GET /v1/calls/{id}/trace",
         "GET /v1/calls/{id}/quality",
         "GET /v1/events",

@@ -192,6 +192,8 @@ pub(super) async fn desk(store: &Store, dir: &Path, meta: &whatsapp::Config) -> 
         summariser: crate::summary::Summariser::new(&crate::summary::Config::default(), None).unwrap(),
         tap: crate::tap::Orders::default(),
         recording: record::Config::default(),
+        archive: None,
+        uploads_max: 1,
         data_dir: dir.to_owned(),
         identity: Identity::generate(),
         patience: Patience::default(),
@@ -221,6 +223,7 @@ fn number() -> Number {
         platform: Platform::CloudApi,
         graph_token_set: false,
         record: None,
+        keep_recordings_days: None,
     }
 }
 

@@ -123,6 +123,7 @@ pub(super) fn number(change: impl FnOnce(&mut Number)) -> Number {
         platform: Platform::CloudApi,
         graph_token_set: true,
         record: None,
+        keep_recordings_days: None,
     };
     change(&mut number);
     number

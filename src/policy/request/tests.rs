@@ -37,6 +37,7 @@ fn fine() -> RequestFacts {
             platform: Platform::CloudApi,
             graph_token_set: true,
             record: None,
+            keep_recordings_days: None,
         },
         settings: NumberSettings::default(),
         restrictions: Vec::new(),

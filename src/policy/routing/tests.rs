@@ -34,6 +34,7 @@ pub(in crate::policy) fn number() -> Number {
         platform: Platform::CloudApi,
         graph_token_set: true,
         record: None,
+        keep_recordings_days: None,
     }
 }
 

@@ -83,6 +83,7 @@ pub(crate) fn number(n: usize) -> Number {
         platform: Platform::CloudApi,
         graph_token_set: false,
         record: None,
+        keep_recordings_days: None,
     }
 }
 

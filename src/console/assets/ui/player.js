@@ -19,6 +19,7 @@ export function showPlayer(root, scope, call) {
   if (state === 'none') return fill(root, h('p', { class: 'dim' }, call.answered_at ? 'This call is not recorded.' : call.state === 'ended' ? 'This call was not answered, so there is no recording.' : 'Recording starts when the call is answered.'));
   if (state === 'recording') return fill(root, h('p', { class: 'dim' }, 'Recording. It can be played shortly after the call ends.'));
   if (state === 'paused') return fill(root, h('p', { class: 'dim' }, 'The recording is paused: what is said now is not kept.'));
+  if (state === 'deleted') return fill(root, h('p', { class: 'dim' }, 'The recording was deleted: the time it is kept for is over, or somebody removed it.'));
   if (state === 'failed') return fill(root, notice('stop', 'warn', 'The recording failed. The operator finds the reason in the gateway’s log.'));
   const load = () => loadInto(root, scope, call, gaps);
   if ((lengthMs ?? 0) <= AUTOLOAD_MS_MAX) return load();
