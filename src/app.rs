@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::asr::{self, Builtin, Leg};
+use crate::asr::{self, Builtin, Leg, Remote};
 use crate::billing::RateCard;
 use crate::bus::Bus;
 use crate::config::{Config, Policy};
@@ -152,12 +152,11 @@ impl App {
             shard_events,
         )?;
         let (words, mut heard) = mpsc::unbounded_channel();
-        let builtin = recogniser(&config.asr);
-        let ears = builtin.clone().map(|engine| {
+        let ears = recogniser(config)?.map(|recogniser| {
             let language = config.asr.language().map(str::to_owned);
             // Finals are few, and none may be lost; partials of one leg follow each other by most of a second.
             let listener = move |leg: &Leg, said| drop(words.send((leg.clone(), said)));
-            asr::Inlet::new(engine, language, Arc::new(listener))
+            asr::Inlet::new(recogniser.engine(), language, Arc::new(listener))
         });
         let (inlet, listening) = (recorder.inlet(), ears.clone());
         let sink = move |sound| {
@@ -388,17 +387,52 @@ fn claim(dir: &Path) -> anyhow::Result<File> {
     }
 }
 
-/// Who listens to calls. Without a model nobody does, and everything else works.
-fn recogniser(config: &asr::Config) -> Option<Arc<Builtin>> {
-    if config.engine == "off" {
-        return None;
+/// Who listens to calls; its figures are asked of it.
+#[derive(Clone)]
+enum Recogniser {
+    Builtin(Arc<Builtin>),
+    Remote(Arc<Remote>),
+}
+
+impl Recogniser {
+    fn engine(&self) -> Arc<dyn asr::Engine> {
+        match self {
+            Self::Builtin(engine) => Arc::clone(engine) as _,
+            Self::Remote(engine) => Arc::clone(engine) as _,
+        }
     }
-    match Builtin::load(config) {
-        Ok(engine) => Some(Arc::new(engine)),
+}
+
+/// Who listens to calls. Without a model nobody does, and everything else works.
+fn recogniser(config: &Config) -> anyhow::Result<Option<Recogniser>> {
+    if let Some(kind) = config.asr.remote() {
+        let key = secret("asr.api_key_file", &config.secrets.asr_api_key, &config.asr.api_key_file)?;
+        let remote = Remote::new(kind, &config.asr, key, tokio::runtime::Handle::current())?;
+        tracing::info!(
+            engine = kind.name(),
+            host = remote.host(),
+            "calls' sound goes to a speech recogniser elsewhere"
+        );
+        return Ok(Some(Recogniser::Remote(Arc::new(remote))));
+    }
+    if config.asr.engine == "off" {
+        return Ok(None);
+    }
+    match Builtin::load(&config.asr) {
+        Ok(engine) => Ok(Some(Recogniser::Builtin(Arc::new(engine)))),
         Err(error) => {
             tracing::warn!(error = %chain(&error), "calls are not transcribed");
-            None
+            Ok(None)
         }
+    }
+}
+
+/// A secret from the environment, a file, or none.
+fn secret(key: &'static str, given: &Option<SecretString>, file: &Path) -> anyhow::Result<Option<SecretString>> {
+    match given {
+        Some(secret) => Ok(Some(secret.clone())),
+        None if file.as_os_str().is_empty() => Ok(None),
+        None => Ok(Some(read_secret_file(key, file)?)),
     }
 }
 
@@ -410,11 +444,6 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// What tells WhatsApp's webhooks from forged ones. Without the secrets the gateway starts, and refuses every webhook.
 fn webhook_door(config: &Config) -> anyhow::Result<Option<Webhook>> {
-    let secret = |key: &'static str, given: &Option<SecretString>, file: &Path| match given {
-        Some(secret) => Ok(Some(secret.clone())),
-        None if file.as_os_str().is_empty() => Ok(None),
-        None => read_secret_file(key, file).map(Some),
-    };
     let app_secret = secret("whatsapp.app_secret_file", &config.secrets.app_secret, &config.whatsapp.app_secret_file)?;
     let verify_token =
         secret("whatsapp.verify_token_file", &config.secrets.verify_token, &config.whatsapp.verify_token_file)?;
@@ -427,11 +456,7 @@ fn webhook_door(config: &Config) -> anyhow::Result<Option<Webhook>> {
 
 /// Who sums calls up, with the key of the endpoint that may do so.
 fn summariser(config: &Config) -> anyhow::Result<Summariser> {
-    let key = match &config.secrets.summary_api_key {
-        Some(key) => Some(key.clone()),
-        None if config.summary.api_key_file.as_os_str().is_empty() => None,
-        None => Some(read_secret_file("summary.api_key_file", &config.summary.api_key_file)?),
-    };
+    let key = secret("summary.api_key_file", &config.secrets.summary_api_key, &config.summary.api_key_file)?;
     Ok(Summariser::new(&config.summary, key)?)
 }
 
