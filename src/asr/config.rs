@@ -110,7 +110,7 @@ impl Config {
         let url = Url::parse(written).ok().filter(|url| schemes.contains(&url.scheme()) && url.has_host());
         // Only WebSockets have a usual port.
         let url = url.filter(|url| url.scheme() != "tcp" || url.port().is_some());
-        url.ok_or(ConfigError::Url { engine: kind.name(), example })
+        url.ok_or_else(|| ConfigError::Url { engine: kind.name(), example })
     }
 
     /// The language; `None` = to be found out.

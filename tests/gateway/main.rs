@@ -31,6 +31,7 @@ mod money;
 mod outbound;
 mod peers;
 mod policy;
+mod recognisers;
 mod reconcile;
 mod recording;
 mod transcripts;

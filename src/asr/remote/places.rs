@@ -45,7 +45,7 @@ impl Places {
     }
 
     fn place(&self, sent: u64, is_before: impl Fn(u64) -> bool) -> u64 {
-        let jump = self.jumps.iter().rev().find(|(jump, _)| is_before(*jump)).or(self.jumps.front());
+        let jump = self.jumps.iter().rev().find(|(jump, _)| is_before(*jump)).or_else(|| self.jumps.front());
         jump.map_or(sent, |(jump, place)| place + sent.min(self.sent).saturating_sub(*jump))
     }
 }

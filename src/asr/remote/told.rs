@@ -32,7 +32,7 @@ impl Told {
 
     /// Words that will change, and where in the call they lie.
     pub(super) fn tell_partial(&mut self, words: Words, span: Span) {
-        let text = words.text.trim().to_owned();
+        let text = levelled(&words.text);
         if !self.with_partials || text.is_empty() || self.partial.as_ref() == Some(&text) {
             return;
         }
@@ -45,7 +45,7 @@ impl Told {
 
     /// Words that stay; true if there were any.
     pub(super) fn tell_final(&mut self, words: Words, span: Span) -> bool {
-        let text = words.text.trim().to_owned();
+        let text = levelled(&words.text);
         if text.is_empty() {
             self.take_back();
             return false;
@@ -93,6 +93,11 @@ impl Told {
             language: words.language.or_else(|| self.leg.language.clone()),
         }
     }
+}
+
+/// With one space between words: some servers glue pieces together.
+fn levelled(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 pub(super) fn to_ms(samples: u64) -> u64 {
