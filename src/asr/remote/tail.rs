@@ -1,8 +1,9 @@
 //! A leg's sound on its way to a server: what waits to be sent, and what was sent and is not answered yet.
 //!
 //! Pure. The server may take its connection away at any time, so sound is forgotten only when it has been answered. What
-//! a leg may hold, and what all legs may, is bounded; beyond it the oldest sound that was not sent is let go and counted
-//! as missed, because text that is late serves nobody in the call and what is missed is made up for after it.
+//! a leg may hold, and what all legs may, is bounded; beyond it the oldest is let go: what the server has, on trust, to be
+//! missed only if the connection breaks; what waits, as missed, because text that is late serves nobody in the call and
+//! what is missed is made up for after it.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -64,6 +65,10 @@ impl Piece {
     fn end(&self) -> u64 {
         self.start + self.pcm.len() as u64
     }
+
+    fn span(&self) -> Span {
+        self.start..self.end()
+    }
 }
 
 /// One leg's sound.
@@ -75,23 +80,28 @@ pub(super) struct Tail {
     samples: u64,
     samples_max: u64,
     room: Arc<Room>,
+    /// What was sent and let go before its answer.
+    trusted: Vec<Span>,
     missed: Vec<Span>,
 }
 
 impl Tail {
     pub(super) fn new(samples_max: u64, room: Arc<Room>) -> Self {
-        Self { pieces: VecDeque::new(), sent: 0, samples: 0, samples_max, room, missed: Vec::new() }
+        let (pieces, trusted, missed) = (VecDeque::new(), Vec::new(), Vec::new());
+        Self { pieces, sent: 0, samples: 0, samples_max, room, trusted, missed }
     }
 
     /// Sound that follows what was pushed; what there is no room for is missed, the oldest first.
     pub(super) fn push(&mut self, start: u64, pcm: Vec<i16>, now: Instant) {
         let samples = pcm.len() as u64;
         while self.samples + samples > self.samples_max || !self.room.take(samples) {
-            let Some(oldest) = self.pieces.remove(self.sent) else {
-                return self.miss(start..start + samples);
+            let Some(oldest) = self.pieces.pop_front() else {
+                return join(&mut self.missed, start..start + samples);
             };
             self.forget(&oldest);
-            self.miss(oldest.start..oldest.end());
+            let is_sent = self.sent > 0;
+            self.sent -= usize::from(is_sent);
+            join(if is_sent { &mut self.trusted } else { &mut self.missed }, oldest.span());
         }
         self.samples += samples;
         self.pieces.push_back(Piece { start, pcm, since: now, tries: 0 });
@@ -131,6 +141,10 @@ impl Tail {
 
     /// The server has answered everything before `to`, as far as it was sent.
     pub(super) fn settle(&mut self, to: u64) {
+        self.trusted.retain(|span| span.end > to);
+        if let Some(first) = self.trusted.first_mut() {
+            first.start = first.start.max(to);
+        }
         while self.sent > 0 {
             let Some(first) = self.pieces.front_mut() else { return };
             if first.end() > to {
@@ -155,6 +169,9 @@ impl Tail {
     /// The connection is gone: what it owes is to be sent again, unless it was sent too often.
     pub(super) fn rewind(&mut self) {
         self.sent = 0;
+        for span in std::mem::take(&mut self.trusted) {
+            join(&mut self.missed, span);
+        }
         while self.pieces.front().is_some_and(|piece| piece.tries >= TRIES_MAX) {
             self.give_up_first();
         }
@@ -162,7 +179,7 @@ impl Tail {
 
     /// Nothing of this will be sent any more.
     pub(super) fn give_up(&mut self) {
-        self.sent = 0;
+        self.rewind();
         while !self.pieces.is_empty() {
             self.give_up_first();
         }
@@ -177,7 +194,7 @@ impl Tail {
     fn give_up_first(&mut self) {
         if let Some(first) = self.pieces.pop_front() {
             self.forget(&first);
-            self.miss(first.start..first.end());
+            join(&mut self.missed, first.span());
         }
     }
 
@@ -185,12 +202,13 @@ impl Tail {
         self.samples -= piece.pcm.len() as u64;
         self.room.give_back(piece.pcm.len() as u64);
     }
+}
 
-    fn miss(&mut self, span: Span) {
-        match self.missed.last_mut() {
-            Some(last) if last.end == span.start => last.end = span.end,
-            _ => self.missed.push(span),
-        }
+/// Stretches that adjoin each other are one.
+fn join(spans: &mut Vec<Span>, span: Span) {
+    match spans.last_mut() {
+        Some(last) if last.end == span.start => last.end = span.end,
+        _ => spans.push(span),
     }
 }
 
@@ -246,18 +264,34 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_sound_that_was_not_sent_makes_room_and_is_missed_as_one_stretch() {
+    fn the_oldest_sound_makes_room_and_is_missed_as_one_stretch_unless_the_server_has_it() {
         let (mut tail, room) = tail(30, &[0, 10, 20]);
         assert_eq!(next(&mut tail, 10), Some((0, 10, 0)));
         for start in [30, 40, 50, 60] {
             tail.push(start, vec![0; 10], Clock.instant());
         }
         assert_eq!(room.used(), 30);
-        assert_eq!(next(&mut tail, 100), Some((50, 20, 0)));
-        assert_eq!(missed(&mut tail), [(10, 50)]);
-        // Everything is sent: what comes now has no room.
-        tail.push(70, vec![0; 10], Clock.instant());
-        assert_eq!(missed(&mut tail), [(70, 80)]);
+        assert_eq!(next(&mut tail, 100), Some((40, 30, 0)));
+        assert_eq!(missed(&mut tail), [(10, 40)]);
+    }
+
+    #[test]
+    fn where_all_was_sent_the_oldest_is_trusted_to_be_answered_and_missed_if_the_connection_breaks() {
+        let (mut tail, room) = tail(30, &[0, 10, 20]);
+        assert_eq!(next(&mut tail, 30), Some((0, 30, 0)));
+        for start in [30, 40] {
+            tail.push(start, vec![0; 10], Clock.instant());
+        }
+        assert_eq!((room.used(), next(&mut tail, 30)), (30, Some((30, 20, 0))));
+        assert_eq!(missed(&mut tail), []);
+        tail.settle(5);
+        tail.rewind();
+        assert_eq!(missed(&mut tail), [(5, 20)]);
+        assert_eq!(next(&mut tail, 30), Some((20, 30, 30)));
+        tail.push(50, vec![0; 10], Clock.instant());
+        tail.settle(30);
+        tail.rewind();
+        assert_eq!(missed(&mut tail), [], "it was answered");
     }
 
     #[test]
