@@ -388,7 +388,6 @@ fn claim(dir: &Path) -> anyhow::Result<File> {
 }
 
 /// Who listens to calls; its figures are asked of it.
-#[derive(Clone)]
 enum Recogniser {
     Builtin(Arc<Builtin>),
     Remote(Arc<Remote>),

@@ -185,18 +185,20 @@ fn when_the_process_goes_down_the_last_word_is_still_said() {
 
 #[test]
 fn partials_grow_only_where_they_are_wanted() {
-    for with_partials in [true, false] {
-        let config = format!("partials = {with_partials}");
-        let world = World::with(Kind::Deepgram, vec![Manners::Fine], &config);
+    for (kind, with_partials) in
+        [(Kind::Vosk, true), (Kind::Vosk, false), (Kind::Deepgram, true), (Kind::Deepgram, false)]
+    {
+        let world = World::with(kind, vec![Manners::Fine], &format!("partials = {with_partials}"));
         let (told, heard) = ear();
         let mut stream = world.remote.open(leg(), told);
         push_numbers(&mut *stream, 0, 1..=5);
         stream.finish();
         let all = all(&heard);
         let partials = all.iter().filter(|heard| matches!(heard, Heard::Segment(s) if !s.is_final)).count();
-        assert_eq!(partials > 0, with_partials, "{all:?}");
-        let wanted = format!("interim_results={with_partials}");
-        assert!(world.fake.requests()[0].query.contains(&wanted));
+        assert_eq!((partials > 0, numbers(&finals(&all))), (with_partials, (1..=5).collect()), "{kind:?}: {all:?}");
+        if kind == Kind::Deepgram {
+            assert!(world.fake.requests()[0].query.contains(&format!("interim_results={with_partials}")));
+        }
     }
 }
 
