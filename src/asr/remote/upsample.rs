@@ -98,6 +98,6 @@ mod tests {
         assert!(upsample(&[]).is_empty());
         assert_eq!(upsample(&[5]).len(), 2);
         let loud: Vec<i16> = (0..100).map(|i| if i % 8 < 4 { i16::MAX } else { i16::MIN }).collect();
-        assert!(upsample(&loud).iter().any(|sample| *sample == i16::MAX));
+        assert!(upsample(&loud).contains(&i16::MAX));
     }
 }
