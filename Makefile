@@ -62,11 +62,11 @@ setup-test: $(VENV)/ready setup-speech model
 setup-speech:
 	@[ -d $(SPEECH) ] || { $(call apt,pocketsphinx-testdata); }
 
-# An independent WebRTC stack that plays the customer's phone.
+# An independent WebRTC stack that plays the customer's phone, and an independent speech recogniser.
 $(VENV)/ready: tests/peers/requirements.txt
 	@$(call install,python3:python3)
 	@python3 -c 'import ensurepip' 2>/dev/null || { $(call apt,python3-venv); }
-	@echo "==> setting up the independent WebRTC peer (Python, in $(VENV))"
+	@echo "==> setting up the independent peers, WebRTC and speech (Python, 0.5 GB in $(VENV))"
 	@python3 -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: -r tests/peers/requirements.txt
 	@touch $@

@@ -22,13 +22,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::Archive;
-use crate::asr::{self, Builtin, Leg};
+use crate::asr::{self, Builtin, Leg, Remote};
 use crate::billing::RateCard;
 use crate::bus::Bus;
 use crate::config::{Config, Policy};
 use crate::control::{self, Control, ServeError, Tls, Unready};
 use crate::media::Identity;
-use crate::metrics::{Metrics, RecorderFigures, ShardFigures, SttFigures, TapFigures};
+use crate::metrics::Metrics;
 use crate::model::time::Clock;
 use crate::policy::access;
 use crate::record::{Announcements, Recorder, Vault};
@@ -37,7 +37,10 @@ use crate::signalling::whatsapp::{Graph, Webhook, read_secret_file};
 use crate::store::{Claim, IMPORTED, Store, StoreError, Terms};
 use crate::summary::Summariser;
 use crate::switchboard::{Parts, Switchboard};
-use crate::{bus, console, record, tap};
+use crate::{bus, console, tap};
+use figures::Figures;
+
+mod figures;
 
 /// Packets copied away from one shard and not yet taken: 16 MB, some 0.6 s of 1,000 calls.
 const TAP_RING: usize = 65_536;
@@ -158,12 +161,12 @@ impl App {
             shard_events,
         )?;
         let (words, mut heard) = mpsc::unbounded_channel();
-        let builtin = recogniser(&config.asr);
-        let ears = builtin.clone().map(|engine| {
+        let recogniser = recogniser(config)?;
+        let ears = recogniser.as_ref().map(|recogniser| {
             let language = config.asr.language().map(str::to_owned);
             // Finals are few, and none may be lost; partials of one leg follow each other by most of a second.
             let listener = move |leg: &Leg, said| drop(words.send((leg.clone(), said)));
-            asr::Inlet::new(engine, language, Arc::new(listener))
+            asr::Inlet::new(recogniser.engine(), language, Arc::new(listener))
         });
         let (inlet, listening) = (recorder.inlet(), ears.clone());
         let sink = move |sound| {
@@ -221,7 +224,7 @@ impl App {
             shards: shards.clone(),
             tap: Box::new(tap.watch()),
             recorder: recorder.inlet(),
-            recogniser: builtin,
+            recogniser,
             metrics: Arc::clone(&metrics),
             clock,
         };
@@ -406,17 +409,51 @@ fn claim(dir: &Path) -> anyhow::Result<File> {
     }
 }
 
-/// Who listens to calls. Without a model nobody does, and everything else works.
-fn recogniser(config: &asr::Config) -> Option<Arc<Builtin>> {
-    if config.engine == "off" {
-        return None;
+/// Who listens to calls; its figures are asked of it.
+enum Recogniser {
+    Builtin(Arc<Builtin>),
+    Remote(Arc<Remote>),
+}
+
+impl Recogniser {
+    fn engine(&self) -> Arc<dyn asr::Engine> {
+        match self {
+            Self::Builtin(engine) => Arc::clone(engine) as _,
+            Self::Remote(engine) => Arc::clone(engine) as _,
+        }
     }
-    match Builtin::load(config) {
-        Ok(engine) => Some(Arc::new(engine)),
+}
+
+/// Who listens to calls. Without a model nobody does, and everything else works.
+fn recogniser(config: &Config) -> anyhow::Result<Option<Recogniser>> {
+    if let Some(kind) = config.asr.remote() {
+        let key = secret("asr.api_key_file", &config.secrets.asr_api_key, &config.asr.api_key_file)?;
+        let remote = Remote::new(kind, &config.asr, key, tokio::runtime::Handle::current())?;
+        tracing::info!(
+            engine = kind.name(),
+            host = remote.host(),
+            "calls' sound goes to a speech recogniser elsewhere"
+        );
+        return Ok(Some(Recogniser::Remote(Arc::new(remote))));
+    }
+    if config.asr.engine == "off" {
+        return Ok(None);
+    }
+    match Builtin::load(&config.asr) {
+        Ok(engine) => Ok(Some(Recogniser::Builtin(Arc::new(engine)))),
         Err(error) => {
             tracing::warn!(error = %chain(&error), "calls are not transcribed");
-            None
+            Ok(None)
         }
+    }
+}
+
+/// A secret from the environment, a file, or none.
+fn secret(key: &'static str, given: &Option<SecretString>, file: &Path) -> anyhow::Result<Option<SecretString>> {
+    match given {
+        Some(secret) => Ok(Some(secret.clone())),
+        None if file.as_os_str().is_empty() => Ok(None),
+        None => Ok(Some(read_secret_file(key, file)?)),
     }
 }
 
@@ -428,11 +465,6 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// What tells WhatsApp's webhooks from forged ones. Without the secrets the gateway starts, and refuses every webhook.
 fn webhook_door(config: &Config) -> anyhow::Result<Option<Webhook>> {
-    let secret = |key: &'static str, given: &Option<SecretString>, file: &Path| match given {
-        Some(secret) => Ok(Some(secret.clone())),
-        None if file.as_os_str().is_empty() => Ok(None),
-        None => read_secret_file(key, file).map(Some),
-    };
     let app_secret = secret("whatsapp.app_secret_file", &config.secrets.app_secret, &config.whatsapp.app_secret_file)?;
     let verify_token =
         secret("whatsapp.verify_token_file", &config.secrets.verify_token, &config.whatsapp.verify_token_file)?;
@@ -445,106 +477,17 @@ fn webhook_door(config: &Config) -> anyhow::Result<Option<Webhook>> {
 
 /// Where finished recordings go, with the secret that opens it.
 fn archive(config: &Config) -> anyhow::Result<Option<Archive>> {
-    let (key, file) = ("archive.secret_access_key_file", &config.archive.secret_access_key_file);
-    let secret = match &config.secrets.archive_secret {
-        Some(secret) => Some(secret.clone()),
-        None if file.as_os_str().is_empty() || config.recording.store.is_empty() => None,
-        None => Some(read_secret_file(key, file)?),
-    };
+    let (given, file) = (&config.secrets.archive_secret, &config.archive.secret_access_key_file);
+    // Where nothing goes there, its key need not be there either.
+    let file = if config.recording.store.is_empty() { Path::new("") } else { file };
+    let secret = secret("archive.secret_access_key_file", given, file)?;
     Ok(Archive::open(&config.recording.store, &config.archive, secret)?)
 }
 
 /// Who sums calls up, with the key of the endpoint that may do so.
 fn summariser(config: &Config) -> anyhow::Result<Summariser> {
-    let key = match &config.secrets.summary_api_key {
-        Some(key) => Some(key.clone()),
-        None if config.summary.api_key_file.as_os_str().is_empty() => None,
-        None => Some(read_secret_file("summary.api_key_file", &config.summary.api_key_file)?),
-    };
+    let key = secret("summary.api_key_file", &config.secrets.summary_api_key, &config.summary.api_key_file)?;
     Ok(Summariser::new(&config.summary, key)?)
-}
-
-/// What is looked at regularly.
-struct Figures {
-    store: Store,
-    shards: Shards,
-    tap: Box<dyn Fn() -> tap::Stats + Send>,
-    recorder: record::Inlet,
-    recogniser: Option<Arc<Builtin>>,
-    metrics: Arc<Metrics>,
-    clock: Clock,
-}
-
-impl Figures {
-    /// Once a second every part's figures, once an hour what the store need not keep any longer.
-    async fn keep(self) {
-        let mut seconds = tokio::time::interval(Duration::from_secs(1));
-        let mut before = asr::BuiltinStats::default();
-        for second in 0_u64.. {
-            seconds.tick().await;
-            self.media();
-            if let Some(recogniser) = &self.recogniser {
-                let now = recogniser.stats();
-                self.metrics.stt(&stt_figures(&before, &now));
-                before = now;
-            }
-            if second % 3600 == 60
-                && let Err(error) = self.store.prune(self.clock.now().wall).await
-            {
-                tracing::warn!(%error, "old rows could not be pruned");
-            }
-        }
-    }
-
-    fn media(&self) {
-        let stats = self.shards.stats();
-        let calls = stats.iter().map(|shard| shard.calls).sum::<usize>();
-        self.metrics.ports(calls, (self.shards.ports() as usize).saturating_sub(calls));
-        for (shard, stats) in stats.into_iter().enumerate() {
-            self.metrics.shard(
-                shard,
-                &ShardFigures {
-                    calls: stats.calls,
-                    packets_in: stats.packets_in,
-                    packets_out: stats.packets_out,
-                    forwarded: stats.forwarded,
-                    strangers: stats.strangers + stats.agent_port_misses,
-                    send_drops: stats.dropped_sends,
-                    panics: stats.panics,
-                    tap_dropped: stats.tap_dropped,
-                    turn_p99: stats.turn_p99,
-                    turn_max: stats.turn_max,
-                    busy: stats.busy,
-                },
-            );
-        }
-        let tap = (self.tap)();
-        self.metrics.tap(&TapFigures {
-            open: tap.open,
-            lag: Duration::from_millis(tap.ring_lag_ms),
-            refused_blocks: tap.dropped_blocks,
-            panics: tap.panics,
-        });
-        let recorder = self.recorder.stats();
-        self.metrics.recorder(&RecorderFigures {
-            open: recorder.open,
-            queued: Duration::from_millis(recorder.queued_ms),
-            bytes: recorder.bytes,
-            turn_max: Duration::from_millis(recorder.turn_ms_max),
-        });
-    }
-}
-
-fn stt_figures(before: &asr::BuiltinStats, now: &asr::BuiltinStats) -> SttFigures {
-    let (sound, busy) = (now.finals_sound - before.finals_sound, now.finals_busy - before.finals_busy);
-    SttFigures {
-        streams: now.streams,
-        queued_jobs: now.queued_jobs,
-        queued: Duration::from_millis(now.queued_ms),
-        partials_skipped: now.partials_skipped,
-        failed: now.failed,
-        realtime_factor: (!sound.is_zero()).then(|| busy.as_secs_f64() / sound.as_secs_f64()),
-    }
 }
 
 /// SIGTERM and SIGINT, which mean the same.

@@ -73,6 +73,7 @@ pub struct Secrets {
     pub verify_token: Option<SecretString>,
     pub summary_api_key: Option<SecretString>,
     pub archive_secret: Option<SecretString>,
+    pub asr_api_key: Option<SecretString>,
 }
 
 /// Everything that is wrong, one line each.
@@ -153,6 +154,7 @@ impl Config {
             ("whatsapp.verify_token_file", &whatsapp.verify_token_file, &self.secrets.verify_token),
             ("archive.secret_access_key_file", &self.archive.secret_access_key_file, &self.secrets.archive_secret),
             ("summary.api_key_file", &self.summary.api_key_file, &self.secrets.summary_api_key),
+            ("asr.api_key_file", &self.asr.api_key_file, &self.secrets.asr_api_key),
         ] {
             if given.is_none()
                 && !file.as_os_str().is_empty()
@@ -183,6 +185,9 @@ impl Config {
         errors.extend(self.recording.errors().iter().map(ToString::to_string));
         errors.extend(self.archive.errors(&self.recording.store).iter().map(ToString::to_string));
         errors.extend(self.asr.errors().iter().map(ToString::to_string));
+        if self.secrets.asr_api_key.is_none() && self.asr.api_key_file.as_os_str().is_empty() {
+            errors.extend(self.asr.missing_key().map(|error| error.to_string()));
+        }
         errors.extend(self.summary.errors());
         errors.extend(self.whatsapp.validate().into_iter().map(|(key, why)| format!("{key}: {why}")));
         errors.extend(store::check_url(&self.data.url).err().map(|error| error.to_string()));
@@ -282,6 +287,7 @@ impl Reader<'_> {
                 ("whatsapp", "verify_token") => secrets.verify_token = Some(value.into()),
                 ("archive", "secret_access_key") => secrets.archive_secret = Some(value.into()),
                 ("summary", "api_key") => secrets.summary_api_key = Some(value.into()),
+                ("asr", "api_key") => secrets.asr_api_key = Some(value.into()),
                 _ => {
                     self.from_environment.push((format!("{section}.{key}"), name));
                     let keys = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
@@ -399,6 +405,19 @@ mod tests {
         assert_eq!(given.unreadable(), Vec::<String>::new());
         let errors = read("[summary]\nengine = \"chatgpt\"", &[]).unwrap_err();
         assert!(errors[0].contains("summary.engine: unknown variant `chatgpt`, expected one of"), "{errors:?}");
+    }
+
+    #[test]
+    fn a_recogniser_elsewhere_needs_its_address_and_its_maker_s_a_key() {
+        let errors = read("[asr]\nengine = \"vosk\"", &[]).unwrap_err();
+        assert!(errors[0].starts_with("asr.url: engine = \"vosk\" needs") && errors.len() == 1, "{errors:?}");
+        let deepgram = "[asr]\nengine = \"deepgram\"";
+        let errors = read(deepgram, &[]).unwrap_err();
+        assert!(errors[0].starts_with("asr.api_key_file: engine = \"deepgram\" needs a key at"), "{errors:?}");
+        let given = read(deepgram, &[("TANDEM_ASR__API_KEY", "s3cret")]).unwrap();
+        assert!(given.unreadable().is_empty() && !format!("{given:?}").contains("s3cret"));
+        let unreadable = read(&format!("{deepgram}\napi_key_file = \"/absent/key\""), &[]).unwrap().unreadable();
+        assert!(unreadable[0].starts_with("asr.api_key_file: cannot read `/absent/key`"), "{unreadable:?}");
     }
 
     #[test]

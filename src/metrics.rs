@@ -17,7 +17,7 @@ use prometheus::{
 use crate::model::quality::Quality;
 use crate::model::reason::{BlockerCode, Direction, EndReason, LegKind, MediaAlarm, OfferCause, OfferOutcome};
 use crate::model::words;
-pub use sound::{Consented, Outcome, RecorderFigures, SttFigures, TapFigures};
+pub use sound::{Consented, Outcome, RecorderFigures, RemoteSttFigures, SttFigures, TapFigures};
 
 mod sound;
 
@@ -112,9 +112,13 @@ families! {
     recording_bytes_total counter [] "Bytes of recordings written.";
     recording_turn_max_seconds level [] "Longest turn of writing since the start: what the disk has made others wait.";
     recording_write_errors_total counter [] "Failed writes to recordings.";
-    stt_streams gauge [] "Legs the built-in recogniser listens to.";
+    stt_streams gauge [] "Legs the recogniser listens to.";
     stt_queue_jobs gauge [] "Pieces of speech waiting for the built-in recogniser.";
-    stt_queue_seconds level [] "Speech whose final text waits for the built-in recogniser.";
+    stt_queue_seconds level [] "Sound that waits for the recogniser's final text.";
+    stt_connections gauge [] "Connections to a recogniser elsewhere that stand.";
+    stt_connects_total counter [] "Connections to a recogniser elsewhere that were made.";
+    stt_connections_failed_total counter [] "Connections to a recogniser elsewhere that could not be made, or broke.";
+    stt_resent_seconds_total counter [] "Sound sent to a recogniser elsewhere once more, on a new connection.";
     stt_realtime_factor level [] "Working time per second of speech in the latest finals of the built-in recogniser.";
     stt_partials_skipped_total counter [] "Partial texts given up because others waited.";
     stt_failed_total counter [] "Pieces of speech the built-in recogniser failed over.";

@@ -2,14 +2,24 @@
 
 use std::path::PathBuf;
 
+use reqwest::Url;
+
+use super::remote::Kind;
+
 /// How speech is written down.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// `builtin`, in this process; `off`.
+    /// `builtin`, in this process; a [`Kind`] by its name, on another machine; `off`.
     pub engine: String,
     /// A folder with a Whisper in CTranslate2's format, 16- or 32-bit: what `make model` brings, or another one.
     pub model: PathBuf,
+    /// Where another machine's recogniser is. Empty: where its maker runs it.
+    pub url: String,
+    /// Holds the recogniser's key. Empty: the environment gives it, or the recogniser wants none.
+    pub api_key_file: PathBuf,
+    /// As the recogniser calls it. Empty: the usual one.
+    pub remote_model: String,
     /// ISO 639-1, or `auto`: the model finds out for each stretch of speech.
     pub language: String,
     /// Decode threads; 0 = one per core less one, which stays with the media.
@@ -23,6 +33,9 @@ impl Default for Config {
         Self {
             engine: "builtin".to_owned(),
             model: PathBuf::from("models/whisper-tiny.en"),
+            url: String::new(),
+            api_key_file: PathBuf::new(),
+            remote_model: String::new(),
             language: "en".to_owned(),
             threads: 0,
             partials: true,
@@ -33,8 +46,18 @@ impl Default for Config {
 /// A setting this build cannot obey.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    #[error("asr.engine = \"{0}\" is not available in this version: use \"builtin\" or \"off\"")]
+    #[error(
+        "asr.engine = \"{0}\": there are \"builtin\", \"vosk\", \"deepgram\", \"openai\" and \"wyoming\", and \"off\""
+    )]
     Engine(String),
+    // The address may hold a secret.
+    #[error("asr.url: engine = \"{engine}\" needs the recogniser's address: write e.g. \"{example}\"")]
+    Url { engine: &'static str, example: &'static str },
+    #[error(
+        "asr.api_key_file: engine = \"{engine}\" needs a key at {host}: name a file that holds it, or give it as \
+         TANDEM_ASR__API_KEY"
+    )]
+    Key { engine: &'static str, host: String },
     #[error("asr.language = \"{0}\": write a language's two letters, e.g. \"en\", or \"auto\"")]
     Language(String),
     #[error("asr.threads = {0}: that many threads would only wait for each other; use at most {THREADS_MAX}, or 0")]
@@ -48,8 +71,10 @@ impl Config {
     /// Everything that is wrong with it. Whether there is a model is not asked here: without one, calls go on.
     pub fn errors(&self) -> Vec<ConfigError> {
         let mut errors = Vec::new();
-        if !["builtin", "off"].contains(&self.engine.as_str()) {
-            errors.push(ConfigError::Engine(self.engine.clone()));
+        match self.remote() {
+            Some(kind) => errors.extend(self.address(kind).err()),
+            None if ["builtin", "off"].contains(&self.engine.as_str()) => {}
+            None => errors.push(ConfigError::Engine(self.engine.clone())),
         }
         let is_code = (2..=3).contains(&self.language.len()) && self.language.bytes().all(|b| b.is_ascii_lowercase());
         if !is_code && self.language != "auto" {
@@ -59,6 +84,33 @@ impl Config {
             errors.push(ConfigError::Threads(self.threads));
         }
         errors
+    }
+
+    /// The recogniser on another machine, if that is who listens.
+    pub fn remote(&self) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == self.engine)
+    }
+
+    /// What is wrong if there is no key: makers serve nobody without one.
+    pub fn missing_key(&self) -> Option<ConfigError> {
+        let kind = self.remote()?;
+        let host = Url::parse(kind.home()?).ok()?.host_str()?.to_owned();
+        let address = self.address(kind).ok()?;
+        let at_home = address.host_str() == Some(host.as_str());
+        at_home.then(|| ConfigError::Key { engine: kind.name(), host })
+    }
+
+    /// Where the recogniser is.
+    ///
+    /// # Errors
+    /// What to write.
+    pub(super) fn address(&self, kind: Kind) -> Result<Url, ConfigError> {
+        let (example, schemes) = kind.example();
+        let written = if self.url.is_empty() { kind.home().unwrap_or_default() } else { &self.url };
+        let url = Url::parse(written).ok().filter(|url| schemes.contains(&url.scheme()) && url.has_host());
+        // Only WebSockets have a usual port.
+        let url = url.filter(|url| url.scheme() != "tcp" || url.port().is_some());
+        url.ok_or_else(|| ConfigError::Url { engine: kind.name(), example })
     }
 
     /// The language; `None` = to be found out.
@@ -85,12 +137,42 @@ mod tests {
         }
         check("", &[]);
         check("engine = 'off'\nlanguage = 'auto'\nthreads = 2", &[]);
-        check("engine = 'vosk'", &[ConfigError::Engine("vosk".into())]);
+        check("engine = 'siri'", &[ConfigError::Engine("siri".into())]);
+        let url = |engine, example| ConfigError::Url { engine, example };
+        let (vosk, wyoming) = (url("vosk", "ws://127.0.0.1:2700"), url("wyoming", "tcp://127.0.0.1:10300"));
+        check("engine = 'vosk'", std::slice::from_ref(&vosk));
+        check("engine = 'vosk'\nurl = 'http://127.0.0.1:2700'", std::slice::from_ref(&vosk));
+        check("engine = 'vosk'\nurl = 'ws://'", &[vosk]);
+        check("engine = 'vosk'\nurl = 'ws://127.0.0.1:2700'", &[]);
+        check("engine = 'wyoming'\nurl = 'tcp://127.0.0.1'", std::slice::from_ref(&wyoming));
+        check("engine = 'wyoming'\nurl = 'ws://127.0.0.1:10300'", &[wyoming]);
+        check("engine = 'wyoming'\nurl = 'tcp://asr.example:10300'", &[]);
+        check("engine = 'deepgram'", &[]);
+        check("engine = 'openai'\nurl = 'ws://127.0.0.1:8000/v1/realtime'", &[]);
         check(
             "engine = ''\nlanguage = 'English'",
             &[ConfigError::Engine(String::new()), ConfigError::Language("English".into())],
         );
         check("threads = 100", &[ConfigError::Threads(100)]);
         assert!(toml::from_str::<Config>("colour = 'red'").is_err());
+    }
+
+    #[test]
+    fn makers_want_a_key_and_machines_of_ones_own_do_not() {
+        #[track_caller]
+        fn check(text: &str, host: Option<&str>) {
+            let missing = toml::from_str::<Config>(text).unwrap().missing_key();
+            let found = missing.map(|error| match error {
+                ConfigError::Key { host, .. } => host,
+                other => panic!("{other}"),
+            });
+            assert_eq!(found.as_deref(), host, "{text}");
+        }
+        check("", None);
+        check("engine = 'vosk'\nurl = 'ws://127.0.0.1:2700'", None);
+        check("engine = 'deepgram'", Some("api.deepgram.com"));
+        check("engine = 'deepgram'\nurl = 'wss://api.deepgram.com/v1/listen?keyterm=Tandem'", Some("api.deepgram.com"));
+        check("engine = 'openai'", Some("api.openai.com"));
+        check("engine = 'openai'\nurl = 'ws://127.0.0.1:8000/v1/realtime'", None);
     }
 }

@@ -10,11 +10,14 @@ use crate::model::transcript::{Segment, Unheard};
 pub use builtin::{Builtin, Stats as BuiltinStats};
 pub use config::{Config, ConfigError};
 pub use inlet::Inlet;
+pub use remote::{Remote, Stats as RemoteStats};
 
 pub mod builtin;
 mod config;
 mod inlet;
+pub mod remote;
 pub mod segmenter;
+mod stable;
 
 /// A recogniser. Cheap to share; streams of many calls run beside each other.
 pub trait Engine: Send + Sync {

@@ -58,6 +58,21 @@ pub struct SttFigures {
     pub realtime_factor: Option<f64>,
 }
 
+/// What a recogniser elsewhere reports; totals run since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RemoteSttFigures {
+    pub streams: u64,
+    /// Connections that stand now.
+    pub connected: u64,
+    pub connects: u64,
+    /// Attempts that failed, and connections that broke.
+    pub failed: u64,
+    /// Sound whose answer is waited for.
+    pub waiting: Duration,
+    /// Sound sent again on a new connection.
+    pub resent: Duration,
+}
+
 impl Metrics {
     pub fn tap(&self, now: &TapFigures) {
         let f = &self.families;
@@ -85,6 +100,16 @@ impl Metrics {
         if let Some(factor) = now.realtime_factor {
             one_level(&f.stt_realtime_factor).set(factor);
         }
+    }
+
+    pub fn remote_stt(&self, now: &RemoteSttFigures) {
+        let f = &self.families;
+        one_gauge(&f.stt_streams).set(int(now.streams as usize));
+        one_level(&f.stt_queue_seconds).set(now.waiting.as_secs_f64());
+        one_gauge(&f.stt_connections).set(int(now.connected as usize));
+        raise(&one_counter(&f.stt_connects_total), now.connects);
+        raise(&one_counter(&f.stt_connections_failed_total), now.failed);
+        raise(&one_counter(&f.stt_resent_seconds_total), now.resent.as_secs());
     }
 
     /// Text of a running call, `lag` after its last sound was spoken.
@@ -158,6 +183,8 @@ mod tests {
         let stt =
             SttFigures { streams: 4, queued_jobs: 5, queued: 3 * second, partials_skipped: 6, ..SttFigures::default() };
         m.stt(&SttFigures { realtime_factor: Some(0.25), failed: 1, ..stt });
+        let remote = RemoteSttFigures { streams: 7, connected: 6, connects: 9, ..RemoteSttFigures::default() };
+        m.remote_stt(&RemoteSttFigures { failed: 2, waiting: second, resent: 5 * second, ..remote });
         // Nothing was said since.
         m.stt(&stt);
         m.heard(&words(false), second);
@@ -185,6 +212,10 @@ mod tests {
             r#"tandem_recordings_total{state="failed"} 1"#,
             r#"tandem_recording_ready_seconds_bucket{le="0.01"} 1"#,
             r#"tandem_recording_consents_total{what="opted_out"} 1"#,
+            "tandem_stt_connections 6",
+            "tandem_stt_connects_total 9",
+            "tandem_stt_connections_failed_total 2",
+            "tandem_stt_resent_seconds_total 5",
             "tandem_stt_streams 4",
             "tandem_stt_queue_jobs 5",
             "tandem_stt_queue_seconds 3",

@@ -34,6 +34,7 @@ mod money;
 mod outbound;
 mod peers;
 mod policy;
+mod recognisers;
 mod reconcile;
 mod recording;
 mod s3;

@@ -22,10 +22,9 @@ mod guard;
 mod mel;
 mod pool;
 mod queue;
-mod stable;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod tokens;
 mod whisper;
 

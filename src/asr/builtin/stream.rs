@@ -3,9 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::pool::{Inlet, Job, Outcome};
-use super::stable;
 use crate::asr::segmenter::{Segmenter, Speech};
-use crate::asr::{Heard, Leg, Listener, Stream};
+use crate::asr::{Heard, Leg, Listener, Stream, stable};
 use crate::audio::RATE_HZ;
 use crate::model::time::Clock;
 use crate::model::transcript::{Segment, Unheard};

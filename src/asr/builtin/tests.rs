@@ -293,7 +293,7 @@ fn clip(name: &str) -> Vec<i16> {
 }
 
 /// All sentences with so many samples of silence around each; and from when to when each is, in ms.
-fn reading(pause: usize) -> (Vec<i16>, Vec<(u64, u64)>) {
+pub(in crate::asr) fn reading(pause: usize) -> (Vec<i16>, Vec<(u64, u64)>) {
     let mut pcm = vec![0; pause];
     let mut places = Vec::new();
     for (name, _) in SENTENCES {
@@ -310,14 +310,14 @@ fn loud(pcm: &[i16]) -> Vec<i16> {
 }
 
 /// A listener, and what it heard.
-fn ear() -> (Listener, Receiver<Heard>) {
+pub(in crate::asr) fn ear() -> (Listener, Receiver<Heard>) {
     let (tell, heard) = channel();
     let tell: Mutex<Sender<Heard>> = Mutex::new(tell);
     (Arc::new(move |_: &Leg, heard| drop(tell.lock().unwrap().send(heard))), heard)
 }
 
 /// Everything up to the end.
-fn all(heard: &Receiver<Heard>) -> Vec<Heard> {
+pub(in crate::asr) fn all(heard: &Receiver<Heard>) -> Vec<Heard> {
     let mut all = Vec::new();
     while all.last() != Some(&Heard::Ended) {
         all.push(heard.recv_timeout(PATIENCE).expect("every stream ends"));

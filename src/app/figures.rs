@@ -1,0 +1,109 @@
+//! What the parts count, handed to the metrics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Recogniser;
+use crate::metrics::{Metrics, RecorderFigures, RemoteSttFigures, ShardFigures, SttFigures, TapFigures};
+use crate::model::time::Clock;
+use crate::shard::Shards;
+use crate::store::Store;
+use crate::{asr, record, tap};
+
+/// What is looked at regularly.
+pub(super) struct Figures {
+    pub(super) store: Store,
+    pub(super) shards: Shards,
+    pub(super) tap: Box<dyn Fn() -> tap::Stats + Send>,
+    pub(super) recorder: record::Inlet,
+    pub(super) recogniser: Option<Recogniser>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) clock: Clock,
+}
+
+impl Figures {
+    /// Once a second every part's figures, once an hour what the store need not keep any longer.
+    pub(super) async fn keep(self) {
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        let mut before = asr::BuiltinStats::default();
+        for second in 0_u64.. {
+            seconds.tick().await;
+            self.media();
+            match &self.recogniser {
+                Some(Recogniser::Builtin(engine)) => {
+                    let now = engine.stats();
+                    self.metrics.stt(&stt_figures(&before, &now));
+                    before = now;
+                }
+                Some(Recogniser::Remote(engine)) => self.metrics.remote_stt(&remote_stt_figures(&engine.stats())),
+                None => {}
+            }
+            if second % 3600 == 60
+                && let Err(error) = self.store.prune(self.clock.now().wall).await
+            {
+                tracing::warn!(%error, "old rows could not be pruned");
+            }
+        }
+    }
+
+    fn media(&self) {
+        let stats = self.shards.stats();
+        let calls = stats.iter().map(|shard| shard.calls).sum::<usize>();
+        self.metrics.ports(calls, (self.shards.ports() as usize).saturating_sub(calls));
+        for (shard, stats) in stats.into_iter().enumerate() {
+            self.metrics.shard(
+                shard,
+                &ShardFigures {
+                    calls: stats.calls,
+                    packets_in: stats.packets_in,
+                    packets_out: stats.packets_out,
+                    forwarded: stats.forwarded,
+                    strangers: stats.strangers + stats.agent_port_misses,
+                    send_drops: stats.dropped_sends,
+                    panics: stats.panics,
+                    tap_dropped: stats.tap_dropped,
+                    turn_p99: stats.turn_p99,
+                    turn_max: stats.turn_max,
+                    busy: stats.busy,
+                },
+            );
+        }
+        let tap = (self.tap)();
+        self.metrics.tap(&TapFigures {
+            open: tap.open,
+            lag: Duration::from_millis(tap.ring_lag_ms),
+            refused_blocks: tap.dropped_blocks,
+            panics: tap.panics,
+        });
+        let recorder = self.recorder.stats();
+        self.metrics.recorder(&RecorderFigures {
+            open: recorder.open,
+            queued: Duration::from_millis(recorder.queued_ms),
+            bytes: recorder.bytes,
+            turn_max: Duration::from_millis(recorder.turn_ms_max),
+        });
+    }
+}
+
+fn stt_figures(before: &asr::BuiltinStats, now: &asr::BuiltinStats) -> SttFigures {
+    let (sound, busy) = (now.finals_sound - before.finals_sound, now.finals_busy - before.finals_busy);
+    SttFigures {
+        streams: now.streams,
+        queued_jobs: now.queued_jobs,
+        queued: Duration::from_millis(now.queued_ms),
+        partials_skipped: now.partials_skipped,
+        failed: now.failed,
+        realtime_factor: (!sound.is_zero()).then(|| busy.as_secs_f64() / sound.as_secs_f64()),
+    }
+}
+
+fn remote_stt_figures(now: &asr::RemoteStats) -> RemoteSttFigures {
+    RemoteSttFigures {
+        streams: now.streams,
+        connected: now.connected,
+        connects: now.connects,
+        failed: now.refused + now.broken,
+        waiting: Duration::from_millis(now.waiting_ms),
+        resent: Duration::from_millis(now.resent_ms),
+    }
+}
