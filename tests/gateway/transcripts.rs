@@ -61,6 +61,7 @@ async fn what_both_say_is_followed_while_they_say_it_then_found_and_summed_up() 
     talk.connected(SOON).await.unwrap();
     let id = talk.call_id.clone();
     let follow = format!("calls/{id}/transcript/stream");
+    world.until("somebody listens", async || world.call(&id).await["transcript"]["state"] == "live").await;
     let following = async { world.gateway.request("GET", &follow, None).await };
     let talking = async {
         phone.finished_speaking(SOON).await.unwrap();
