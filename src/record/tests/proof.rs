@@ -260,7 +260,7 @@ fn a_crash_at_any_byte_leaves_what_can_be_closed_and_signed() {
         std::mem::forget(recording);
         let (bytes, chain) = (fs::read(&path).unwrap(), fs::read(path.with_extension("chain")).unwrap());
         let mut longest = 0;
-        for len in (0..bytes.len()).step_by(bytes.len() / 97 | 1).chain([bytes.len() - 1, bytes.len()]) {
+        for len in (0..bytes.len()).step_by((bytes.len() / 97) | 1).chain([bytes.len() - 1, bytes.len()]) {
             fs::write(&path, &bytes[..len]).unwrap();
             // The chain is written after the sound; a power cut may leave it before.
             let links = if len % 2 == 0 { (chain.len() - 52) * len / bytes.len() } else { chain.len() };
