@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tower_http::services::ServeFile;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -34,6 +34,7 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(hold))
         .routes(routes!(details))
         .routes(routes!(manifest))
+        .routes(routes!(signing_key))
 }
 
 /// What to do with a running recording.
@@ -185,6 +186,29 @@ async fn manifest(State(control): State<Shared>, caller: Caller, Id(id): Id<Call
             Err(Problem::internal())
         }
     }
+}
+
+/// What recordings are checked with.
+#[derive(Serialize, ToSchema)]
+struct SigningKey {
+    /// Ed25519, lower-case hex: for `tandem verify --public-key`.
+    public_key: String,
+    /// The same as OpenSSL reads it.
+    pem: String,
+}
+
+/// Shows the public key that recordings are signed with
+///
+/// Whoever gets recordings from you gets this by another way, and checks them without you. 404 where recordings are not
+/// signed.
+#[utoipa::path(get, path = "/v1/signing-key", tag = "calls",
+    responses((status = 200, description = "The key", body = SigningKey), Problems))]
+async fn signing_key(State(control): State<Shared>, caller: Caller) -> Result<Answer<SigningKey>, Problem> {
+    if !caller.may_hear() {
+        return Err(Problem::forbidden("This key lacks the scope `recordings:read`."));
+    }
+    let key = control.vault.public_key().ok_or_else(Problem::not_found)?;
+    Ok(Answer(SigningKey { public_key: key.to_string(), pem: key.pem() }))
 }
 
 /// Opens it, with its key if it is sealed.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may; clippy's own exception ends at the functions tests call")]
 
 mod packets;
+mod sealed;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -237,9 +238,13 @@ struct House {
 
 impl House {
     fn start(dir: &Path) -> Self {
+        Self::start_with(dir, Vault::default())
+    }
+
+    fn start_with(dir: &Path, vault: Vault) -> Self {
         let (sender, events) = mpsc::channel();
         let sender = Mutex::new(sender);
-        let recorder = Recorder::spawn(dir, move |event| drop(sender.lock().unwrap().send(event))).unwrap();
+        let recorder = Recorder::spawn_with(dir, vault, move |event| drop(sender.lock().unwrap().send(event))).unwrap();
         let inlet = recorder.inlet();
         let (ring, records) = RingBuffer::new(65_536);
         let tap = tap::spawn(vec![records], move |output| inlet.take(output)).unwrap();

@@ -9,7 +9,7 @@ use crate::audio::{Block, Closed, Output};
 use crate::model::id::RecordingId;
 use crate::model::reason::RecordingState;
 use crate::model::rtp::TapKey;
-use crate::record::{Finished, Format, Open, RecordEvent, Recorder, path_of, verify};
+use crate::record::{Finished, Format, Open, PublicKey, RecordEvent, Recorder, path_of, verify};
 use crate::store::RecordingFile;
 
 #[tokio::test]
@@ -168,7 +168,10 @@ async fn a_sealed_recording_is_served_as_if_it_lay_there_open_with_its_manifest(
     }
     let (status, manifest) = answer(house.get(&format!("{path}/manifest"), &house.ana).await).await;
     assert_eq!((status, manifest["parts"][0]["sound_bytes"].as_u64()), (200, Some(128_044)), "{manifest}");
-    assert!(verify(&file, &vault.public_key().unwrap(), &vault).unwrap().faults.is_empty());
+    let (_, key) = answer(house.get("/v1/signing-key", &house.ana).await).await;
+    assert_eq!(key["public_key"], manifest["public_key"]);
+    let trusted = PublicKey::read(key["public_key"].as_str().unwrap()).unwrap();
+    assert!(verify(&file, &trusted, &vault).unwrap().faults.is_empty());
 
     // A byte of its first frame, and its end.
     let mut changed = on_disk.clone();

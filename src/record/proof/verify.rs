@@ -112,19 +112,26 @@ struct Check<'a> {
     sound_checked: bool,
 }
 
+/// A part as it lay on the gateway's disk, or nearly.
+struct Found<'a> {
+    number: u32,
+    certified: &'a CertifiedPart,
+    differs: bool,
+}
+
 impl Check<'_> {
     fn run(&mut self) -> io::Result<()> {
         let details = sidecar_path(self.recording);
         self.file(&details, &self.manifest.details)?;
-        let mut suspects = Vec::new();
-        for (number, part) in (1..).zip(&self.manifest.parts) {
-            if self.part(number, part)? {
-                suspects.push(number);
+        let mut parts = Vec::new();
+        for (number, certified) in (1..).zip(&self.manifest.parts) {
+            if let Some(differs) = self.part(number, certified)? {
+                parts.push(Found { number, certified, differs });
             }
         }
         self.beyond()?;
-        self.chain(&suspects)?;
-        self.vague(&suspects);
+        self.chain(&parts)?;
+        self.vague(&parts);
         Ok(())
     }
 
@@ -141,13 +148,13 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Compares a part as a whole; whether the chain must tell where it differs.
-    fn part(&mut self, number: u32, certified: &CertifiedPart) -> io::Result<bool> {
+    /// Compares a part as a whole; whether it differs, if it is there as it lay on the gateway's disk.
+    fn part(&mut self, number: u32, certified: &CertifiedPart) -> io::Result<Option<bool>> {
         let (path, name) = (part_path(self.recording, number), certified.name.clone());
         let mut file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.faults.push(Fault::Missing { name });
-                return Ok(false);
+                return Ok(None);
             }
             file => file?,
         };
@@ -156,7 +163,7 @@ impl Check<'_> {
         let (bytes, sha256) = finish::digest(&mut File::open(&path)?)?;
         if self.manifest.sealed_with.is_some() && matches!(&start[..4], b"RIFF" | b"OggS") {
             self.unsealed_copy(name, (bytes, sha256), certified);
-            return Ok(false);
+            return Ok(None);
         }
         if bytes != certified.bytes {
             self.faults.push(Fault::Length { name: name.clone(), bytes, certified: certified.bytes });
@@ -165,7 +172,7 @@ impl Check<'_> {
         if sealed {
             self.sealed_sound(&path, certified);
         }
-        Ok(sha256 != certified.sha256)
+        Ok(Some(sha256 != certified.sha256))
     }
 
     fn unsealed_copy(&mut self, name: String, (bytes, sha256): (u64, String), certified: &CertifiedPart) {
@@ -212,8 +219,8 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Checks the chain's own file, and lets it tell where the parts differ that do.
-    fn chain(&mut self, suspects: &[u32]) -> io::Result<()> {
+    /// Checks the chain's own file, and the parts against it: they may have been altered before they were signed.
+    fn chain(&mut self, parts: &[Found<'_>]) -> io::Result<()> {
         let certified = &self.manifest.chain;
         let name = certified.name.clone();
         let Some(bytes) = read(&chain_path(self.recording))? else {
@@ -223,16 +230,13 @@ impl Check<'_> {
         let is_true = hex::encode(digest::digest(&digest::SHA256, &bytes)) == certified.sha256;
         let links = chain::parse(&bytes);
         if is_true && let Some(links) = &links {
-            return self.locate(links, suspects);
+            return self.locate(links, parts);
         }
         if bytes.len() as u64 != certified.bytes {
-            self.faults.push(Fault::Length {
-                name: name.clone(),
-                bytes: bytes.len() as u64,
-                certified: certified.bytes,
-            });
+            let (bytes, certified) = (bytes.len() as u64, certified.bytes);
+            self.faults.push(Fault::Length { name: name.clone(), bytes, certified });
         }
-        let Some(links) = links.filter(|_| suspects.is_empty()) else {
+        let Some(links) = links.filter(|_| parts.iter().all(|part| !part.differs)) else {
             self.faults.push(Fault::File { name });
             return Ok(());
         };
@@ -242,12 +246,9 @@ impl Check<'_> {
             self.recording,
             &links,
             |part| Ok(self.start_of(part)),
-            |stretch| match stretch.fits {
-                true => ControlFlow::Continue(()),
-                false => {
-                    first = Some(stretch.link);
-                    ControlFlow::Break(())
-                }
+            |stretch| {
+                first = (!stretch.fits).then_some(stretch.link);
+                if stretch.fits { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             },
         );
         walked?;
@@ -258,34 +259,18 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Nothing told where these differ.
-    fn vague(&mut self, suspects: &[u32]) {
-        for (_, part) in (1..).zip(&self.manifest.parts).filter(|(number, _)| suspects.contains(number)) {
-            if !self.faults.iter().any(|fault| fault.name() == part.name) {
-                self.faults.push(Fault::File { name: part.name.clone() });
-            }
-        }
-    }
-
-    /// Where in a part's file the chain begins.
-    fn start_of(&self, part: u32) -> u64 {
-        let part = self.manifest.parts.get(part.saturating_sub(1) as usize);
-        part.map_or(0, |part| part.header.len() as u64 / 2)
-    }
-
-    /// Tells the stretches that differ, those beside each other as one.
-    fn locate(&mut self, links: &[Link], suspects: &[u32]) -> io::Result<()> {
-        if suspects.is_empty() {
-            return Ok(());
-        }
+    /// Tells the stretches that differ, those beside each other as one, and what is behind the last one.
+    fn locate(&mut self, links: &[Link], parts: &[Found<'_>]) -> io::Result<()> {
         let mut differing: Vec<Stretch> = Vec::new();
+        let mut reached = BTreeMap::new();
         let walked = chain::walk(
             self.recording,
             links,
             |part| Ok(self.start_of(part)),
             |stretch| {
+                reached.insert(stretch.part, stretch.to);
                 match differing.last_mut() {
-                    _ if stretch.fits || !suspects.contains(&stretch.part) => {}
+                    _ if stretch.fits => {}
                     Some(last) if last.part == stretch.part && last.to == stretch.from => {
                         (last.to, last.samples_to) = (stretch.to, stretch.samples_to);
                     }
@@ -295,14 +280,36 @@ impl Check<'_> {
             },
         );
         walked?;
-        let names: BTreeMap<u32, &str> = (1..).zip(self.manifest.parts.iter().map(|part| part.name.as_str())).collect();
-        self.faults.extend(differing.into_iter().map(|stretch| Fault::Differs {
-            name: names.get(&stretch.part).copied().unwrap_or_default().to_owned(),
-            from: stretch.from,
-            to: stretch.to,
-            samples: (stretch.samples_from, stretch.samples_to),
-        }));
+        for Found { number, certified, .. } in parts {
+            let of_part = differing.iter().filter(|stretch| stretch.part == *number);
+            let name = &certified.name;
+            self.faults.extend(of_part.map(|stretch| Fault::Differs {
+                name: name.clone(),
+                from: stretch.from,
+                to: stretch.to,
+                samples: (stretch.samples_from, stretch.samples_to),
+            }));
+            let chained = reached.get(number).copied().unwrap_or(certified.header.len() as u64 / 2);
+            if chained < certified.bytes && differing.len() <= FAULTS_MAX {
+                self.faults.push(Fault::Length { name: name.clone(), bytes: certified.bytes, certified: chained });
+            }
+        }
         Ok(())
+    }
+
+    /// Nothing told where these differ.
+    fn vague(&mut self, parts: &[Found<'_>]) {
+        for Found { certified, .. } in parts.iter().filter(|part| part.differs) {
+            if !self.faults.iter().any(|fault| fault.name() == certified.name) {
+                self.faults.push(Fault::File { name: certified.name.clone() });
+            }
+        }
+    }
+
+    /// Where in a part's file the chain begins.
+    fn start_of(&self, part: u32) -> u64 {
+        let part = self.manifest.parts.get(part.saturating_sub(1) as usize);
+        part.map_or(0, |part| part.header.len() as u64 / 2)
     }
 }
 
