@@ -382,8 +382,11 @@ mod tests {
         t.store.begin_upload(&call, "s3://older").await.unwrap();
         t.store.note_upload(&call, &file("rec.old"), &progress(Some("u0"), &["x"])).await.unwrap();
         t.store.begin_upload(&call, STORE).await.unwrap();
+        let known = async || t.store.kept(&call).await.unwrap().unwrap().files.len();
+        assert_eq!(known().await, 0, "what is on its way to another store is of no use here");
         t.store.note_upload(&call, &file("rec.wav"), &progress(Some("u1"), &[])).await.unwrap();
         t.store.begin_upload(&call, STORE).await.unwrap();
+        assert_eq!(known().await, 1);
         t.store.note_upload(&call, &file("rec.wav"), &progress(Some("u1"), &["a", "b"])).await.unwrap();
         let told =
             t.store.put_off_keeping(&call, at(60), Some(("recording.store_failed", "away")), at(10)).await.unwrap();
