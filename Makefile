@@ -32,6 +32,7 @@ bench: setup-build ## Run the benchmarks: cost of a forwarded packet and of a de
 	$(CARGO) bench --locked --bench forward
 	$(CARGO) bench --locked --bench shard
 	$(CARGO) bench --locked --bench recording
+	$(CARGO) bench --locked --bench fork
 	$(CARGO) bench --locked --bench decide
 	tests/load.sh
 

@@ -13,7 +13,7 @@ use toml::{Table, Value};
 use crate::billing::{self, RateCard};
 use crate::policy::pack::{self, Pack};
 use crate::store::{IMPORTED, Terms};
-use crate::{call, control, record, shard, signalling, store, switchboard};
+use crate::{call, control, fork, record, shard, signalling, store, switchboard};
 
 /// `[data]`: what must survive.
 #[derive(Clone, Serialize, Deserialize, PartialEq)]
@@ -57,6 +57,8 @@ pub struct Config {
     pub whatsapp: signalling::whatsapp::Config,
     pub policy: Policy,
     pub recording: record::Config,
+    pub fork: fork::Config,
+    pub worker: fork::WorkerConfig,
     pub calls: call::Patience,
     pub agents: switchboard::Config,
     #[serde(skip)]
@@ -122,6 +124,8 @@ impl Config {
             whatsapp: reader.section(&mut table, "whatsapp"),
             policy: reader.section(&mut table, "policy"),
             recording: reader.section(&mut table, "recording"),
+            fork: reader.section(&mut table, "fork"),
+            worker: reader.section(&mut table, "worker"),
             calls: reader.section(&mut table, "calls"),
             agents: reader.section(&mut table, "agents"),
             secrets,
@@ -129,7 +133,7 @@ impl Config {
         for (section, _) in &table {
             let place = reader.place(section, None);
             reader.errors.push(format!(
-                "{place}: unknown section `[{section}]`: there are http, media, data, whatsapp, policy, recording, calls, agents"
+                "{place}: unknown section `[{section}]`: there are http, media, data, whatsapp, policy, recording, fork, worker, calls, agents"
             ));
         }
         reader.errors.extend(config.contradictions());
@@ -167,6 +171,8 @@ impl Config {
         errors.extend(self.media.errors());
         errors.extend(self.calls.errors());
         errors.extend(self.recording.errors().iter().map(ToString::to_string));
+        errors.extend(self.fork.errors());
+        errors.extend(self.worker.errors());
         errors.extend(self.whatsapp.validate().into_iter().map(|(key, why)| format!("{key}: {why}")));
         errors.extend(store::check_url(&self.data.url).err().map(|error| error.to_string()));
         errors

@@ -21,10 +21,12 @@ use crate::model::time::Timestamp;
 use queue::{Item, Queue};
 
 pub use config::{Config, ConfigError};
+pub use join::{Joined, Piece, join};
 pub use repair::{RepairError, Repaired, repair};
 
 mod config;
 mod finish;
+mod join;
 mod queue;
 mod repair;
 mod wav;
@@ -55,6 +57,12 @@ pub enum RecordEvent {
         path: PathBuf,
     },
     Finished {
+        call: CallId,
+        recording: RecordingId,
+        finished: Box<Finished>,
+    },
+    /// A recording that had been given up came after all: the machine that had it was away.
+    Late {
         call: CallId,
         recording: RecordingId,
         finished: Box<Finished>,
@@ -116,10 +124,14 @@ pub struct Recorder {
 }
 
 /// The way into the recorder, for the tap's sink and for those who begin a recording.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Inlet {
     queue: Arc<Queue>,
+    elsewhere: Option<Elsewhere>,
 }
+
+/// Takes a recording that is to be made on another machine; false: make it here.
+pub type Elsewhere = Arc<dyn Fn(&Open) -> bool + Send + Sync>;
 
 /// Where a recording lies: `<data_dir>/recordings/2026-11-22/<id>.wav`, the day in UTC.
 pub fn path_of(data_dir: &Path, recording: &RecordingId, started: Timestamp) -> PathBuf {
@@ -146,7 +158,7 @@ impl Recorder {
     }
 
     pub fn inlet(&self) -> Inlet {
-        Inlet { queue: Arc::clone(&self.queue) }
+        Inlet { queue: Arc::clone(&self.queue), elsewhere: None }
     }
 
     pub fn stats(&self) -> Stats {
@@ -172,8 +184,17 @@ impl Drop for Recorder {
 }
 
 impl Inlet {
+    /// The same inlet, but `elsewhere` is asked first.
+    #[must_use]
+    pub fn or_elsewhere(self, elsewhere: Elsewhere) -> Self {
+        Self { elsewhere: Some(elsewhere), ..self }
+    }
+
     /// Begins a recording. Never refused; failure comes as [`RecordEvent::Failed`].
     pub fn open(&self, open: Open) {
+        if self.elsewhere.as_ref().is_some_and(|takes| takes(&open)) {
+            return;
+        }
         self.queue.push(Item::Open(open));
     }
 

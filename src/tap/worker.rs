@@ -8,15 +8,18 @@ use rtrb::Consumer;
 
 use super::Stats;
 use crate::audio::{Block, Closed, Output, Stereo};
-use crate::model::rtp::{TapKey, TapRecord};
+use crate::model::rtp::{Route, TapKey, TapRecord};
 
 /// A closing word is offered for this long, then given up: the sink is gone.
 const CLOSED_ATTEMPTS_AT_END: u32 = 200;
 
 /// State of all taps of all rings.
-pub(super) struct Worker<S> {
+pub(super) struct Worker<D, S> {
     rings: Vec<Ring>,
     taps: BTreeMap<TapKey, Open>,
+    /// Taps that another machine hears, and their rings.
+    away: BTreeMap<TapKey, usize>,
+    divert: D,
     /// Closing words the sink had no room for.
     unheard: VecDeque<Closed>,
     sink: S,
@@ -37,10 +40,11 @@ struct Open {
     dropped_samples: u64,
 }
 
-impl<S: FnMut(Output) -> bool> Worker<S> {
-    pub(super) fn new(rings: Vec<Consumer<TapRecord>>, sink: S) -> Self {
+impl<D: FnMut(&TapRecord) -> Route, S: FnMut(Output) -> bool> Worker<D, S> {
+    pub(super) fn new(rings: Vec<Consumer<TapRecord>>, divert: D, sink: S) -> Self {
         let rings = rings.into_iter().map(|records| Ring { records, finished: false }).collect();
-        Self { rings, taps: BTreeMap::new(), unheard: VecDeque::new(), sink, stats: Stats::default() }
+        let (taps, away) = (BTreeMap::new(), BTreeMap::new());
+        Self { rings, taps, away, divert, unheard: VecDeque::new(), sink, stats: Stats::default() }
     }
 
     /// Every shard has dropped its end of the ring.
@@ -70,6 +74,9 @@ impl<S: FnMut(Output) -> bool> Worker<S> {
     pub(super) fn close_all(&mut self, now: Instant) {
         while let Some((&tap, _)) = self.taps.first_key_value() {
             self.close(tap, now);
+        }
+        while let Some((tap, _)) = self.away.pop_first() {
+            (self.divert)(&TapRecord::Close { tap, at: now });
         }
         for _ in 0..CLOSED_ATTEMPTS_AT_END {
             self.offer_closed();
@@ -102,14 +109,33 @@ impl<S: FnMut(Output) -> bool> Worker<S> {
             for tap in orphans {
                 self.close(tap, now);
             }
+            for (tap, _) in self.away.extract_if(.., |_, from| *from == ring) {
+                (self.divert)(&TapRecord::Close { tap, at: now });
+            }
         }
     }
 
     fn handle(&mut self, ring: usize, record: TapRecord) {
+        let tap = record.tap();
+        match (self.divert)(&record) {
+            Route::Here => {}
+            Route::Away => {
+                self.stats.diverted += 1;
+                match record {
+                    TapRecord::Open { .. } => drop(self.away.insert(tap, ring)),
+                    TapRecord::Close { .. } => drop(self.away.remove(&tap)),
+                    TapRecord::Media(_) | TapRecord::Gap { .. } | TapRecord::Switch { .. } => {}
+                }
+                return;
+            }
+            Route::Back => {
+                self.away.remove(&tap);
+                self.open(tap, ring, record.at());
+            }
+        }
         match record {
             TapRecord::Open { tap, at } => {
-                let stereo = Stereo::new(tap, at);
-                self.taps.insert(tap, Open { stereo, ring, dropped_blocks: 0, dropped_samples: 0 });
+                self.open(tap, ring, at);
             }
             TapRecord::Media(media) => {
                 self.on_tap(media.tap, |stereo| stereo.handle_media(media));
@@ -123,6 +149,11 @@ impl<S: FnMut(Output) -> bool> Worker<S> {
             }
             TapRecord::Close { tap, at } => self.close(tap, at),
         }
+    }
+
+    fn open(&mut self, tap: TapKey, ring: usize, at: Instant) {
+        let stereo = Stereo::new(tap, at);
+        self.taps.insert(tap, Open { stereo, ring, dropped_blocks: 0, dropped_samples: 0 });
     }
 
     /// A panic over one call's packets ends that recording and nothing else.
@@ -213,9 +244,11 @@ mod tests {
     use crate::model::rtp::{Side, TapMedia, TapPayload};
     use crate::model::time::Clock;
 
+    type Divert = Box<dyn FnMut(&TapRecord) -> Route>;
+
     /// A worker over one ring, the ring's other end, and what its sink took.
     struct Bench {
-        worker: Worker<Box<dyn FnMut(Output) -> bool>>,
+        worker: Worker<Divert, Box<dyn FnMut(Output) -> bool>>,
         ring: Option<Producer<TapRecord>>,
         took: Rc<RefCell<Vec<Output>>>,
         full: Rc<Cell<bool>>,
@@ -236,7 +269,8 @@ mod tests {
                     !full.get()
                 }
             };
-            let worker = Worker::new(vec![records], Box::new(sink) as Box<_>);
+            let worker =
+                Worker::new(vec![records], Box::new(|_: &TapRecord| Route::Here) as Divert, Box::new(sink) as Box<_>);
             Self { worker, ring: Some(ring), took, full, start: Clock.instant() }
         }
 

@@ -1,0 +1,137 @@
+//! `tandem worker`: the tap and the recorder of other machines' calls, without calls of its own.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::config::Config;
+use crate::fork::control::Outcome;
+use crate::fork::{Listener, WorkerHooks, WorkerStats};
+use crate::model::id::RecordingId;
+use crate::record::{Finished, Open, RecordEvent, Recorder, path_of, repair};
+use crate::shard::TapRing;
+use crate::signalling::whatsapp::read_secret_file;
+use crate::tap;
+
+/// As a gateway's shard: 0.6 s of 1,000 calls.
+const TAP_RING: usize = 65_536;
+
+/// For the last recordings to be delivered when the process must go.
+const LAST_DELIVERIES: Duration = Duration::from_secs(3);
+
+/// A running worker.
+pub struct Worker {
+    listener: Arc<Listener>,
+    tap: tap::Tap,
+    recorder: Recorder,
+}
+
+impl Worker {
+    /// Opens the door once everything behind it stands. Called inside a runtime.
+    ///
+    /// # Errors
+    /// Whatever is missing, taken or unreadable, naming the key that mends it.
+    pub fn start(config: &Config) -> anyhow::Result<Self> {
+        if config.worker.token_file.as_os_str().is_empty() {
+            anyhow::bail!("worker.token_file: must name the file with the token that gateways know this worker by");
+        }
+        let token = read_secret_file("worker.token_file", &config.worker.token_file)?;
+        let data_dir = config.data.dir.clone();
+        std::fs::create_dir_all(&data_dir).with_context(|| format!("data.dir: {}", data_dir.display()))?;
+        // The recorder is there before the door through which its ends are told.
+        let door: Arc<OnceLock<Arc<Listener>>> = Arc::default();
+        let recorder = Recorder::spawn(&data_dir, {
+            let door = Arc::clone(&door);
+            move |event| {
+                if let Some((recording, outcome)) = ended(event)
+                    && let Some(door) = door.get()
+                {
+                    door.finished(&recording, outcome);
+                }
+            }
+        })?;
+        let (ring, records) = rtrb::RingBuffer::new(TAP_RING);
+        let inlet = recorder.inlet();
+        let tap = tap::spawn(vec![records], move |heard| inlet.take(heard)).context("no thread for the tap")?;
+        let (inlet, ring) = (recorder.inlet(), Mutex::new(TapRing::new(ring)));
+        let hooks = WorkerHooks {
+            place: {
+                let data_dir = data_dir.clone();
+                Arc::new(move |recording, started| path_of(&data_dir, recording, started))
+            },
+            open: {
+                let data_dir = data_dir.clone();
+                Box::new(move |fork| {
+                    let path = path_of(&data_dir, &fork.recording, fork.started);
+                    inlet.open(Open { tap: fork.tap, recording: fork.recording, call: fork.call, path });
+                })
+            },
+            record: Box::new(move |record| ring.lock().unwrap_or_else(PoisonError::into_inner).push(record)),
+        };
+        let listener = Arc::new(Listener::start(&config.worker, &token, &data_dir, mend, hooks)?);
+        let _only_once = door.set(Arc::clone(&listener));
+        Ok(Self { listener, tap, recorder })
+    }
+
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.listener.address()
+    }
+
+    /// For `fork.pins` of the gateways.
+    pub fn fingerprint(&self) -> &str {
+        &self.listener.fingerprint
+    }
+
+    pub fn stats(&self) -> WorkerStats {
+        self.listener.stats()
+    }
+
+    /// Ends in peace: gateways take their calls elsewhere, what is finished is delivered if that is quick.
+    pub async fn stop(self) {
+        let running = self.listener.stats().calls;
+        let delivered = async {
+            while self.listener.stats().gateways > 0 && self.listener.stats().waiting > 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        if tokio::time::timeout(LAST_DELIVERIES, delivered).await.is_err() {
+            tracing::warn!("recordings are left in the outbox; they are delivered after the next start");
+        }
+        self.listener.close().await;
+        let (tap, recorder) = (self.tap, self.recorder);
+        let stopped = tokio::task::spawn_blocking(move || {
+            tap.stop();
+            recorder.stop();
+        });
+        if stopped.await.is_err() {
+            tracing::error!("the threads did not stop cleanly");
+        }
+        tracing::info!(calls_cut = running, "stopped");
+    }
+}
+
+/// What an end of the recorder's means for the gateway.
+fn ended(event: RecordEvent) -> Option<(RecordingId, Outcome)> {
+    match event {
+        RecordEvent::Started { .. } | RecordEvent::Late { .. } => None,
+        RecordEvent::Finished { recording, finished, .. } => Some((recording, outcome_of(&finished))),
+        RecordEvent::Failed { recording, error, written_ms, .. } => {
+            Some((recording, Outcome { duration_ms: written_ms, error: Some(error), ..Outcome::default() }))
+        }
+    }
+}
+
+/// The recorder's figures in the fork's words.
+pub(crate) fn outcome_of(finished: &Finished) -> Outcome {
+    let Finished { duration_ms, gaps, bytes, parts, ref sha256, .. } = *finished;
+    Outcome { duration_ms, gaps, bytes, parts, sha256: sha256.clone(), error: None }
+}
+
+/// A recording that a crash of this worker cut off.
+fn mend(path: &Path) -> Result<Outcome, String> {
+    let mended = repair(path).map_err(|error| crate::fork::chain(&error))?;
+    let (duration_ms, bytes, parts, sha256) = (mended.duration_ms, mended.bytes, mended.parts, mended.sha256);
+    Ok(Outcome { duration_ms, gaps: 0, bytes, parts, sha256, error: None })
+}
