@@ -62,7 +62,7 @@ fn main() {
         .expect("forks")
         .expect("a worker is set");
     let (mut ring, records) = RingBuffer::new(65_536);
-    let (inlet, mut diverter) = (recorder.inlet(), forks.diverter());
+    let (inlet, mut diverter) = (recorder.inlet(), forks.diverter(false));
     let divert = move |record: &TapRecord| diverter.divert(record);
     let tap = tap::spawn_diverted(vec![records], divert, move |heard| inlet.take(heard)).expect("a tap");
     while forks.stats().connected == 0 {
@@ -71,7 +71,7 @@ fn main() {
 
     let before = (cpu_seconds("tap"), cpu_seconds("quic"));
     let start = Clock.now();
-    let inlet = recorder.inlet().or_elsewhere(forks::elsewhere(&forks));
+    let inlet = recorder.inlet().or_elsewhere(forks::elsewhere(Some(forks.clone()), None));
     for call in 0..calls {
         let (tap, recording) = (TapKey(call), RecordingId::generate());
         let path: PathBuf = path_of(&config.data.dir, &recording, start.wall);

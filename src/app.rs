@@ -180,10 +180,17 @@ impl App {
         )?;
         let inlet = recorder.inlet();
         let forks = forks::start(config, recorder.inlet(), record_events, &pieces)?;
-        let mut diverter = forks.as_ref().map(Forks::diverter);
+        let sockets = forks::sockets(config);
+        let mut diverter = forks.as_ref().map(|forks| forks.diverter(sockets.is_some()));
         let divert = move |record: &TapRecord| diverter.as_mut().map_or(Route::Here, |forks| forks.divert(record));
-        let tap = tap::spawn_diverted(rings, divert, move |heard| inlet.take(heard))
-            .context("cannot start the tap worker's thread")?;
+        let listeners = sockets.clone();
+        let sink = move |heard| {
+            if let Some(sockets) = &listeners {
+                sockets.take(&heard);
+            }
+            inlet.take(heard)
+        };
+        let tap = tap::spawn_diverted(rings, divert, sink).context("cannot start the tap worker's thread")?;
 
         let observed = Arc::clone(&metrics);
         let graph =
@@ -195,10 +202,7 @@ impl App {
             metrics: Arc::clone(&metrics),
             graph,
             shards: shards.clone(),
-            recorder: match &forks {
-                Some(forks) => recorder.inlet().or_elsewhere(forks::elsewhere(forks)),
-                None => recorder.inlet(),
-            },
+            recorder: recorder.inlet().or_elsewhere(forks::elsewhere(forks.clone(), sockets)),
             data_dir: config.data.dir.clone(),
             identity: Identity::generate(),
             patience: config.calls,

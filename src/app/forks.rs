@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use crate::audio;
 use crate::config::Config;
 use crate::fork::control::Outcome;
-use crate::fork::{Complete, Fork, Forks, Hooks};
+use crate::fork::{Complete, Fork, Forks, Hooks, Sockets};
 use crate::model::time::Clock;
 use crate::record::{Elsewhere, Finished, Inlet, Open, Piece, RecordEvent, join, path_of};
 use crate::signalling::whatsapp::read_secret_file;
@@ -35,6 +35,11 @@ impl Pieces {
         };
         (!forks.take_local(recording, outcome)).then_some(event)
     }
+}
+
+/// The way to the listeners of `[[fork.websocket]]`; `None` when there are none. Called inside a runtime.
+pub fn sockets(config: &Config) -> Option<Sockets> {
+    (!config.fork.websocket.is_empty()).then(|| Sockets::new(config.fork.websocket.clone()))
 }
 
 /// Connects to the workers of `[fork]`; `None` when there are none. Called inside a runtime.
@@ -77,13 +82,17 @@ pub fn start(config: &Config, inlet: Inlet, events: Events, pieces: &Pieces) -> 
     Ok(Some(forks))
 }
 
-/// What makes the recorder's inlet ask the workers first.
-pub fn elsewhere(forks: &Forks) -> Elsewhere {
-    let forks = forks.clone();
+/// What makes the recorder's inlet tell the listeners, and ask the workers first.
+pub fn elsewhere(forks: Option<Forks>, sockets: Option<Sockets>) -> Elsewhere {
     Arc::new(move |open| {
         let Open { tap, recording, call, .. } = open.clone();
-        forks.open(Fork { tap, call, recording, started: Clock.now().wall });
-        true
+        if let Some(sockets) = &sockets {
+            sockets.open(tap, &call);
+        }
+        if let Some(forks) = &forks {
+            forks.open(Fork { tap, call, recording, started: Clock.now().wall });
+        }
+        forks.is_some()
     })
 }
 

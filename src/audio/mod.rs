@@ -13,7 +13,9 @@ pub use stereo::{Block, Closed, Output, Stereo};
 
 pub mod codec;
 pub mod delay;
+pub mod halve;
 pub mod jitter;
+pub mod mulaw;
 mod stats;
 pub mod stereo;
 #[cfg(test)]

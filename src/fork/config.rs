@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::websocket::Target;
+
 /// Where calls' sound is sent beside being bridged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -19,6 +21,8 @@ pub struct Config {
     pub token_file: PathBuf,
     /// A worker decodes some 250 calls on a core; beyond this many the next worker, or the gateway itself, takes the call.
     pub calls_per_worker: usize,
+    /// Listeners that speak Twilio's media streams; each gets every call, decoded.
+    pub websocket: Vec<Target>,
 }
 
 impl Default for Config {
@@ -29,6 +33,7 @@ impl Default for Config {
             pins: Vec::new(),
             token_file: PathBuf::new(),
             calls_per_worker: 250,
+            websocket: Vec::new(),
         }
     }
 }
@@ -36,7 +41,7 @@ impl Default for Config {
 impl Config {
     /// Everything that is wrong with it.
     pub fn errors(&self) -> Vec<String> {
-        let mut errors = Vec::new();
+        let mut errors: Vec<String> = self.websocket.iter().filter_map(Target::error).collect();
         if self.workers.is_empty() {
             return errors;
         }
@@ -140,6 +145,9 @@ mod tests {
             "workers = ['w:0', ':1', '[::1:1']\npins = ['ab']\ntoken_file = 't'\ncalls_per_worker = 0",
             &["`w:0`", "`:1`", "`[::1:1`", "`ab` is no SHA-256", "calls_per_worker"],
         );
+        check("websocket = [{url = 'wss://u:p@asr.example:8443/in', encoding = 'l16', tracks = 'inbound'}]", &[]);
+        check("websocket = [{url = 'http://a/b'}, {url = 'ws://ok'}, {url = 'x y'}]", &["ws://host", "ws://host"]);
+        assert!(toml::from_str::<Config>("websocket = [{url = 'ws://a', encoding = 'opus'}]").is_err());
         let worker: WorkerConfig = toml::from_str("cert_file = 'c'").unwrap();
         assert!(worker.errors()[0].contains("worker.key_file"));
         assert!(toml::from_str::<WorkerConfig>("colour = 'red'").is_err());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::control::{Open, ToWorker};
 use super::link::{Link, Live, Sent};
@@ -16,6 +16,7 @@ pub struct Diverter {
     flows: BTreeMap<TapKey, Flow>,
     /// Calls that came back: their recording and its sample 0.
     back: BTreeMap<TapKey, (RecordingId, Instant)>,
+    also_here: bool,
 }
 
 /// A call that is being sent away.
@@ -34,8 +35,8 @@ struct Flow {
 }
 
 impl Diverter {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, flows: BTreeMap::new(), back: BTreeMap::new() }
+    pub(super) fn new(shared: Arc<Shared>, also_here: bool) -> Self {
+        Self { shared, flows: BTreeMap::new(), back: BTreeMap::new(), also_here }
     }
 
     /// Takes the record if its call is forked.
@@ -45,6 +46,9 @@ impl Diverter {
         }
         let tap = record.tap();
         let Some(flow) = self.flows.get(&tap) else {
+            if matches!(record, TapRecord::Close { .. }) {
+                self.shared.paused().remove(&tap);
+            }
             if let TapRecord::Close { at, .. } = *record
                 && let Some((recording, opened)) = self.back.remove(&tap)
             {
@@ -60,6 +64,7 @@ impl Diverter {
         let Some(flow) = self.flows.get_mut(&tap) else { return Route::Here };
         match record {
             TapRecord::Open { .. } => {}
+            TapRecord::Media(media) if self.shared.paused().contains(&tap) => flow.leave_out(media.side),
             TapRecord::Media(media) => flow.media(media),
             TapRecord::Gap { side, count, .. } => {
                 flow.live.tell(ToWorker::Gap { flow: flow.id, side: *side, count: *count });
@@ -67,7 +72,11 @@ impl Diverter {
             TapRecord::Switch { side, .. } => flow.live.tell(ToWorker::Switch { flow: flow.id, side: *side }),
             TapRecord::Close { at, .. } => self.close(tap, *at),
         }
-        Route::Away
+        self.away()
+    }
+
+    fn away(&self) -> Route {
+        if self.also_here { Route::Both } else { Route::Away }
     }
 
     fn open(&mut self, tap: TapKey, at: Instant) -> Route {
@@ -77,7 +86,7 @@ impl Diverter {
                 self.shared.runs().begin(fork.recording.clone(), fork.call.clone(), fork.started);
                 let recording = fork.recording.clone();
                 self.flows.insert(tap, Flow::begin(fork, recording, [at; 2], link, live));
-                Route::Away
+                self.away()
             }
             None => {
                 tracing::warn!(call = %fork.call, "no worker takes the call; it is recorded here");
@@ -97,13 +106,18 @@ impl Diverter {
         let length = at.saturating_duration_since(opened);
         if matches!(record, TapRecord::Close { .. }) {
             self.shared.close_run(&fork.recording, length, at);
-            return Some(Route::Away);
+            self.shared.paused().remove(&tap);
+            return Some(self.away());
         }
         self.shared.moved.add(1);
-        let piece = self.shared.runs().go_on(&fork.recording, length)?;
+        let elsewhere = self.shared.least_loaded();
+        // What is decoded here already has its positions from the call's beginning; the silence before is overlaid by the
+        // first piece.
+        let begins = if elsewhere.is_none() && self.also_here { Duration::ZERO } else { length };
+        let piece = self.shared.runs().go_on(&fork.recording, begins)?;
         tracing::warn!(call = %fork.call, worker = link.address, %piece, at_ms = length.as_millis() as u64,
             "a call lost its worker; what it heard last is missing, the rest goes on elsewhere");
-        match self.shared.least_loaded() {
+        match elsewhere {
             Some((link, live)) => {
                 let flow = Flow::begin(fork, piece, [opened, at], link, live);
                 self.flows.insert(tap, flow);
@@ -113,7 +127,7 @@ impl Diverter {
                 self.shared.fallbacks.add(1);
                 self.back.insert(tap, (fork.recording.clone(), opened));
                 (self.shared.hooks.here)(Fork { recording: piece, ..fork });
-                Some(Route::Back)
+                Some(if self.also_here { Route::Here } else { Route::Back })
             }
         }
     }
@@ -126,6 +140,7 @@ impl Diverter {
         let piece = at.saturating_duration_since(flow.piece_opened);
         flow.live.tell(ToWorker::Close { flow: flow.id, length_us: piece.as_micros() as u64 });
         flow.live.calls.down();
+        self.shared.paused().remove(&tap);
         self.shared.close_run(&flow.fork.recording, at.saturating_duration_since(flow.opened), at);
     }
 }
@@ -170,9 +185,15 @@ impl Flow {
             }
             Sent::Dropped => {
                 self.link.counters.dropped.add(1);
-                self.unsent[side] = self.unsent[side].saturating_add(1);
+                self.leave_out(media.side);
             }
         }
+    }
+
+    /// A packet of this side is not sent; the next one that is tells.
+    fn leave_out(&mut self, side: Side) {
+        let unsent = &mut self.unsent[side as usize];
+        *unsent = unsent.saturating_add(1);
     }
 
     /// Says how many packets of this side were not sent.

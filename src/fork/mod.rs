@@ -1,4 +1,5 @@
-//! Calls' sound on its way to other machines: to `tandem worker`s, as RTP over QUIC.
+//! Calls' sound on its way to other machines: to `tandem worker`s, as RTP over QUIC; to listeners that speak Twilio's
+//! media streams, decoded, over WebSocket ([`Sockets`]).
 //!
 //! # Who speaks what
 //!
@@ -19,7 +20,7 @@
 //! joined at the end ([`runs`]). A worker keeps a recording until the gateway has it safe on its disk ([`delivery`]);
 //! if it was away, it delivers when it is back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,6 +46,7 @@ pub use listener::{ListenError, Listener, WorkerHooks};
 pub use runs::{Arrived, Complete, PIECES_WITHIN};
 pub use stats::{Stats, WorkerStats};
 pub use tls::TlsError;
+pub use websocket::{Encoding, SocketStats, Sockets, Target, Tracks};
 
 mod config;
 pub mod control;
@@ -59,6 +61,11 @@ mod runs;
 mod session;
 mod stats;
 mod tls;
+mod twilio;
+mod websocket;
+
+/// Calls whose taps are to open. Of one that ends before that an entry stays, so the oldest one goes.
+const EXPECTED_MAX: usize = 4_096;
 
 /// At the end of the process, for recordings that are just being delivered.
 const LAST_DELIVERIES: Duration = Duration::from_secs(3);
@@ -108,6 +115,7 @@ pub(crate) struct Shared {
     calls_per_worker: usize,
     hooks: Hooks,
     expected: Mutex<BTreeMap<TapKey, Fork>>,
+    paused: Mutex<BTreeSet<TapKey>>,
     runs: Mutex<Runs>,
     fallbacks: Counter,
     moved: Counter,
@@ -135,6 +143,7 @@ impl Forks {
             calls_per_worker: config.calls_per_worker,
             hooks,
             expected: Mutex::default(),
+            paused: Mutex::default(),
             runs: Mutex::default(),
             fallbacks: Counter::default(),
             moved: Counter::default(),
@@ -150,12 +159,26 @@ impl Forks {
 
     /// This call's sound is to go to a worker once its tap opens.
     pub fn open(&self, fork: Fork) {
-        self.shared.expected().insert(fork.tap, fork);
+        let mut expected = self.shared.expected();
+        if expected.len() >= EXPECTED_MAX {
+            expected.pop_first();
+        }
+        expected.insert(fork.tap, fork);
     }
 
     /// For the tap worker's thread; there is one.
-    pub fn diverter(&self) -> Diverter {
-        Diverter::new(Arc::clone(&self.shared))
+    /// `also_here`: the sound is wanted in this process too, so the calls that are sent away are decoded here besides.
+    pub fn diverter(&self, also_here: bool) -> Diverter {
+        Diverter::new(Arc::clone(&self.shared), also_here)
+    }
+
+    /// From now on nothing of the call leaves this machine, until [`Forks::resume`]; its recording holds silence instead.
+    pub fn pause(&self, tap: TapKey) {
+        self.shared.paused().insert(tap);
+    }
+
+    pub fn resume(&self, tap: TapKey) {
+        self.shared.paused().remove(&tap);
     }
 
     /// A recording that [`Hooks::here`] began has ended. False: it is none of a forked call.
@@ -212,6 +235,10 @@ impl Forks {
 impl Shared {
     fn expected(&self) -> MutexGuard<'_, BTreeMap<TapKey, Fork>> {
         lock(&self.expected)
+    }
+
+    fn paused(&self) -> MutexGuard<'_, BTreeSet<TapKey>> {
+        lock(&self.paused)
     }
 
     fn runs(&self) -> MutexGuard<'_, Runs> {

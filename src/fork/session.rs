@@ -95,8 +95,10 @@ async fn meet(control: &Connection, house: &House) -> Result<Met, (Goodbye, Stri
     let Some(ToWorker::Media { binding }) = read_frame(&mut receive).await.map_err(nonsense)? else {
         return Err((Goodbye::Nonsense, "it did not name its media connection".to_owned()));
     };
-    let media =
-        house.claim(&binding).await.ok_or((Goodbye::NoMedia, "its media connection did not come".to_owned()))?;
+    let media = house
+        .claim(&binding)
+        .await
+        .ok_or_else(|| (Goodbye::NoMedia, "its media connection did not come".to_owned()))?;
     write_frame(&mut send, &ToGateway::Ready).await.map_err(nonsense)?;
     Ok(Met { gateway, media, receive, send })
 }
@@ -221,7 +223,7 @@ impl Session {
                 }
                 let sent = match entry.delivery() {
                     Ok(Some(delivery)) => {
-                        let folder = entry.path.parent().unwrap_or(std::path::Path::new(""));
+                        let folder = entry.path.parent().unwrap_or_else(|| std::path::Path::new(""));
                         delivery::send(control, delivery, folder).await
                     }
                     Ok(None) => continue,

@@ -128,6 +128,8 @@ pub enum Route {
     Here,
     /// Another machine took it; nothing is decoded here.
     Away,
+    /// Another machine took it, and it is decoded here too.
+    Both,
     /// The call was away and comes back: from this record on it is decoded here, as if it had opened now.
     Back,
 }

@@ -119,14 +119,16 @@ impl<D: FnMut(&TapRecord) -> Route, S: FnMut(Output) -> bool> Worker<D, S> {
         let tap = record.tap();
         match (self.divert)(&record) {
             Route::Here => {}
-            Route::Away => {
+            route @ (Route::Away | Route::Both) => {
                 self.stats.diverted += 1;
                 match record {
                     TapRecord::Open { .. } => drop(self.away.insert(tap, ring)),
                     TapRecord::Close { .. } => drop(self.away.remove(&tap)),
                     TapRecord::Media(_) | TapRecord::Gap { .. } | TapRecord::Switch { .. } => {}
                 }
-                return;
+                if route == Route::Away {
+                    return;
+                }
             }
             Route::Back => {
                 self.away.remove(&tap);

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails there")]
 
 mod hostile;
+mod listener;
 mod world;
 
 use std::time::Duration;
 
+use tandem::model::rtp::TapKey;
 use tandem::record::RecordEvent;
 use world::{AGENT_HZ, CUSTOMER_HZ, Gateway, Log, Program, Shard, config, read, start_worker, tone, until};
 
@@ -41,6 +43,35 @@ async fn both_voices_of_two_calls_come_back_from_a_worker_and_the_gateway_decode
     until("the worker's copies are gone", || worker.stats().waiting == 0).await;
     assert_eq!((worker.stats().delivered, worker.stats().malformed, worker.stats().strays), (2, 0, 0));
     assert_eq!(world::wav_files(&dir.path().join("worker")), 0);
+    gateway.stop().await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_pause_leaves_the_gateway() {
+    let dir = tempfile::tempdir().unwrap();
+    let worker = start_worker(&dir.path().join("worker"));
+    let mut gateway = Gateway::start(&config(dir.path(), worker.address(), worker.fingerprint()));
+    until("the worker is connected", || gateway.forks.stats().connected == 1).await;
+    let path = gateway.record(1);
+    let mut shard = Shard::start(gateway.ring.take().unwrap(), &[1]);
+    shard = shard.talk_for(Duration::from_millis(1_000)).await;
+    gateway.forks.pause(TapKey(1));
+    shard = shard.talk_for(Duration::from_millis(1_500)).await;
+    until("the tap has read the pause", || gateway.tap.stats().records == 1 + 2 * 125).await;
+    let sent = gateway.forks.stats().packets;
+    gateway.forks.resume(TapKey(1));
+    shard = shard.talk_for(Duration::from_millis(1_000)).await;
+    let length = shard.end();
+    gateway.finished().await;
+    assert!(sent <= 2 * 52, "{sent}");
+    let heard = read(&path);
+    is_long(heard.len() as u64 / 16, length);
+    assert!(heard[18_400..38_400].iter().all(|&frame| frame == [0, 0]), "the pause is not silent");
+    for (channel, hz) in [(0, CUSTOMER_HZ), (1, AGENT_HZ)] {
+        let pcm: Vec<i16> = heard[44_800..54_400].iter().map(|frame| frame[channel]).collect();
+        assert!(tone(&pcm, hz) > 0.7, "after the pause: {}", tone(&pcm, hz));
+    }
     gateway.stop().await;
     worker.stop().await;
 }

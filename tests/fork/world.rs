@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rtrb::{Producer, RingBuffer};
 use tandem::app::forks as joined;
 use tandem::config::Config;
-use tandem::fork::Forks;
+use tandem::fork::{Forks, Sockets};
 use tandem::model::id::{CallId, RecordingId};
 use tandem::model::rtp::{Side, TapKey, TapMedia, TapPayload, TapRecord};
 use tandem::model::time::Clock;
@@ -85,19 +85,15 @@ impl Gateway {
         .unwrap();
         let forks = joined::start(config, recorder.inlet(), told, &pieces).unwrap().unwrap();
         let (ring, records) = RingBuffer::new(65_536);
-        let (inlet, mut diverter) = (recorder.inlet(), forks.diverter());
+        let (inlet, mut diverter) = (recorder.inlet(), forks.diverter(false));
         let divert = move |record: &TapRecord| diverter.divert(record);
         let tap = tap::spawn_diverted(vec![records], divert, move |heard| inlet.take(heard)).unwrap();
-        let inlet = recorder.inlet().or_elsewhere(joined::elsewhere(&forks));
+        let inlet = recorder.inlet().or_elsewhere(joined::elsewhere(Some(forks.clone()), None));
         Self { ring: Some(ring), tap, forks, recorder, inlet, events, dir: config.data.dir.clone() }
     }
 
-    /// As the desk begins a recording; where it will lie.
     pub(crate) fn record(&self, call: u64) -> PathBuf {
-        let recording = RecordingId::parse(&format!("rec_{call}")).unwrap();
-        let path = path_of(&self.dir, &recording, Clock.now().wall);
-        self.inlet.open(Open { tap: TapKey(call), recording, call: CallId::generate(), path: path.clone() });
-        path
+        record(&self.inlet, &self.dir, call)
     }
 
     /// The next word about a recording but that it began.
@@ -129,6 +125,65 @@ impl Gateway {
     pub(crate) fn die(self) {
         self.forks.abandon();
     }
+}
+
+/// A gateway whose calls only listeners and its own recorder hear.
+pub(crate) struct Talker {
+    pub(crate) ring: Option<Producer<TapRecord>>,
+    pub(crate) tap: tap::Tap,
+    pub(crate) sockets: Sockets,
+    recorder: Recorder,
+    inlet: Inlet,
+    dir: tempfile::TempDir,
+}
+
+impl Talker {
+    /// `text`: its `[fork]`, which must name a listener.
+    pub(crate) fn start(text: &str) -> Self {
+        #[derive(serde::Deserialize)]
+        struct File {
+            fork: tandem::fork::Config,
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.data.dir = dir.path().to_owned();
+        config.fork = toml::from_str::<File>(text).unwrap().fork;
+        assert!(config.fork.errors().is_empty());
+        let recorder = Recorder::spawn(dir.path(), |_| ()).unwrap();
+        let sockets = joined::sockets(&config).unwrap();
+        let (ring, records) = RingBuffer::new(65_536);
+        let (inlet, listeners) = (recorder.inlet(), sockets.clone());
+        let sink = move |heard| {
+            listeners.take(&heard);
+            inlet.take(heard)
+        };
+        let tap = tap::spawn(vec![records], sink).unwrap();
+        let inlet = recorder.inlet().or_elsewhere(joined::elsewhere(None, Some(sockets.clone())));
+        Self { ring: Some(ring), tap, sockets, recorder, inlet, dir }
+    }
+
+    pub(crate) fn record(&self, call: u64) -> PathBuf {
+        record(&self.inlet, self.dir.path(), call)
+    }
+
+    /// Its folder, with the recordings.
+    pub(crate) async fn stop(self) -> tempfile::TempDir {
+        let (tap, recorder) = (self.tap, self.recorder);
+        let stopped = tokio::task::spawn_blocking(move || {
+            tap.stop();
+            recorder.stop();
+        });
+        stopped.await.unwrap();
+        self.dir
+    }
+}
+
+/// As the desk begins a recording; where it will lie.
+fn record(inlet: &Inlet, dir: &Path, call: u64) -> PathBuf {
+    let recording = RecordingId::parse(&format!("rec_{call}")).unwrap();
+    let path = path_of(dir, &recording, Clock.now().wall);
+    inlet.open(Open { tap: TapKey(call), recording, call: CallId::generate(), path: path.clone() });
+    path
 }
 
 /// `tandem worker` as a process of its own, which can be killed.
@@ -261,19 +316,24 @@ pub(crate) fn read(path: &Path) -> Vec<[i16; 2]> {
     samples.as_chunks::<2>().0.to_vec()
 }
 
-/// How much of a sound is this tone, window by window of 100 ms: the line may be moved a millisecond to follow a clock,
-/// which turns the tone's phase.
+/// How much of a sound is this tone, in the median window of 100 ms: the line may be moved a millisecond to follow a
+/// clock, which turns the tone's phase.
 pub(crate) fn tone(pcm: &[i16], hz: f64) -> f64 {
-    let mut shares: Vec<f64> = pcm.chunks_exact(1_600).map(|window| share(window, hz)).collect();
+    tone_at(16_000, pcm, hz)
+}
+
+/// The same at another rate.
+pub(crate) fn tone_at(rate: usize, pcm: &[i16], hz: f64) -> f64 {
+    let mut shares: Vec<f64> = pcm.chunks_exact(rate / 10).map(|window| share(rate, window, hz)).collect();
     shares.sort_by(f64::total_cmp);
-    shares[shares.len() / 10]
+    shares[shares.len() / 2]
 }
 
 /// Share of the sound's power at `hz`.
-fn share(pcm: &[i16], hz: f64) -> f64 {
+fn share(rate: usize, pcm: &[i16], hz: f64) -> f64 {
     let (mut re, mut im, mut power) = (0.0, 0.0, 0.0);
     for (i, &sample) in pcm.iter().enumerate() {
-        let (s, phase) = (f64::from(sample), i as f64 / 16_000.0 * hz * std::f64::consts::TAU);
+        let (s, phase) = (f64::from(sample), i as f64 / rate as f64 * hz * std::f64::consts::TAU);
         re += s * phase.cos();
         im += s * phase.sin();
         power += s * s;
