@@ -13,7 +13,7 @@ use toml::{Table, Value};
 use crate::billing::{self, RateCard};
 use crate::policy::pack::{self, Pack};
 use crate::store::{IMPORTED, Terms};
-use crate::{asr, call, control, record, shard, signalling, store, summary, switchboard};
+use crate::{asr, call, control, fork, record, shard, signalling, store, summary, switchboard};
 
 /// `[data]`: what must survive.
 #[derive(Clone, Serialize, Deserialize, PartialEq)]
@@ -59,6 +59,8 @@ pub struct Config {
     pub recording: record::Config,
     pub asr: asr::Config,
     pub summary: summary::Config,
+    pub fork: fork::Config,
+    pub worker: fork::WorkerConfig,
     pub calls: call::Patience,
     pub agents: switchboard::Config,
     #[serde(skip)]
@@ -127,6 +129,8 @@ impl Config {
             recording: reader.section(&mut table, "recording"),
             asr: reader.section(&mut table, "asr"),
             summary: reader.section(&mut table, "summary"),
+            fork: reader.section(&mut table, "fork"),
+            worker: reader.section(&mut table, "worker"),
             calls: reader.section(&mut table, "calls"),
             agents: reader.section(&mut table, "agents"),
             secrets,
@@ -134,7 +138,7 @@ impl Config {
         for (section, _) in &table {
             let place = reader.place(section, None);
             reader.errors.push(format!(
-                "{place}: unknown section `[{section}]`: there are http, media, data, whatsapp, policy, recording, asr, summary, calls, agents"
+                "{place}: unknown section `[{section}]`: there are http, media, data, whatsapp, policy, recording, asr, summary, fork, worker, calls, agents"
             ));
         }
         reader.errors.extend(config.contradictions());
@@ -175,6 +179,8 @@ impl Config {
         errors.extend(self.recording.errors().iter().map(ToString::to_string));
         errors.extend(self.asr.errors().iter().map(ToString::to_string));
         errors.extend(self.summary.errors());
+        errors.extend(self.fork.errors());
+        errors.extend(self.worker.errors());
         errors.extend(self.whatsapp.validate().into_iter().map(|(key, why)| format!("{key}: {why}")));
         errors.extend(store::check_url(&self.data.url).err().map(|error| error.to_string()));
         errors

@@ -7,11 +7,11 @@
 //! - **words**: `model` — identities, moments, reasons, events: what every floor speaks
 //! - **ground**: `audio`, `metrics` — tools; know nothing of the rest
 //! - **mind**: `media`, `call`, `policy`, `billing` — pure: takes `now`, returns values
-//! - **hands**: `shard`, `tap`, `record`, `asr`, `summary`, `signalling`, `store`, `bus` — one resource each: sockets, CPU, disk,
-//!   model, database, peers
+//! - **hands**: `shard`, `tap`, `record`, `asr`, `summary`, `fork`, `signalling`, `store`, `bus` — one resource each: sockets,
+//!   CPU, disk, model, database, peers
 //! - **desk**: `switchboard` — the only place that decides *when*
 //! - **doors**: `control`, `console` — programs and people come in
-//! - **roof**: `config`, `app`, `sandbox`, `main` — knows everybody, and does nothing else
+//! - **roof**: `config`, `app`, `worker`, `sandbox`, `main` — knows everybody, and does nothing else
 //!
 //! Each thinker has one runner: `media` → `shard`, `audio` → `tap`, `call` → `switchboard`; `policy` and `billing` are asked by
 //! the switchboard, the doors and, inside a transaction, the store.
@@ -46,6 +46,7 @@ pub mod call;
 pub mod config;
 pub mod console;
 pub mod control;
+pub mod fork;
 pub mod media;
 pub mod metrics;
 pub mod model;
@@ -59,3 +60,4 @@ pub mod store;
 pub mod summary;
 pub mod switchboard;
 pub mod tap;
+pub mod worker;

@@ -79,7 +79,8 @@ pub(super) fn weigh(path: &Path, parts: u32) -> io::Result<Weight> {
     Ok(Weight { parts: weighed, bytes, sha256: hex::encode(sha256.finish()) })
 }
 
-fn finish(complete: Complete) -> RecordEvent {
+/// Measures it, writes its details beside it, and says that it is there.
+pub(super) fn finish(complete: Complete) -> RecordEvent {
     let Complete { call, recording, path, parts, samples, gaps, stats, pauses, started_at } = complete;
     let duration_ms = audio::duration(samples).as_millis() as u64;
     match weigh(&path, parts) {

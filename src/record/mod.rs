@@ -21,8 +21,9 @@ use crate::model::rtp::TapKey;
 use crate::model::time::Timestamp;
 use queue::{Item, Queue};
 
+pub use crate::model::recording::Format;
 pub use config::{Config, ConfigError};
-pub use format::Format;
+pub use join::{Join, Piece, join};
 pub use repair::{RepairError, Repaired, repair};
 pub use sidecar::{Part, Side, Sidecar, sidecar_path};
 pub use sound::read_sound;
@@ -30,7 +31,7 @@ pub use sound::read_sound;
 mod config;
 mod file;
 mod finish;
-mod format;
+mod join;
 mod ogg;
 mod queue;
 mod repair;
@@ -67,6 +68,12 @@ pub enum RecordEvent {
         path: PathBuf,
     },
     Finished {
+        call: CallId,
+        recording: RecordingId,
+        finished: Box<Finished>,
+    },
+    /// A recording that had been given up came after all: the machine that had it was away.
+    Late {
         call: CallId,
         recording: RecordingId,
         finished: Box<Finished>,
@@ -129,10 +136,14 @@ pub struct Recorder {
 }
 
 /// The way into the recorder, for the tap's sink and for those who begin a recording.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Inlet {
     queue: Arc<Queue>,
+    elsewhere: Option<Elsewhere>,
 }
+
+/// Takes a recording that is to be made on another machine; false: make it here.
+pub type Elsewhere = Arc<dyn Fn(&Open) -> bool + Send + Sync>;
 
 /// Where a recording lies: `<data_dir>/recordings/2026-11-22/<id>.wav` (or `.opus`), the day in UTC.
 pub fn path_of(data_dir: &Path, recording: &RecordingId, started: Timestamp, format: Format) -> PathBuf {
@@ -162,7 +173,7 @@ impl Recorder {
     }
 
     pub fn inlet(&self) -> Inlet {
-        Inlet { queue: Arc::clone(&self.queue) }
+        Inlet { queue: Arc::clone(&self.queue), elsewhere: None }
     }
 
     pub fn stats(&self) -> Stats {
@@ -188,8 +199,17 @@ impl Drop for Recorder {
 }
 
 impl Inlet {
+    /// The same inlet, but `elsewhere` is asked first.
+    #[must_use]
+    pub fn or_elsewhere(self, elsewhere: Elsewhere) -> Self {
+        Self { elsewhere: Some(elsewhere), ..self }
+    }
+
     /// Begins a recording. Never refused; failure comes as [`RecordEvent::Failed`].
     pub fn open(&self, open: Open) {
+        if self.elsewhere.as_ref().is_some_and(|takes| takes(&open)) {
+            return;
+        }
         self.queue.push(Item::Open(open));
     }
 

@@ -25,12 +25,18 @@ macro_rules! on_both {
 
 mod crash;
 mod faults;
+mod forks;
 mod inbound;
 mod media;
 mod money;
 mod outbound;
 mod peers;
 mod policy;
+#[path = "../fork/program.rs"]
+mod program;
+#[allow(dead_code, reason = "these stories need less of it than those of the forks alone")]
+#[path = "../fork/receiver.rs"]
+mod receiver;
 mod reconcile;
 mod recording;
 mod transcripts;

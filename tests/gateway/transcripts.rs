@@ -11,17 +11,17 @@ use crate::world::{NINO, SOON, World};
 
 /// Spoken sentences with their words: Debian's `pocketsphinx-testdata`, read from LibriVox.
 const CLIPS: &str = "/usr/share/pocketsphinx/test/data/librivox/sense_and_sensibility_01_austen_64kb-";
-const CUSTOMER: (&str, &str) = (
+pub(crate) const CUSTOMER: (&str, &str) = (
     "0870",
     "and mister john dashwood had then leisure to consider how much there might be prudently in his power to do for them",
 );
-const AGENT: (&str, &str) =
+pub(crate) const AGENT: (&str, &str) =
     ("0920", "had he married a more amiable woman he might have been made still more respectable than he was");
 
 /// A recogniser runs at the lowest priority; on a machine that does three other things it is slow, and not wrong.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
-fn clip((name, _): (&str, &str)) -> Sound {
+pub(crate) fn clip((name, _): (&str, &str)) -> Sound {
     Sound::wav(format!("{CLIPS}{name}.wav")).expect("`make test` brings the sentences")
 }
 
@@ -37,7 +37,7 @@ fn said(transcript: &Value, speaker: &str) -> String {
 }
 
 #[track_caller]
-fn check_words(transcript: &Value) {
+pub(crate) fn check_words(transcript: &Value) {
     for (speaker, (_, words)) in [("customer", CUSTOMER), ("agent", AGENT)] {
         let heard = said(transcript, speaker);
         let errors = word_errors(words, &heard);
