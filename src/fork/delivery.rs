@@ -3,6 +3,7 @@
 //! Nothing is believed before it lies on this disk, is synced, and has the digest that the worker computed and, for a
 //! recording of one file, the recorder before it. Until then it has another name, and the worker keeps its copy.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,14 +41,21 @@ pub(super) enum ReceiveError {
     Refused { recording: RecordingId, why: String },
 }
 
+/// A delivery that is safe here.
+pub(super) struct Received {
+    pub(super) delivery: Delivery,
+    /// The recording has been put together without it meanwhile; it lies beside it, as `rec_x-late`.
+    pub(super) aside: bool,
+}
+
 /// Reads a delivery to its end and puts its files where they belong. Taking the same one twice is fine.
-pub(super) async fn receive(stream: &mut quinn::RecvStream, place: &Place) -> Result<Delivery, ReceiveError> {
+pub(super) async fn receive(stream: &mut quinn::RecvStream, place: &Place) -> Result<Received, ReceiveError> {
     let delivery: Delivery = read_frame(stream).await?.ok_or(ReceiveError::Cut)?;
     let refused = |why: String| ReceiveError::Refused { recording: delivery.recording.clone(), why };
     check_names(&delivery).map_err(refused)?;
     let main = place(&delivery.recording, delivery.started, delivery.format);
     let folder = main.parent().ok_or_else(|| refused("it has no folder".to_owned()))?.to_owned();
-    let failed = |error: std::io::Error| refused(format!("cannot write to {}: {error}", folder.display()));
+    let failed = |error: io::Error| refused(format!("cannot write to {}: {error}", folder.display()));
     tokio::fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&folder).await.map_err(failed)?;
     let mut arrived = Vec::new();
     for entry in &delivery.files {
@@ -64,11 +72,11 @@ pub(super) async fn receive(stream: &mut quinn::RecvStream, place: &Place) -> Re
             Err(FileError::Digest) => return Err(refused(format!("{} changed on the way", entry.name))),
         }
     }
-    for (incoming, path) in arrived {
-        settle(&incoming, &path).await.map_err(refused)?;
-    }
+    let id = delivery.recording.as_str().to_owned();
+    let aside = tokio::task::spawn_blocking(move || settle(&arrived, &id)).await;
+    let aside = aside.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(failed)?;
     sync_folder(&folder).await.map_err(failed)?;
-    Ok(delivery)
+    Ok(Received { delivery, aside })
 }
 
 /// Sends a recording. Returns when everything is on its way; the gateway says when it is safe.
@@ -94,7 +102,7 @@ pub(super) async fn send(
             let most = CHUNK.min(usize::try_from(left).unwrap_or(CHUNK));
             let len = file.read(&mut buffer[..most]).await.map_err(SendError::Disk)?;
             if len == 0 {
-                return Err(SendError::Disk(std::io::ErrorKind::UnexpectedEof.into()));
+                return Err(SendError::Disk(io::ErrorKind::UnexpectedEof.into()));
             }
             sha256.update(&buffer[..len]);
             stream.write_all(&buffer[..len]).await.map_err(|error| SendError::Gone(error.into()))?;
@@ -109,7 +117,7 @@ pub(super) async fn send(
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SendError {
     #[error("the recording cannot be read")]
-    Disk(#[source] std::io::Error),
+    Disk(#[source] io::Error),
     #[error("the gateway is gone")]
     Gone(#[source] FrameError),
 }
@@ -122,7 +130,7 @@ impl From<quinn::ConnectionError> for FrameError {
 
 enum FileError {
     Cut,
-    Disk(std::io::Error),
+    Disk(io::Error),
     Digest,
 }
 
@@ -151,29 +159,29 @@ async fn receive_file(stream: &mut quinn::RecvStream, entry: &FileEntry, incomin
     Ok(hex::encode(sha256))
 }
 
-/// Gives a file its name. One that is there already is fine if it is the same: the acknowledgement was lost.
-async fn settle(incoming: &Path, path: &Path) -> Result<(), String> {
-    let (from, to) = (incoming.to_owned(), path.to_owned());
-    let settled = tokio::task::spawn_blocking(move || match std::fs::hard_link(&from, &to) {
-        Ok(()) => std::fs::remove_file(&from).map_err(|error| error.to_string()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            let same = same_content(&from, &to).map_err(|error| error.to_string())?;
-            std::fs::remove_file(&from).map_err(|error| error.to_string())?;
-            if same { Ok(()) } else { Err(format!("{} is there already, and is another", to.display())) }
-        }
-        Err(error) => Err(error.to_string()),
-    });
-    settled.await.unwrap_or_else(|panic| Err(panic.to_string()))
+/// Gives files, which have come under the first name, the second one. Those that are there already are fine if they are the
+/// same: the acknowledgement was lost. If they are others, true: the new ones stand aside.
+fn settle(arrived: &[(PathBuf, PathBuf)], id: &str) -> io::Result<bool> {
+    let mut others = false;
+    for (incoming, path) in arrived {
+        others |= path.exists() && !same_content(incoming, path)?;
+    }
+    for (incoming, path) in arrived {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let beside = path.with_file_name(name.replacen(id, &format!("{id}-late"), 1));
+        std::fs::rename(incoming, if others { &beside } else { path })?;
+    }
+    Ok(others)
 }
 
-fn same_content(one: &Path, other: &Path) -> std::io::Result<bool> {
+fn same_content(one: &Path, other: &Path) -> io::Result<bool> {
     let sum = |path: &Path| {
         let mut sha256 = digest::Context::new(&digest::SHA256);
         let mut file = std::fs::File::open(path)?;
         let mut buffer = vec![0; CHUNK];
         loop {
-            match std::io::Read::read(&mut file, &mut buffer)? {
-                0 => return Ok::<_, std::io::Error>(sha256.finish()),
+            match io::Read::read(&mut file, &mut buffer)? {
+                0 => return Ok::<_, io::Error>(sha256.finish()),
                 len => sha256.update(&buffer[..len]),
             }
         }
@@ -182,7 +190,7 @@ fn same_content(one: &Path, other: &Path) -> std::io::Result<bool> {
 }
 
 /// The names themselves must survive a power cut too.
-async fn sync_folder(folder: &Path) -> std::io::Result<()> {
+async fn sync_folder(folder: &Path) -> io::Result<()> {
     tokio::fs::File::open(folder).await?.sync_all().await
 }
 
@@ -214,6 +222,32 @@ mod tests {
     use super::*;
     use crate::fork::control::Outcome;
     use crate::model::id::CallId;
+
+    #[test]
+    fn what_comes_twice_replaces_itself_and_what_comes_too_late_stands_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let come = |sound: &str| {
+            for (name, text) in [(".rec_1.wav.incoming", sound), (".rec_1.json.incoming", "{}")] {
+                std::fs::write(path(name), text).unwrap();
+            }
+            let names = ["rec_1.json", "rec_1.wav"].map(|name| (path(&format!(".{name}.incoming")), path(name)));
+            settle(&names, "rec_1").unwrap()
+        };
+        let files = || {
+            let names = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name());
+            let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+            names.sort();
+            names.join(" ")
+        };
+        assert!(!come("one"));
+        assert!(!come("one"));
+        assert_eq!(files(), "rec_1.json rec_1.wav");
+        assert!(come("another"));
+        assert_eq!(files(), "rec_1-late.json rec_1-late.wav rec_1.json rec_1.wav");
+        assert_eq!(std::fs::read_to_string(path("rec_1.wav")).unwrap(), "one");
+        assert_eq!(std::fs::read_to_string(path("rec_1-late.wav")).unwrap(), "another");
+    }
 
     #[test]
     fn a_delivery_names_its_own_files_and_no_others() {

@@ -208,10 +208,14 @@ impl Link {
                 Err(error) => return error.to_string(),
             };
             let answer = match delivery::receive(&mut stream, &shared.hooks.place).await {
-                Ok(delivery) => {
+                Ok(delivery::Received { delivery, aside }) => {
                     self.counters.delivered.add(1);
                     let recording = delivery.recording.clone();
-                    shared.take_delivery(delivery);
+                    if aside {
+                        tracing::warn!(call = %delivery.call, %recording, "a part of a recording came too late; it lies beside the recording");
+                    } else {
+                        shared.take_delivery(delivery);
+                    }
                     ToWorker::Kept { recording }
                 }
                 Err(delivery::ReceiveError::Frame(error)) => return chain(&error),

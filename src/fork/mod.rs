@@ -96,15 +96,21 @@ pub struct Hooks {
     /// Record this call here: no worker has it, or has it any more. Called before the first block of its sound.
     pub here: Box<dyn Fn(Fork) + Send + Sync>,
     /// Listen to this call here: its worker, if it has one, has no recogniser. Called before the first block of its sound.
-    pub listen: Box<dyn Fn(TapKey, &CallId) + Send + Sync>,
+    pub listen: Listen,
     /// What a worker heard. Of each side of a call that [`Hooks::listen`] is not called for, `Ended` is the last word and
     /// always comes.
-    pub said: Box<dyn Fn(&CallId, Said) + Send + Sync>,
+    pub said: Tell,
     /// All of a recording that will come has come.
     pub complete: Box<dyn Fn(Complete) + Send + Sync>,
     /// A recording came that nobody waited for any more: its worker was away for long, or this process began after it.
     pub late: Box<dyn Fn(Delivery) + Send + Sync>,
 }
+
+/// See [`Hooks::listen`].
+pub type Listen = Box<dyn Fn(TapKey, &CallId) + Send + Sync>;
+
+/// See [`Hooks::said`].
+pub type Tell = Box<dyn Fn(&CallId, Said) + Send + Sync>;
 
 /// The forks cannot begin.
 #[derive(Debug, thiserror::Error)]

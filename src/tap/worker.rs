@@ -499,6 +499,39 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_ordered_while_the_ring_is_read_is_told_to_another_machine_before_what_came_later() {
+        let (mut ring, records) = RingBuffer::new(16);
+        let (orders, told): (Orders, Rc<RefCell<Vec<&str>>>) = Default::default();
+        let (from_now, log) = (orders.clone(), Rc::clone(&told));
+        let divert = move |record: &TapRecord| {
+            log.borrow_mut().push(match record {
+                TapRecord::Open { .. } => "open",
+                TapRecord::Pause { .. } => "pause",
+                TapRecord::Resume { .. } => "resume",
+                _ => "media",
+            });
+            if let TapRecord::Open { tap, .. } = record {
+                from_now.pause(*tap);
+            }
+            Route::Away
+        };
+        let start = Clock.instant();
+        orders.expect(TapKey(1), Wants::default());
+        // Over before the tap opens: nobody needs to know.
+        orders.pause(TapKey(1));
+        orders.resume(TapKey(1));
+        let opened = Clock.instant();
+        ring.push(TapRecord::Open { tap: TapKey(1), at: opened }).unwrap();
+        let payload = TapPayload::new(&Arc::from(&[0xf8, 0xff, 0xfe][..]));
+        let arrival = opened + Duration::from_secs(1);
+        let media = TapMedia { tap: TapKey(1), side: Side::Agent, seq: 1, rtp_time: 0, arrival, payload };
+        ring.push(TapRecord::Media(media)).unwrap();
+        let mut worker = Worker::new(vec![records], orders, divert, |_| true);
+        worker.turn(start);
+        assert_eq!(*told.borrow(), ["open", "pause", "media"]);
+    }
+
+    #[test]
     fn records_of_an_unknown_tap_are_counted_and_left() {
         let mut bench = Bench::new();
         bench.run(7, 0, 100);
