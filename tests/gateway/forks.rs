@@ -51,6 +51,7 @@ async fn a_worker_records_and_writes_down_what_the_gateway_serves() {
     let (phone, line) = talk(&world, &agent, InboundCall::from(NINO).says(clip(CUSTOMER))).await;
     let id = line.call_id.clone();
     let path = format!("calls/{id}/transcript");
+    world.until("it is listened to", async || world.call(&id).await["transcript"]["state"] == "live").await;
     let follow = format!("{path}/stream");
     let following = async { world.gateway.request("GET", &follow, None).await };
     let talking = async {
