@@ -35,6 +35,7 @@ bench: setup-build setup-speech model ## Run the benchmarks: a packet, a decisio
 	$(CARGO) bench --locked --bench forward
 	$(CARGO) bench --locked --bench shard
 	$(CARGO) bench --locked --bench recording
+	$(CARGO) bench --locked --bench fork
 	$(CARGO) bench --locked --bench decide
 	benches/speech.sh
 	$(CARGO) bench --locked --bench asr

@@ -5,8 +5,9 @@
 //! - **commands** go down: desk → shard, desk → recorder. Bounded; a full one refuses the call it was for.
 //! - **events** come up: shard → desk, recorder → desk, store → bus → event streams. Bounded; the end of a call is never among
 //!   what may be dropped: shards keep it until it is taken.
-//! - **media copies**: shard → tap worker (a ring of packets), tap worker → recorder (a queue of samples). Bounded in
-//!   seconds of audio; what does not fit is dropped, counted, and becomes exact silence in the recording.
+//! - **media copies**: shard → tap worker (a ring of packets), tap worker → recorder (a queue of samples) or another
+//!   machine (QUIC's send buffer). Bounded in seconds of audio; what does not fit is dropped, counted, and becomes exact
+//!   silence in the recording.
 
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
@@ -27,8 +28,10 @@ use crate::billing::RateCard;
 use crate::bus::Bus;
 use crate::config::{Config, Policy};
 use crate::control::{self, Control, ServeError, Tls, Unready};
+use crate::fork::Forks;
 use crate::media::Identity;
 use crate::metrics::Metrics;
+use crate::model::rtp::{Route, TapRecord};
 use crate::model::time::Clock;
 use crate::policy::access;
 use crate::record::{Announcements, Recorder, Vault};
@@ -37,10 +40,13 @@ use crate::signalling::whatsapp::{Graph, Webhook, read_secret_file};
 use crate::store::{Claim, IMPORTED, Store, StoreError, Terms};
 use crate::summary::Summariser;
 use crate::switchboard::{Parts, Switchboard};
+use crate::worker::Worker;
 use crate::{bus, console, tap};
 use figures::Figures;
 
 mod figures;
+
+pub mod forks;
 
 /// Packets copied away from one shard and not yet taken: 16 MB, some 0.6 s of 1,000 calls.
 const TAP_RING: usize = 65_536;
@@ -69,6 +75,7 @@ pub struct App {
     shards: Shards,
     recorder: Recorder,
     tap: tap::Tap,
+    forks: Option<Forks>,
     terms: TermsLoader,
     closing: CancellationToken,
     doors: JoinSet<Result<(), ServeError>>,
@@ -86,6 +93,22 @@ pub async fn serve(config: Config) -> anyhow::Result<Ended> {
     let key = config.data.dir.join("admin.key");
     tracing::info!(url = app.base_url, metrics = %app.metrics_address, admin_key = %key.display(), "tandem is ready");
     app.run().await
+}
+
+/// `tandem worker`: runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Whatever keeps the worker from starting, in one sentence.
+pub async fn work(config: Config) -> anyhow::Result<Ended> {
+    let _folder = claim(&config.data.dir)?;
+    let mut signals = Signals::new()?;
+    let engine = recogniser(&config)?.map(|recogniser| recogniser.engine());
+    let worker = Worker::start(&config, engine)?;
+    tracing::info!(address = %worker.address(), pin = worker.fingerprint(), "the worker is ready: gateways name it in fork.workers and fork.pins");
+    signals.recv().await;
+    let cut = worker.stats().calls;
+    worker.stop().await;
+    Ok(if cut == 0 { Ended::InPeace } else { Ended::CallsCut(cut) })
 }
 
 /// `tandem key create`.
@@ -146,8 +169,15 @@ impl App {
 
         let (record_events, mut recorded) = mpsc::unbounded_channel();
         let vault = Vault::open(&config.recording, &config.data.dir)?;
-        let recorder = Recorder::spawn_with(&config.data.dir, vault.clone(), move |event| {
-            let _ = record_events.send(event);
+        let record_events: forks::Events = Arc::new(move |event| drop(record_events.send(event)));
+        let pieces = forks::Pieces::default();
+        let recorder = Recorder::spawn_with(&config.data.dir, vault.clone(), {
+            let (events, pieces) = (Arc::clone(&record_events), pieces.clone());
+            move |event| {
+                if let Some(event) = pieces.take(event) {
+                    events(event);
+                }
+            }
         })?;
         let (shard_events, mut media_events) = mpsc::channel(SHARD_EVENTS);
         let mut rings = Vec::new();
@@ -162,20 +192,35 @@ impl App {
         )?;
         let (words, mut heard) = mpsc::unbounded_channel();
         let recogniser = recogniser(config)?;
+        // Finals are few, and none may be lost; partials of one leg follow each other by most of a second.
+        let listener: asr::Listener = Arc::new(move |leg: &Leg, said| drop(words.send((leg.clone(), said))));
         let ears = recogniser.as_ref().map(|recogniser| {
             let language = config.asr.language().map(str::to_owned);
-            // Finals are few, and none may be lost; partials of one leg follow each other by most of a second.
-            let listener = move |leg: &Leg, said| drop(words.send((leg.clone(), said)));
-            asr::Inlet::new(recogniser.engine(), language, Arc::new(listener))
+            asr::Inlet::new(recogniser.engine(), language, Arc::clone(&listener))
         });
-        let (inlet, listening) = (recorder.inlet(), ears.clone());
+        let neighbours = forks::Neighbours {
+            recorder: recorder.inlet(),
+            ears: ears.clone(),
+            heard: listener,
+            events: record_events,
+        };
+        let forks = forks::start(config, neighbours, &pieces)?;
+        let sockets = forks::sockets(config);
+        let streams = sockets.is_some();
+        // Whoever hears calls there needs them decoded here, wherever they are recorded.
+        let mut diverter = forks.as_ref().map(|forks| forks.diverter(streams));
+        let divert = move |record: &TapRecord| diverter.as_mut().map_or(Route::Here, |forks| forks.divert(record));
+        let (inlet, listening, listeners) = (recorder.inlet(), ears.clone(), sockets.clone());
         let sink = move |sound| {
             if let Some(ears) = &listening {
                 ears.take(&sound);
             }
+            if let Some(sockets) = &listeners {
+                sockets.take(&sound);
+            }
             inlet.take(sound)
         };
-        let tap = tap::spawn(rings, sink).context("cannot start the tap worker's thread")?;
+        let tap = tap::spawn_diverted(rings, divert, sink).context("cannot start the tap worker's thread")?;
 
         let observed = Arc::clone(&metrics);
         let graph =
@@ -187,8 +232,12 @@ impl App {
             metrics: Arc::clone(&metrics),
             graph,
             shards: shards.clone(),
-            recorder: recorder.inlet(),
-            ears,
+            recorder: recorder.inlet().or_elsewhere(forks::elsewhere(forks.clone(), sockets)),
+            ears: match &forks {
+                Some(forks) => ears.map(|ears| ears.or_elsewhere(forks::ears_elsewhere(forks.clone()))),
+                None => ears,
+            },
+            streams,
             summariser: summariser(config)?,
             tap: tap.orders(),
             recording: config.recording.clone(),
@@ -279,6 +328,7 @@ impl App {
             shards,
             recorder,
             tap,
+            forks,
             terms,
             closing,
             doors,
@@ -332,10 +382,15 @@ impl App {
         let cut = self.switchboard.end_all(within).await;
         self.closing.cancel();
         while self.doors.join_next().await.is_some() {}
-        let (shards, tap, recorder) = (self.shards, self.tap, self.recorder);
+        let (shards, tap, recorder, forks) = (self.shards, self.tap, self.recorder, self.forks);
+        let runtime = tokio::runtime::Handle::current();
         let stopped = tokio::task::spawn_blocking(move || {
             shards.shutdown();
             tap.stop();
+            // After the last packets, and while the recorder can still take what comes back.
+            if let Some(forks) = forks {
+                runtime.block_on(forks.stop());
+            }
             recorder.stop();
         });
         if stopped.await.is_err() {

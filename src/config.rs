@@ -13,7 +13,7 @@ use toml::{Table, Value};
 use crate::billing::{self, RateCard};
 use crate::policy::pack::{self, Pack};
 use crate::store::{IMPORTED, Terms};
-use crate::{archive, asr, call, control, record, shard, signalling, store, summary, switchboard};
+use crate::{archive, asr, call, control, fork, record, shard, signalling, store, summary, switchboard};
 
 /// `[data]`: what must survive.
 #[derive(Clone, Serialize, Deserialize, PartialEq)]
@@ -60,6 +60,8 @@ pub struct Config {
     pub archive: archive::Config,
     pub asr: asr::Config,
     pub summary: summary::Config,
+    pub fork: fork::Config,
+    pub worker: fork::WorkerConfig,
     pub calls: call::Patience,
     pub agents: switchboard::Config,
     #[serde(skip)]
@@ -131,6 +133,8 @@ impl Config {
             archive: reader.section(&mut table, "archive"),
             asr: reader.section(&mut table, "asr"),
             summary: reader.section(&mut table, "summary"),
+            fork: reader.section(&mut table, "fork"),
+            worker: reader.section(&mut table, "worker"),
             calls: reader.section(&mut table, "calls"),
             agents: reader.section(&mut table, "agents"),
             secrets,
@@ -138,7 +142,7 @@ impl Config {
         for (section, _) in &table {
             let place = reader.place(section, None);
             reader.errors.push(format!(
-                "{place}: unknown section `[{section}]`: there are http, media, data, whatsapp, policy, recording, archive, asr, summary, calls, agents"
+                "{place}: unknown section `[{section}]`: there are http, media, data, whatsapp, policy, recording, archive, asr, summary, fork, worker, calls, agents"
             ));
         }
         reader.errors.extend(config.contradictions());
@@ -189,6 +193,8 @@ impl Config {
             errors.extend(self.asr.missing_key().map(|error| error.to_string()));
         }
         errors.extend(self.summary.errors());
+        errors.extend(self.fork.errors());
+        errors.extend(self.worker.errors());
         errors.extend(self.whatsapp.validate().into_iter().map(|(key, why)| format!("{key}: {why}")));
         errors.extend(store::check_url(&self.data.url).err().map(|error| error.to_string()));
         errors

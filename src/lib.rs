@@ -7,11 +7,11 @@
 //! - **words**: `model` — identities, moments, reasons, events: what every floor speaks
 //! - **ground**: `audio`, `metrics` — tools; know nothing of the rest
 //! - **mind**: `media`, `call`, `policy`, `billing` — pure: takes `now`, returns values
-//! - **hands**: `shard`, `tap`, `record`, `archive`, `asr`, `summary`, `signalling`, `store`, `bus` — one resource each: sockets,
-//!   CPU, disk, object store, model, database, peers
+//! - **hands**: `shard`, `tap`, `record`, `archive`, `asr`, `summary`, `fork`, `signalling`, `store`, `bus` — one resource each:
+//!   sockets, CPU, disk, object store, model, database, peers
 //! - **desk**: `switchboard` — the only place that decides *when*
 //! - **doors**: `control`, `console` — programs and people come in
-//! - **roof**: `config`, `app`, `offline`, `sandbox`, `main` — knows everybody, and does nothing else
+//! - **roof**: `config`, `app`, `worker`, `offline`, `sandbox`, `main` — knows everybody, and does nothing else
 //!
 //! Each thinker has one runner: `media` → `shard`, `audio` → `tap`, `call` → `switchboard`; `policy` and `billing` are asked by
 //! the switchboard, the doors and, inside a transaction, the store.
@@ -47,6 +47,7 @@ pub mod call;
 pub mod config;
 pub mod console;
 pub mod control;
+pub mod fork;
 pub mod media;
 pub mod metrics;
 pub mod model;
@@ -61,3 +62,4 @@ pub mod store;
 pub mod summary;
 pub mod switchboard;
 pub mod tap;
+pub mod worker;

@@ -25,6 +25,8 @@ enum Command {
     Serve,
     /// Read the whole configuration and report every error with key and line.
     Check,
+    /// Record calls of gateways on other machines: they name this one in `fork.workers`.
+    Worker,
     /// Make keys and show the public one.
     Key {
         #[command(subcommand)]
@@ -88,6 +90,7 @@ fn main() -> ExitCode {
                 }
                 errors => Err(anyhow::anyhow!("{}", errors.join("\ntandem: "))),
             },
+            Command::Worker => app::work(config).await,
             Command::Key { command: KeyCommand::Create { name, scope } } => {
                 app::create_key(&config, &name, &scope).await
             }

@@ -16,7 +16,11 @@ pub struct Inlet {
     language: Option<String>,
     heard: Listener,
     calls: Arc<Mutex<HashMap<TapKey, Call>>>,
+    elsewhere: Option<Elsewhere>,
 }
+
+/// Takes a call that may be listened to on another machine; false: listen here.
+pub type Elsewhere = Arc<dyn Fn(TapKey, &CallId) -> bool + Send + Sync>;
 
 struct Call {
     customer: Box<dyn Stream>,
@@ -28,7 +32,13 @@ struct Call {
 impl Inlet {
     /// `language`: ISO 639-1; `None` = the engine finds out. `heard` is called on the engine's threads and must not wait.
     pub fn new(engine: Arc<dyn Engine>, language: Option<String>, heard: Listener) -> Self {
-        Self { engine, language, heard, calls: Arc::default() }
+        Self { engine, language, heard, calls: Arc::default(), elsewhere: None }
+    }
+
+    /// The same inlet, but `elsewhere` is asked first.
+    #[must_use]
+    pub fn or_elsewhere(self, elsewhere: Elsewhere) -> Self {
+        Self { elsewhere: Some(elsewhere), ..self }
     }
 
     /// The engine's name.
@@ -42,6 +52,9 @@ impl Inlet {
 
     /// Begins to listen to what `tap` will bring. Call it before the shard is told to tap. Never waits.
     pub fn open(&self, tap: TapKey, call: &CallId) {
+        if self.elsewhere.as_ref().is_some_and(|takes| takes(tap, call)) {
+            return;
+        }
         let stream = |speaker| self.engine.open(self.leg(call, speaker), Arc::clone(&self.heard));
         let call = Call { customer: stream(Side::Customer), agent: stream(Side::Agent), pcm: Vec::new() };
         self.lock().insert(tap, call);

@@ -35,6 +35,22 @@ impl Unwrapper {
         }
         wide
     }
+
+    /// The same for a 16-bit sequence number.
+    pub fn seq(&mut self, raw: u16) -> u64 {
+        let Some(last) = self.last else {
+            let first = (1 << 16) + u64::from(raw);
+            self.last = Some(first);
+            return first;
+        };
+        #[allow(clippy::cast_possible_wrap, reason = "the difference modulo 2^16 is meant as signed")]
+        let step = raw.wrapping_sub(last as u16) as i16;
+        let wide = last.saturating_add_signed(i64::from(step));
+        if step > 0 {
+            self.last = Some(wide);
+        }
+        wide
+    }
 }
 
 words! {
@@ -81,11 +97,61 @@ pub enum TapRecord {
         side: Side,
         at: Instant,
     },
+    /// From this instant until `Resume` nobody behind the tap may hear the call. Not from a shard: whoever takes orders for
+    /// the tap passes them on.
+    Pause {
+        tap: TapKey,
+        at: Instant,
+    },
+    Resume {
+        tap: TapKey,
+        at: Instant,
+    },
     /// No more copies; the recording ends at this instant.
     Close {
         tap: TapKey,
         at: Instant,
     },
+}
+
+impl TapRecord {
+    pub fn tap(&self) -> TapKey {
+        match self {
+            Self::Media(media) => media.tap,
+            Self::Open { tap, .. }
+            | Self::Gap { tap, .. }
+            | Self::Switch { tap, .. }
+            | Self::Pause { tap, .. }
+            | Self::Resume { tap, .. }
+            | Self::Close { tap, .. } => *tap,
+        }
+    }
+
+    /// When it happened; a gap's instant is that of the loss, long before there was room to tell.
+    pub fn at(&self) -> Instant {
+        match self {
+            Self::Media(media) => media.arrival,
+            Self::Open { at, .. }
+            | Self::Gap { at, .. }
+            | Self::Switch { at, .. }
+            | Self::Pause { at, .. }
+            | Self::Resume { at, .. }
+            | Self::Close { at, .. } => *at,
+        }
+    }
+}
+
+/// Where a record of the tap ring goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Decoded in this process.
+    Here,
+    /// Another machine took it; nothing is decoded here.
+    Away,
+    /// Another machine took it, and it is decoded here too.
+    Both,
+    /// The call was away and comes back: from this record on it is decoded here, as if it had opened now.
+    Back,
 }
 
 /// One audio packet, copied. 160 bytes inline hold any 20 ms of speech Opus; longer payloads spill.
@@ -114,12 +180,22 @@ impl TapPayload {
     pub const INLINE: usize = 160;
 
     pub fn new(payload: &Arc<[u8]>) -> Self {
-        let mut inline = [0; Self::INLINE];
-        if let Some(room) = inline.get_mut(..payload.len()) {
-            room.copy_from_slice(payload);
-            Self { len: payload.len() as u16, inline, spill: None }
+        if payload.len() <= Self::INLINE {
+            Self::copied(payload)
         } else {
-            Self { len: 0, inline, spill: Some(Arc::clone(payload)) }
+            Self { len: 0, inline: [0; Self::INLINE], spill: Some(Arc::clone(payload)) }
+        }
+    }
+
+    /// A copy of bytes that nobody else holds.
+    pub fn copied(payload: &[u8]) -> Self {
+        let mut inline = [0; Self::INLINE];
+        match inline.get_mut(..payload.len()) {
+            Some(room) => {
+                room.copy_from_slice(payload);
+                Self { len: payload.len() as u16, inline, spill: None }
+            }
+            None => Self { len: 0, inline, spill: Some(payload.into()) },
         }
     }
 
@@ -151,10 +227,20 @@ mod tests {
     }
 
     #[test]
+    fn a_sequence_number_widens_over_the_wrap_and_back_for_a_late_packet() {
+        let mut unwrap = Unwrapper::default();
+        let first = unwrap.seq(u16::MAX);
+        assert_eq!(unwrap.seq(0) - first, 1);
+        assert_eq!(first - unwrap.seq(u16::MAX - 1), 1);
+        assert_eq!(unwrap.seq(3) - first, 4);
+    }
+
+    #[test]
     fn a_payload_reads_back_short_or_long() {
         for len in [0, 1, 160, 161, 1200] {
             let payload: Arc<[u8]> = (0..len).map(|i| i as u8).collect();
             assert_eq!(TapPayload::new(&payload).bytes(), &*payload, "{len}");
+            assert_eq!(TapPayload::copied(&payload).bytes(), &*payload, "{len}");
         }
     }
 }

@@ -25,6 +25,8 @@ pub(super) enum SoundFile {
 pub(super) enum Sound<'a> {
     Block(&'a Block),
     Frames(&'a Frames),
+    /// A packet of both sides from another file of ours, and which frame it is.
+    Packet(u64, &'a [u8]),
 }
 
 impl SoundFile {
@@ -77,7 +79,8 @@ impl SoundFile {
         let first = match (&self, sound) {
             (Self::Wav(_), Sound::Block(block)) => block.first_sample,
             (Self::Ogg(_), Sound::Frames(frames)) => frames.first_frame * SLOT_SAMPLES.cast_unsigned(),
-            (Self::Wav(_), Sound::Frames(_)) | (Self::Ogg(_), Sound::Block(_)) => return Ok(false),
+            (Self::Ogg(_), Sound::Packet(frame, _)) => frame * SLOT_SAMPLES.cast_unsigned(),
+            (Self::Wav(_), Sound::Frames(_) | Sound::Packet(..)) | (Self::Ogg(_), Sound::Block(_)) => return Ok(false),
         };
         let hole = self.pad(first)?;
         match (self, sound) {
@@ -87,7 +90,9 @@ impl SoundFile {
                 wav.write(block.samples.get(known..).unwrap_or(&[]))?;
             }
             (Self::Ogg(ogg), Sound::Frames(frames)) => ogg.write(frames)?,
-            (Self::Wav(_), Sound::Frames(_)) | (Self::Ogg(_), Sound::Block(_)) => {}
+            (Self::Ogg(ogg), Sound::Packet(_, packet)) if written <= first => ogg.write_packet(packet.to_vec())?,
+            (Self::Ogg(_), Sound::Packet(..)) => {}
+            (Self::Wav(_), Sound::Frames(_) | Sound::Packet(..)) | (Self::Ogg(_), Sound::Block(_)) => {}
         }
         Ok(hole)
     }

@@ -13,7 +13,7 @@ use aws_lc_rs::digest;
 use super::proof::certify;
 use super::repair::repair;
 use super::wav::part_path;
-use super::{Finished, Format, Part, RecordEvent, Sidecar, Vault};
+use super::{Finished, Format, Part, RecordEvent, Side, Sidecar, Vault};
 use crate::audio::{self, Stats};
 use crate::model::id::{CallId, RecordingId};
 use crate::model::recording::{Consent, Pause};
@@ -29,6 +29,8 @@ pub(super) struct Complete {
     pub(super) samples: u64,
     pub(super) gaps: u64,
     pub(super) stats: Stats,
+    /// Customer, agent.
+    pub(super) sides: [Option<Side>; 2],
     pub(super) pauses: Vec<Pause>,
     pub(super) started_at: Timestamp,
     pub(super) consent: Option<Consent>,
@@ -124,8 +126,10 @@ fn digest_too(from: &mut impl Read, mut too: impl FnMut(&[u8])) -> io::Result<(u
     }
 }
 
-fn finish(complete: Complete, vault: &Vault) -> RecordEvent {
-    let Complete { call, recording, path, parts, samples, gaps, stats, pauses, started_at, consent } = complete;
+/// Measures it, writes its details beside it, signs it, and says that it is there.
+pub(super) fn finish(complete: Complete, vault: &Vault) -> RecordEvent {
+    let Complete { call, recording, path, parts, samples, gaps, stats, sides, pauses, started_at, consent } = complete;
+    let [customer, agent] = sides;
     let duration_ms = audio::duration(samples).as_millis() as u64;
     match weigh(&path, parts) {
         Ok(Weight { parts: weighed, bytes, sha256 }) => {
@@ -138,8 +142,8 @@ fn finish(complete: Complete, vault: &Vault) -> RecordEvent {
                 duration_ms,
                 gaps,
                 pauses: pauses.clone(),
-                customer: Some(stats.customer.into()),
-                agent: Some(stats.agent.into()),
+                customer,
+                agent,
                 parts: weighed,
                 sha256: sha256.clone(),
             };

@@ -24,9 +24,10 @@ use crate::model::rtp::TapKey;
 use crate::model::time::Timestamp;
 use queue::{Item, Queue};
 
+pub use crate::model::recording::Format;
 pub use announcement::{Announcement, AnnouncementConfig, AnnouncementError, Announcements};
 pub use config::{Config, ConfigError};
-pub use format::Format;
+pub use join::{Join, Piece, join};
 pub use keyfile::{KeyError, generate_key};
 pub use playback::{Playback, PlaybackError};
 pub use proof::{Fault, Manifest, ManifestError, PublicKey, Report, manifest_path, verify};
@@ -39,7 +40,7 @@ mod announcement;
 mod config;
 mod file;
 mod finish;
-mod format;
+mod join;
 mod keyfile;
 mod ogg;
 mod pages;
@@ -88,6 +89,12 @@ pub enum RecordEvent {
         path: PathBuf,
     },
     Finished {
+        call: CallId,
+        recording: RecordingId,
+        finished: Box<Finished>,
+    },
+    /// A recording that had been given up came after all: the machine that had it was away.
+    Late {
         call: CallId,
         recording: RecordingId,
         finished: Box<Finished>,
@@ -151,11 +158,15 @@ pub struct Recorder {
 }
 
 /// The way into the recorder, for the tap's sink and for those who begin a recording.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Inlet {
     queue: Arc<Queue>,
     vault: Vault,
+    elsewhere: Option<Elsewhere>,
 }
+
+/// Takes a recording that is to be made on another machine; false: make it here.
+pub type Elsewhere = Arc<dyn Fn(&Open) -> bool + Send + Sync>;
 
 /// Where a recording lies: `<data_dir>/recordings/2026-11-22/<id>.wav` (or `.opus`), the day in UTC.
 pub fn path_of(data_dir: &Path, recording: &RecordingId, started: Timestamp, format: Format) -> PathBuf {
@@ -197,7 +208,7 @@ impl Recorder {
     }
 
     pub fn inlet(&self) -> Inlet {
-        Inlet { queue: Arc::clone(&self.queue), vault: self.vault.clone() }
+        Inlet { queue: Arc::clone(&self.queue), vault: self.vault.clone(), elsewhere: None }
     }
 
     pub fn stats(&self) -> Stats {
@@ -223,8 +234,17 @@ impl Drop for Recorder {
 }
 
 impl Inlet {
+    /// The same inlet, but `elsewhere` is asked first.
+    #[must_use]
+    pub fn or_elsewhere(self, elsewhere: Elsewhere) -> Self {
+        Self { elsewhere: Some(elsewhere), ..self }
+    }
+
     /// Begins a recording. Never refused; failure comes as [`RecordEvent::Failed`].
     pub fn open(&self, open: Open) {
+        if self.elsewhere.as_ref().is_some_and(|takes| takes(&open)) {
+            return;
+        }
         self.queue.push(Item::Open(open));
     }
 

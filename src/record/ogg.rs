@@ -93,12 +93,17 @@ impl Ogg {
     }
 
     fn push(&mut self, pair: &[Frame; 2]) -> io::Result<()> {
-        if self.page.len() > PAGE_FRAMES_MAX {
-            self.end_page()?;
-        }
         let mut packet = Vec::with_capacity(200);
         pair[0].write(true, &mut packet);
         pair[1].write(false, &mut packet);
+        self.write_packet(packet)
+    }
+
+    /// Appends 20 ms of both sides, as another file of ours has them.
+    pub(super) fn write_packet(&mut self, packet: Vec<u8>) -> io::Result<()> {
+        if self.page.len() > PAGE_FRAMES_MAX {
+            self.end_page()?;
+        }
         self.bytes += packet.len() as u64;
         self.page.push(packet);
         Ok(())

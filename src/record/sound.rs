@@ -96,7 +96,7 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-fn into_io(error: hound::Error) -> io::Error {
+pub(super) fn into_io(error: hound::Error) -> io::Error {
     match error {
         hound::Error::IoError(error) => error,
         other => io::Error::new(io::ErrorKind::InvalidData, other),

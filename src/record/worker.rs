@@ -152,6 +152,7 @@ impl Worker {
             samples,
             gaps: stats.gaps() + holes,
             stats,
+            sides: [Some(stats.customer.into()), Some(stats.agent.into())],
             pauses,
             started_at,
             consent,

@@ -38,7 +38,7 @@ use crate::model::rtp::TapRecord;
 use outbox::Outbox;
 use ports::Ports;
 use socket::AgentPort;
-use tap_ring::TapRing;
+pub use tap_ring::TapRing;
 use worker::{Parts, WAKER, Worker};
 
 /// Commands that may wait in front of one shard. A turn takes 64 of them, so this is at most a tenth of a second.

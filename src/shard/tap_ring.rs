@@ -11,8 +11,8 @@ use rtrb::{Producer, PushError};
 
 use crate::model::rtp::{Side, TapKey, TapMedia, TapRecord};
 
-/// The shard's end of the ring.
-pub(super) struct TapRing {
+/// The shard's end of the ring, or that of whoever else hears calls.
+pub struct TapRing {
     ring: Producer<TapRecord>,
     /// Slots that media leaves free for control records.
     reserve: usize,
@@ -28,13 +28,13 @@ struct Loss {
 }
 
 impl TapRing {
-    pub(super) fn new(ring: Producer<TapRecord>) -> Self {
+    pub fn new(ring: Producer<TapRecord>) -> Self {
         let reserve = ring.buffer().capacity() / 10;
         Self { ring, reserve, lost: HashMap::new(), waiting: VecDeque::new(), dropped: 0 }
     }
 
     /// Puts a record into the ring, or drops it if it is media and there is no room. Never waits.
-    pub(super) fn push(&mut self, record: TapRecord) {
+    pub fn push(&mut self, record: TapRecord) {
         match record {
             TapRecord::Media(media) => self.push_media(media),
             TapRecord::Close { tap, at } => {
@@ -43,9 +43,11 @@ impl TapRing {
                 }
                 self.push_control(TapRecord::Close { tap, at });
             }
-            control @ (TapRecord::Open { .. } | TapRecord::Gap { .. } | TapRecord::Switch { .. }) => {
-                self.push_control(control)
-            }
+            control @ (TapRecord::Open { .. }
+            | TapRecord::Gap { .. }
+            | TapRecord::Switch { .. }
+            | TapRecord::Pause { .. }
+            | TapRecord::Resume { .. }) => self.push_control(control),
         }
     }
 
@@ -169,6 +171,8 @@ mod tests {
             TapRecord::Media(media) => format!("{}{}", letter(media.side), media.seq),
             TapRecord::Gap { side, count, .. } => format!("gap-{}{count}", letter(side)),
             TapRecord::Switch { .. } => "switch".to_owned(),
+            TapRecord::Pause { .. } => "pause".to_owned(),
+            TapRecord::Resume { .. } => "resume".to_owned(),
             TapRecord::Close { .. } => "close".to_owned(),
         });
         words.collect::<Vec<_>>().join(" ")

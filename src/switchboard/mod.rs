@@ -111,6 +111,8 @@ pub struct Parts {
     pub recorder: Inlet,
     /// `None` = nobody listens to what is said.
     pub ears: Option<crate::asr::Inlet>,
+    /// Whether recorded calls are also heard, decoded, by others, who are told of them through `recorder`.
+    pub streams: bool,
     pub summariser: Summariser,
     pub tap: Orders,
     pub recording: record::Config,

@@ -34,6 +34,8 @@ struct Uses {
     record: bool,
     /// What is not kept as sound is not kept as text either.
     listen: bool,
+    /// Nor is it given to others.
+    stream: bool,
 }
 
 impl Uses {
@@ -45,7 +47,7 @@ impl Uses {
     /// Nothing is decoded that nobody needs decoded.
     fn wants(&self, format: Format) -> Wants {
         Wants {
-            samples: self.listen || (self.record && format == Format::Wav),
+            samples: self.listen || self.stream || (self.record && format == Format::Wav),
             frames: self.record && format == Format::Opus,
         }
     }
@@ -62,7 +64,8 @@ impl Line {
     /// Taps the call, if anybody wants its sound and those who are to be told first have been.
     pub(super) async fn start_tap(&mut self) {
         let record = self.call.record().record;
-        let uses = Uses { record, listen: record && self.desk.parts.ears.is_some() };
+        let parts = &self.desk.parts;
+        let uses = Uses { record, listen: record && parts.ears.is_some(), stream: record && parts.streams };
         if self.tapped.is_some() || !uses.any() || !self.has_consent().await {
             return;
         }

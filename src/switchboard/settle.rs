@@ -274,17 +274,17 @@ impl Desk {
         let call = record.id.clone();
         let (state, sha256, news) = match event {
             RecordEvent::Started { .. } => return None,
-            RecordEvent::Finished { finished, .. } => {
-                let Finished { duration_ms, gaps, sha256, pauses, .. } = *finished;
+            RecordEvent::Finished { ref finished, .. } | RecordEvent::Late { ref finished, .. } => {
+                let Finished { duration_ms, gaps, ref sha256, ref pauses, .. } = **finished;
                 record.recording.duration_ms = i64::try_from(duration_ms).unwrap_or(i64::MAX);
                 record.recording.gaps = i64::try_from(gaps).unwrap_or(i64::MAX);
-                record.recording.pauses = pauses;
+                record.recording.pauses = pauses.clone();
                 let data = serde_json::json!({"call_id": call, "duration_ms": duration_ms, "gaps": gaps});
                 // A recording that failed on the way stays failed, however its file was closed.
-                if record.recording.state == RecordingState::Failed {
+                if record.recording.state == RecordingState::Failed && matches!(event, RecordEvent::Finished { .. }) {
                     return None;
                 }
-                (RecordingState::Ready, Some(sha256), about_call("recording.ready", &call, data))
+                (RecordingState::Ready, Some(sha256.clone()), about_call("recording.ready", &call, data))
             }
             RecordEvent::Failed { error, written_ms, .. } => {
                 tracing::error!(%call, %error, "recording failed; the call goes on");
@@ -321,9 +321,10 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 fn call_of(event: &RecordEvent) -> &CallId {
     match event {
-        RecordEvent::Started { call, .. } | RecordEvent::Finished { call, .. } | RecordEvent::Failed { call, .. } => {
-            call
-        }
+        RecordEvent::Started { call, .. }
+        | RecordEvent::Finished { call, .. }
+        | RecordEvent::Late { call, .. }
+        | RecordEvent::Failed { call, .. } => call,
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rtrb::Consumer;
 
 use crate::audio::Output;
-use crate::model::rtp::TapRecord;
+use crate::model::rtp::{Route, TapRecord};
 use crate::model::time::Clock;
 use worker::Worker;
 
@@ -39,6 +39,8 @@ pub struct Stats {
     pub dropped_blocks: u64,
     /// Packets the shards could not copy because a ring was full.
     pub not_copied: u64,
+    /// Records that went to another machine as they were.
+    pub diverted: u64,
     /// Recordings ended by a panic in their own code.
     pub panics: u64,
     /// The oldest record found in a ring during the last turn, and ever.
@@ -66,12 +68,25 @@ pub fn spawn(
     rings: Vec<Consumer<TapRecord>>,
     sink: impl FnMut(Output) -> bool + Send + 'static,
 ) -> std::io::Result<Tap> {
+    spawn_diverted(rings, |_| Route::Here, sink)
+}
+
+/// The same, with `divert` asked about each record first: what it sends away is not decoded here. It is called on the
+/// worker's thread and must not wait.
+///
+/// # Errors
+/// As [`spawn`].
+pub fn spawn_diverted(
+    rings: Vec<Consumer<TapRecord>>,
+    divert: impl FnMut(&TapRecord) -> Route + Send + 'static,
+    sink: impl FnMut(Output) -> bool + Send + 'static,
+) -> std::io::Result<Tap> {
     let stats = Arc::new(Mutex::new(Stats::default()));
     let stopping = Arc::new(AtomicBool::new(false));
     let orders = Orders::default();
     let thread = std::thread::Builder::new().name("tap".to_owned()).spawn({
         let (stats, stopping, orders) = (Arc::clone(&stats), Arc::clone(&stopping), orders.clone());
-        move || run(Worker::new(rings, orders, sink), &stats, &stopping)
+        move || run(Worker::new(rings, orders, divert, sink), &stats, &stopping)
     })?;
     Ok(Tap { stats, orders, stopping, thread: Some(thread) })
 }
@@ -116,7 +131,11 @@ impl Drop for Tap {
     }
 }
 
-fn run<S: FnMut(Output) -> bool>(mut worker: Worker<S>, stats: &Mutex<Stats>, stopping: &AtomicBool) {
+fn run<D: FnMut(&TapRecord) -> Route, S: FnMut(Output) -> bool>(
+    mut worker: Worker<D, S>,
+    stats: &Mutex<Stats>,
+    stopping: &AtomicBool,
+) {
     loop {
         let last = stopping.load(Ordering::Acquire) || worker.is_abandoned();
         worker.turn(Clock.instant());

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::model::rtp::TapKey;
+use crate::model::rtp::{TapKey, TapRecord};
 use crate::model::time::Clock;
 
 /// In which form those behind a tap want its sound. What nobody wants is not made.
@@ -33,6 +33,17 @@ pub(super) enum Order {
     Expect(TapKey, Wants),
     Pause(TapKey, Instant),
     Resume(TapKey, Instant),
+}
+
+impl Order {
+    /// As those who hear the tap on another machine are told.
+    pub(super) fn record(self) -> Option<TapRecord> {
+        match self {
+            Self::Expect(..) => None,
+            Self::Pause(tap, at) => Some(TapRecord::Pause { tap, at }),
+            Self::Resume(tap, at) => Some(TapRecord::Resume { tap, at }),
+        }
+    }
 }
 
 impl Orders {

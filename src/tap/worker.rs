@@ -10,7 +10,7 @@ use super::Stats;
 use super::orders::{Order, Orders, Wants};
 use super::sound::Sound;
 use crate::audio::{Closed, Output};
-use crate::model::rtp::{TapKey, TapRecord};
+use crate::model::rtp::{Route, TapKey, TapRecord};
 
 /// A closing word is offered for this long, then given up: the sink is gone.
 const CLOSED_ATTEMPTS_AT_END: u32 = 200;
@@ -19,12 +19,18 @@ const CLOSED_ATTEMPTS_AT_END: u32 = 200;
 const EXPECTED_MAX: usize = 4_096;
 
 /// State of all taps of all rings.
-pub(super) struct Worker<S> {
+pub(super) struct Worker<D, S> {
     rings: Vec<Ring>,
     taps: BTreeMap<TapKey, Open>,
     orders: Orders,
-    /// Taps that are to open, and what was ordered for them by then.
+    /// Taps that are to open here, and what was ordered for them by then; also those that another machine hears, which may
+    /// come back.
     expected: BTreeMap<TapKey, (Wants, Vec<Order>)>,
+    /// Taps that another machine hears, and their rings.
+    away: BTreeMap<TapKey, usize>,
+    divert: D,
+    /// Orders given by then are known.
+    orders_until: Option<Instant>,
     /// Closing words the sink had no room for.
     unheard: VecDeque<Closed>,
     sink: S,
@@ -45,11 +51,12 @@ struct Open {
     dropped_samples: u64,
 }
 
-impl<S: FnMut(Output) -> bool> Worker<S> {
-    pub(super) fn new(rings: Vec<Consumer<TapRecord>>, orders: Orders, sink: S) -> Self {
+impl<D: FnMut(&TapRecord) -> Route, S: FnMut(Output) -> bool> Worker<D, S> {
+    pub(super) fn new(rings: Vec<Consumer<TapRecord>>, orders: Orders, divert: D, sink: S) -> Self {
         let rings = rings.into_iter().map(|records| Ring { records, finished: false }).collect();
-        let (taps, expected, unheard) = (BTreeMap::new(), BTreeMap::new(), VecDeque::new());
-        Self { rings, taps, orders, expected, unheard, sink, stats: Stats::default() }
+        let (taps, expected, away, unheard) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), VecDeque::new());
+        let (orders_until, stats) = (None, Stats::default());
+        Self { rings, taps, orders, expected, away, divert, orders_until, unheard, sink, stats }
     }
 
     /// Every shard has dropped its end of the ring.
@@ -66,6 +73,7 @@ impl<S: FnMut(Output) -> bool> Worker<S> {
     pub(super) fn turn(&mut self, now: Instant) {
         self.stats.ring_lag_ms = 0;
         self.take_orders();
+        self.orders_until = Some(now);
         for ring in 0..self.rings.len() {
             self.drain(ring, now);
         }
@@ -80,6 +88,9 @@ impl<S: FnMut(Output) -> bool> Worker<S> {
     pub(super) fn close_all(&mut self, now: Instant) {
         while let Some((&tap, _)) = self.taps.first_key_value() {
             self.close(tap, now);
+        }
+        while let Some((tap, _)) = self.away.pop_first() {
+            (self.divert)(&TapRecord::Close { tap, at: now });
         }
         for _ in 0..CLOSED_ATTEMPTS_AT_END {
             self.offer_closed();
@@ -112,20 +123,47 @@ impl<S: FnMut(Output) -> bool> Worker<S> {
             for tap in orphans {
                 self.close(tap, now);
             }
+            for (tap, _) in self.away.extract_if(.., |_, from| *from == ring) {
+                (self.divert)(&TapRecord::Close { tap, at: now });
+            }
         }
     }
 
     fn handle(&mut self, ring: usize, record: TapRecord) {
+        let tap = record.tap();
+        // What came while this turn runs may already be in a pause.
+        if self.orders_until.is_some_and(|until| record.at() > until) {
+            self.take_orders();
+        }
+        match (self.divert)(&record) {
+            Route::Here => {}
+            route @ (Route::Away | Route::Both) => {
+                self.stats.diverted += 1;
+                match record {
+                    TapRecord::Open { at, .. } => self.send_away(tap, ring, at),
+                    TapRecord::Close { .. } if route == Route::Away => {
+                        self.away.remove(&tap);
+                        self.expected.remove(&tap);
+                    }
+                    TapRecord::Close { .. } => drop(self.away.remove(&tap)),
+                    TapRecord::Media(_)
+                    | TapRecord::Gap { .. }
+                    | TapRecord::Switch { .. }
+                    | TapRecord::Pause { .. }
+                    | TapRecord::Resume { .. } => {}
+                }
+                if route == Route::Away {
+                    return;
+                }
+            }
+            Route::Back => {
+                self.away.remove(&tap);
+                self.open(tap, ring, record.at());
+            }
+        }
         match record {
             TapRecord::Open { tap, at } => {
-                // Its own orders were given before the shard was told of it.
-                self.take_orders();
-                let (wants, orders) = self.expected.remove(&tap).unwrap_or_default();
-                let sound = Sound::new(tap, wants, at);
-                self.taps.insert(tap, Open { sound, ring, dropped_blocks: 0, dropped_samples: 0 });
-                for order in orders {
-                    self.obey(tap, order);
-                }
+                self.open(tap, ring, at);
             }
             TapRecord::Media(media) => {
                 self.on_tap(media.tap, |sound| sound.handle_media(media));
@@ -137,12 +175,28 @@ impl<S: FnMut(Output) -> bool> Worker<S> {
             TapRecord::Switch { tap, side, .. } => {
                 self.on_tap(tap, |sound| sound.handle_switch(side));
             }
+            TapRecord::Pause { tap, at } => self.obey(tap, Order::Pause(tap, at)),
+            TapRecord::Resume { tap, at } => self.obey(tap, Order::Resume(tap, at)),
             TapRecord::Close { tap, at } => self.close(tap, at),
+        }
+    }
+
+    /// Another machine hears the tap from now on, and obeys what was ordered by now.
+    fn send_away(&mut self, tap: TapKey, ring: usize, at: Instant) {
+        self.away.insert(tap, ring);
+        let Some((_, orders)) = self.expected.get(&tap) else { return };
+        for record in not_over(orders, at).iter().filter_map(|order| order.record()) {
+            (self.divert)(&record);
         }
     }
 
     fn take_orders(&mut self) {
         for order in self.orders.take() {
+            if let Some(record) = order.record()
+                && self.away.contains_key(&record.tap())
+            {
+                (self.divert)(&record);
+            }
             match order {
                 Order::Expect(tap, wants) => {
                     if self.expected.len() == EXPECTED_MAX {
@@ -166,6 +220,17 @@ impl<S: FnMut(Output) -> bool> Worker<S> {
             Order::Pause(_, at) => sound.pause(at),
             Order::Resume(_, at) => sound.resume(at),
         });
+    }
+
+    fn open(&mut self, tap: TapKey, ring: usize, at: Instant) {
+        // Its own orders were given before the shard was told of it.
+        self.take_orders();
+        let (wants, orders) = self.expected.remove(&tap).unwrap_or_default();
+        let sound = Sound::new(tap, wants, at);
+        self.taps.insert(tap, Open { sound, ring, dropped_blocks: 0, dropped_samples: 0 });
+        for &order in not_over(&orders, at) {
+            self.obey(tap, order);
+        }
     }
 
     /// A panic over one call's packets ends that recording and nothing else.
@@ -240,9 +305,19 @@ impl Open {
     }
 }
 
+/// A pause that was over when the tap opened is none.
+fn not_over(orders: &[Order], opened: Instant) -> &[Order] {
+    let over = orders.iter().rposition(|order| matches!(order, Order::Resume(_, end) if *end <= opened));
+    &orders[over.map_or(0, |over| over + 1)..]
+}
+
 fn instant(record: &TapRecord) -> Option<Instant> {
     match record {
-        TapRecord::Open { at, .. } | TapRecord::Close { at, .. } | TapRecord::Switch { at, .. } => Some(*at),
+        TapRecord::Open { at, .. }
+        | TapRecord::Close { at, .. }
+        | TapRecord::Switch { at, .. }
+        | TapRecord::Pause { at, .. }
+        | TapRecord::Resume { at, .. } => Some(*at),
         TapRecord::Media(media) => Some(media.arrival),
         // Its instant is that of the loss, long before there was room to tell.
         TapRecord::Gap { .. } => None,
@@ -261,9 +336,11 @@ mod tests {
     use crate::model::rtp::{Side, TapMedia, TapPayload};
     use crate::model::time::Clock;
 
+    type Divert = Box<dyn FnMut(&TapRecord) -> Route>;
+
     /// A worker over one ring, the ring's other end, and what its sink took.
     struct Bench {
-        worker: Worker<Box<dyn FnMut(Output) -> bool>>,
+        worker: Worker<Divert, Box<dyn FnMut(Output) -> bool>>,
         ring: Option<Producer<TapRecord>>,
         took: Rc<RefCell<Vec<Output>>>,
         full: Rc<Cell<bool>>,
@@ -286,7 +363,8 @@ mod tests {
                 }
             };
             let orders = Orders::default();
-            let worker = Worker::new(vec![records], orders.clone(), Box::new(sink) as Box<_>);
+            let divert = Box::new(|_: &TapRecord| Route::Here) as Divert;
+            let worker = Worker::new(vec![records], orders.clone(), divert, Box::new(sink) as Box<_>);
             Self { worker, ring: Some(ring), took, full, orders, start: Clock.instant() }
         }
 
@@ -418,6 +496,39 @@ mod tests {
         assert_eq!(told.len(), 2, "{told:?}");
         assert!(told[0].0 <= micros(paused) / 1_000 + 1 && told[0].1 >= micros(resumed) / 1_000, "{told:?}");
         assert!((told[1].0 - last.as_millis() as i64).abs() <= 1 && told[1].1 == 2_000, "{told:?} {last:?}");
+    }
+
+    #[test]
+    fn a_pause_ordered_while_the_ring_is_read_is_told_to_another_machine_before_what_came_later() {
+        let (mut ring, records) = RingBuffer::new(16);
+        let (orders, told): (Orders, Rc<RefCell<Vec<&str>>>) = Default::default();
+        let (from_now, log) = (orders.clone(), Rc::clone(&told));
+        let divert = move |record: &TapRecord| {
+            log.borrow_mut().push(match record {
+                TapRecord::Open { .. } => "open",
+                TapRecord::Pause { .. } => "pause",
+                TapRecord::Resume { .. } => "resume",
+                _ => "media",
+            });
+            if let TapRecord::Open { tap, .. } = record {
+                from_now.pause(*tap);
+            }
+            Route::Away
+        };
+        let start = Clock.instant();
+        orders.expect(TapKey(1), Wants::default());
+        // Over before the tap opens: nobody needs to know.
+        orders.pause(TapKey(1));
+        orders.resume(TapKey(1));
+        let opened = Clock.instant();
+        ring.push(TapRecord::Open { tap: TapKey(1), at: opened }).unwrap();
+        let payload = TapPayload::new(&Arc::from(&[0xf8, 0xff, 0xfe][..]));
+        let arrival = opened + Duration::from_secs(1);
+        let media = TapMedia { tap: TapKey(1), side: Side::Agent, seq: 1, rtp_time: 0, arrival, payload };
+        ring.push(TapRecord::Media(media)).unwrap();
+        let mut worker = Worker::new(vec![records], orders, divert, |_| true);
+        worker.turn(start);
+        assert_eq!(*told.borrow(), ["open", "pause", "media"]);
     }
 
     #[test]

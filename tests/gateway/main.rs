@@ -27,6 +27,7 @@ mod archive;
 mod consent;
 mod crash;
 mod faults;
+mod forks;
 mod inbound;
 mod keeping;
 mod media;
@@ -34,6 +35,11 @@ mod money;
 mod outbound;
 mod peers;
 mod policy;
+#[path = "../fork/program.rs"]
+mod program;
+#[allow(dead_code, reason = "these stories need less of it than those of the forks alone")]
+#[path = "../fork/receiver.rs"]
+mod receiver;
 mod recognisers;
 mod reconcile;
 mod recording;

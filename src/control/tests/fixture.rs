@@ -189,6 +189,7 @@ pub(super) async fn desk(store: &Store, dir: &Path, meta: &whatsapp::Config) -> 
         shards: Shards::spawn(&media, |_| rtrb::RingBuffer::new(16).0, events).unwrap(),
         recorder: recorder.inlet(),
         ears: None,
+        streams: false,
         summariser: crate::summary::Summariser::new(&crate::summary::Config::default(), None).unwrap(),
         tap: crate::tap::Orders::default(),
         recording: record::Config::default(),

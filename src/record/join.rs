@@ -1,0 +1,394 @@
+//! Makes one recording of the pieces a call left on several machines.
+
+use std::fs;
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+
+use hound::WavReader;
+use ogg::PacketReader;
+
+use super::file::{Sound, SoundFile};
+use super::finish::{Complete, finish};
+use super::sound::into_io;
+use super::{Playback, RecordEvent, Side, Sidecar, Vault};
+use crate::audio::{self, Block, SLOT_SAMPLES};
+use crate::model::id::{CallId, RecordingId};
+use crate::model::recording::{Format, Pause};
+use crate::model::rtp::TapKey;
+use crate::model::time::{Clock, Timestamp};
+
+/// The two header packets of an Ogg Opus file (RFC 7845 section 3).
+const OGG_HEADERS: usize = 2;
+
+/// Shorter than this, a hole at the end is the last piece's own rounding.
+const ROUNDING_SAMPLES: u64 = audio::RATE_HZ as u64 / 10;
+
+/// A recording to be made of pieces.
+#[derive(Clone, Debug)]
+pub struct Join {
+    pub call: CallId,
+    pub recording: RecordingId,
+    pub started_at: Timestamp,
+    /// Where it belongs; its extension says of which [`Format`] it and its pieces are. The first piece may lie there.
+    pub path: PathBuf,
+    /// In order.
+    pub pieces: Vec<Piece>,
+    /// Its length.
+    pub samples: u64,
+    /// Holes that are known within the pieces.
+    pub gaps: u64,
+}
+
+/// A piece of a recording: a file of ours, and where it begins. In Ogg Opus it begins with the next frame of 20 ms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    pub path: PathBuf,
+    pub first_sample: u64,
+    /// Counted from its beginning.
+    pub pauses: Vec<Pause>,
+}
+
+/// Joins the pieces to a recording, with details beside it, and removes them. Holes are silence and counted as gaps; where
+/// two pieces overlap the earlier one is heard. In Ogg Opus all packets stay as they are. The vault opens the pieces, and signs
+/// and seals the whole.
+///
+/// # Errors
+/// When a piece cannot be read or the disk is full; all pieces are still there then.
+pub fn join(mut whole: Join, vault: &Vault) -> io::Result<RecordEvent> {
+    step_aside(&mut whole)?;
+    let written = write(&whole, vault);
+    if written.is_err() {
+        let _incomplete = remove(&whole.path);
+    }
+    let Written { samples, holes, parts } = written?;
+    let Join { call, recording, started_at, path, pieces, gaps, .. } = whole;
+    let complete = Complete {
+        call,
+        recording,
+        path,
+        parts,
+        samples,
+        gaps: gaps + holes,
+        stats: audio::Stats::default(),
+        sides: sides_of(&pieces),
+        pauses: pauses_of(&pieces),
+        started_at,
+        // It stands in the call.
+        consent: None,
+    };
+    let event = finish(complete, vault);
+    if matches!(event, RecordEvent::Finished { .. }) {
+        for piece in pieces {
+            remove(&piece.path)?;
+        }
+    }
+    Ok(event)
+}
+
+struct Written {
+    samples: u64,
+    holes: u64,
+    parts: u32,
+}
+
+/// A piece that lies where the whole belongs gets another name, with what lies beside it.
+fn step_aside(whole: &mut Join) -> io::Result<()> {
+    for piece in whole.pieces.iter_mut().filter(|piece| piece.path == whole.path) {
+        let aside = format!("{}-p0", whole.recording);
+        for (file, rest) in files_of(&piece.path)? {
+            fs::rename(&file, file.with_file_name(format!("{aside}.{rest}")))?;
+        }
+        piece.path = whole.path.with_file_name(format!("{aside}.{}", Format::of(&whole.path).extension()));
+    }
+    Ok(())
+}
+
+fn write(whole: &Join, vault: &Vault) -> io::Result<Written> {
+    let mut file = SoundFile::create(&whole.path, Clock.instant(), vault)?;
+    let mut holes = 0;
+    for piece in &whole.pieces {
+        holes += u64::from(match Format::of(&whole.path) {
+            Format::Wav => append_wav(&mut file, piece, vault)?,
+            Format::Opus => append_ogg(&mut file, piece, vault)?,
+        });
+    }
+    let missing = whole.samples.saturating_sub(file.samples());
+    if file.pad(whole.samples)? {
+        holes += u64::from(missing > ROUNDING_SAMPLES);
+    }
+    let (all, parts) = (file.samples(), file.parts());
+    let samples = match Format::of(&whole.path) {
+        Format::Wav => all,
+        // The last frame may reach beyond the end.
+        Format::Opus => all.min(whole.samples.max(all.saturating_sub(SLOT_SAMPLES.cast_unsigned()))),
+    };
+    file.finish(samples)?;
+    Ok(Written { samples, holes, parts })
+}
+
+/// Whether there is a hole before it.
+fn append_wav(file: &mut SoundFile, piece: &Piece, vault: &Vault) -> io::Result<bool> {
+    let mut hole = false;
+    let mut first_sample = piece.first_sample;
+    let opened = BufReader::new(Playback::open(&piece.path, vault)?);
+    let mut sound = WavReader::new(opened).map_err(into_io)?.into_samples::<i16>();
+    loop {
+        let mut samples = Vec::with_capacity(audio::RATE_HZ as usize);
+        while samples.len() < samples.capacity()
+            && let (Some(left), Some(right)) = (sound.next(), sound.next())
+        {
+            samples.push([left.map_err(into_io)?, right.map_err(into_io)?]);
+        }
+        if samples.is_empty() {
+            return Ok(hole);
+        }
+        let block = Block { tap: TapKey(0), first_sample, samples };
+        hole |= file.write(&Sound::Block(&block))?;
+        first_sample += block.samples.len() as u64;
+    }
+}
+
+fn append_ogg(file: &mut SoundFile, piece: &Piece, vault: &Vault) -> io::Result<bool> {
+    let mut hole = false;
+    let mut first_frame = piece.first_sample.div_ceil(SLOT_SAMPLES.cast_unsigned());
+    let mut packets = PacketReader::new(BufReader::new(Playback::open(&piece.path, vault)?));
+    for _ in 0..OGG_HEADERS {
+        packets.read_packet_expected().map_err(io::Error::other)?;
+    }
+    while let Some(packet) = packets.read_packet().map_err(io::Error::other)? {
+        hole |= file.write(&Sound::Packet(first_frame, &packet.data))?;
+        first_frame += 1;
+    }
+    Ok(hole)
+}
+
+/// All pauses as counted from the beginning of the whole. One that a piece began with goes on from the piece before.
+fn pauses_of(pieces: &[Piece]) -> Vec<Pause> {
+    let mut pauses: Vec<Pause> = Vec::new();
+    let mut end_ms = 0;
+    for piece in pieces {
+        let begin_ms = audio::duration(piece.first_sample).as_millis() as i64;
+        for pause in &piece.pauses {
+            let (from_ms, to_ms) = (pause.from_ms + begin_ms, pause.to_ms.map(|to| to + begin_ms));
+            match pauses.last_mut() {
+                Some(last) if pause.from_ms == 0 && last.to_ms.is_none_or(|to| to >= end_ms) => last.to_ms = to_ms,
+                _ => pauses.push(Pause { from_ms, to_ms }),
+            }
+        }
+        end_ms = length_ms(piece).map_or(begin_ms, |length| begin_ms + length);
+    }
+    pauses
+}
+
+fn length_ms(piece: &Piece) -> Option<i64> {
+    i64::try_from(Sidecar::read(&piece.path).ok()?.duration_ms).ok()
+}
+
+/// What is known of both sides' packets, added up; of a side of which one piece does not know them nothing is.
+fn sides_of(pieces: &[Piece]) -> [Option<Side>; 2] {
+    let known: Vec<Option<Sidecar>> = pieces.iter().map(|piece| Sidecar::read(&piece.path).ok()).collect();
+    let add = |side: fn(&Sidecar) -> Option<Side>| {
+        let sides = known.iter().map(|known| known.as_ref().and_then(side));
+        sides.reduce(|one, other| Some(sum(one?, other?))).flatten()
+    };
+    [add(|known| known.customer), add(|known| known.agent)]
+}
+
+fn sum(one: Side, other: Side) -> Side {
+    Side {
+        packets: one.packets + other.packets,
+        lost: one.lost + other.lost,
+        fec: one.fec + other.fec,
+        plc: one.plc + other.plc,
+        late: one.late + other.late,
+        duplicates: one.duplicates + other.duplicates,
+        malformed: one.malformed + other.malformed,
+        not_copied: one.not_copied + other.not_copied,
+        gaps: one.gaps + other.gaps,
+        gap_ms: one.gap_ms + other.gap_ms,
+        shifts: one.shifts + other.shifts,
+        corrections: one.corrections + other.corrections,
+        first_ms: one.first_ms,
+        clock_ppm: None,
+    }
+}
+
+fn remove(piece: &Path) -> io::Result<()> {
+    files_of(piece)?.into_iter().try_for_each(|(file, _)| fs::remove_file(file))
+}
+
+/// A recording's file and what lies beside it, each with what follows the recording's own name.
+fn files_of(recording: &Path) -> io::Result<Vec<(PathBuf, String)>> {
+    let (Some(folder), Some(name)) = (recording.parent(), recording.file_stem()) else { return Ok(Vec::new()) };
+    let before = format!("{}.", name.to_string_lossy());
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if let Some(rest) = entry.file_name().to_string_lossy().strip_prefix(&before) {
+            files.push((entry.path(), rest.to_owned()));
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::{Frame, Frames};
+    use crate::record::ogg::Ogg;
+    use crate::record::wav::Wav;
+
+    fn path(dir: &Path, name: &str, format: Format) -> PathBuf {
+        dir.join(name).with_extension(format.extension())
+    }
+
+    /// A WAV whose samples are all of one value.
+    fn wav(dir: &Path, name: &str, first_sample: u64, sample: i16, samples: usize) -> Piece {
+        let path = path(dir, name, Format::Wav);
+        let mut wav = Wav::create(&path, Clock.instant(), &Vault::default()).unwrap();
+        wav.write(&vec![[sample, -sample]; samples]).unwrap();
+        wav.finish().unwrap();
+        Piece { path, first_sample, pauses: Vec::new() }
+    }
+
+    /// An Ogg whose packets are all of one configuration.
+    fn ogg(dir: &Path, name: &str, first_sample: u64, config: u8, frames: usize) -> Piece {
+        let path = path(dir, name, Format::Opus);
+        let mut ogg = Ogg::create(&path, Clock.instant(), &Vault::default()).unwrap();
+        let pairs = vec![[Frame::Lost(config << 3), Frame::Silence]; frames];
+        ogg.write(&Frames { tap: TapKey(1), first_frame: 0, pairs }).unwrap();
+        ogg.finish(frames as u64 * 320).unwrap();
+        Piece { path, first_sample, pauses: Vec::new() }
+    }
+
+    fn whole(dir: &Path, format: Format, samples: u64, pieces: Vec<Piece>) -> Join {
+        Join {
+            call: CallId::generate(),
+            recording: RecordingId::parse("rec_1").unwrap(),
+            started_at: Timestamp::from_millis(0),
+            path: path(dir, "rec_1", format),
+            pieces,
+            samples,
+            gaps: 1,
+        }
+    }
+
+    /// Duration and gaps as told and as lies beside the file.
+    #[track_caller]
+    fn finished(whole: Join) -> (u64, u64, Vec<Pause>) {
+        let path = whole.path.clone();
+        let RecordEvent::Finished { finished, .. } = join(whole, &Vault::default()).unwrap() else {
+            panic!("not finished")
+        };
+        let sidecar = Sidecar::read(&path).unwrap();
+        assert_eq!((sidecar.duration_ms, sidecar.gaps), (finished.duration_ms, finished.gaps));
+        assert_eq!((&sidecar.sha256, &sidecar.pauses), (&finished.sha256, &finished.pauses));
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 2, "pieces are left");
+        (finished.duration_ms, finished.gaps, finished.pauses)
+    }
+
+    #[test]
+    fn pieces_stand_where_they_were_heard_and_holes_are_silence() {
+        let dir = tempfile::tempdir().unwrap();
+        let pieces = vec![
+            wav(dir.path(), "rec_1", 0, 1, 20_000),
+            wav(dir.path(), "rec_1-p1", 30_000, 2, 10_000),
+            // Overlaps by 4,000, and one that lies wholly behind.
+            wav(dir.path(), "rec_1-p2", 36_000, 3, 10_000),
+            wav(dir.path(), "rec_1-p3", 37_000, 4, 1_000),
+        ];
+        let whole = whole(dir.path(), Format::Wav, 60_000, pieces);
+        let main = whole.path.clone();
+        assert_eq!(finished(whole), (3_750, 3, Vec::new()));
+        let heard: Vec<i16> = WavReader::open(&main).unwrap().into_samples().map(Result::unwrap).collect();
+        for (sample, want) in [
+            (0, 1),
+            (19_999, 1),
+            (20_000, 0),
+            (29_999, 0),
+            (30_000, 2),
+            (39_999, 2),
+            (40_000, 3),
+            (45_999, 3),
+            (46_000, 0),
+            (59_999, 0),
+        ] {
+            assert_eq!([heard[2 * sample], heard[2 * sample + 1]], [want, -want], "{sample}");
+        }
+    }
+
+    #[test]
+    fn encoded_pieces_keep_their_packets() {
+        let dir = tempfile::tempdir().unwrap();
+        let pieces = vec![
+            ogg(dir.path(), "rec_1", 0, 1, 50),
+            // In the middle of frame 99, and an overlap by ten.
+            ogg(dir.path(), "rec_1-p1", 99 * 320 + 100, 5, 50),
+            ogg(dir.path(), "rec_1-p2", 140 * 320, 9, 30),
+        ];
+        let whole = whole(dir.path(), Format::Opus, 180 * 320 + 100, pieces);
+        let main = whole.path.clone();
+        assert_eq!(finished(whole), (3_606, 3, Vec::new()));
+        let mut packets = PacketReader::new(fs::File::open(&main).unwrap());
+        let configs: Vec<u8> = std::iter::from_fn(|| packets.read_packet().unwrap())
+            .skip(OGG_HEADERS)
+            .map(|packet| packet.data[0] >> 3)
+            .collect();
+        let silence = 31;
+        for (frame, want) in
+            [(0, 1), (49, 1), (50, silence), (99, silence), (100, 5), (149, 5), (150, 9), (169, 9), (170, silence)]
+        {
+            assert_eq!(configs[frame], want, "{frame}");
+        }
+        assert_eq!(configs.len(), 181);
+    }
+
+    #[test]
+    fn pauses_are_counted_from_the_beginning_and_go_on_over_a_hole() {
+        let dir = tempfile::tempdir().unwrap();
+        let pause = |from_ms, to_ms| Pause { from_ms, to_ms: Some(to_ms) };
+        let mut first = wav(dir.path(), "rec_1", 0, 1, 16_000);
+        first.pauses = vec![pause(100, 200), pause(900, 1_000)];
+        let mut last = wav(dir.path(), "rec_1-p1", 32_000, 1, 16_000);
+        last.pauses = vec![pause(0, 300), pause(500, 600)];
+        for (piece, ms) in [(&first, 1_000), (&last, 1_000)] {
+            details(&piece.path, ms);
+        }
+        let told = finished(whole(dir.path(), Format::Wav, 48_000, vec![first, last])).2;
+        assert_eq!(told, [pause(100, 200), pause(900, 2_300), pause(2_500, 2_600)]);
+        let sidecar = Sidecar::read(&path(dir.path(), "rec_1", Format::Wav)).unwrap();
+        assert_eq!(sidecar.customer.unwrap().packets, 14);
+        assert_eq!(sidecar.agent, None);
+    }
+
+    fn details(recording: &Path, duration_ms: u64) {
+        let side = Side { packets: 7, ..audio::SideStats::default().into() };
+        let sidecar = Sidecar {
+            consent: None,
+            recording_id: RecordingId::generate(),
+            call_id: CallId::generate(),
+            format: Format::Wav,
+            started_at: None,
+            duration_ms,
+            gaps: 0,
+            pauses: Vec::new(),
+            customer: Some(side),
+            agent: None,
+            parts: Vec::new(),
+            sha256: String::new(),
+        };
+        sidecar.write(recording).unwrap();
+    }
+
+    #[test]
+    fn a_piece_that_cannot_be_read_leaves_all_pieces() {
+        let dir = tempfile::tempdir().unwrap();
+        let good = wav(dir.path(), "rec_1", 0, 1, 100);
+        let bad = Piece { path: path(dir.path(), "rec_1-p1", Format::Wav), first_sample: 200, pauses: Vec::new() };
+        fs::write(&bad.path, "no sound").unwrap();
+        join(whole(dir.path(), Format::Wav, 300, vec![good, bad]), &Vault::default()).unwrap_err();
+        let aside = path(dir.path(), "rec_1-p0", Format::Wav);
+        assert_eq!(WavReader::open(&aside).unwrap().duration(), 100);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+}

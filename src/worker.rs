@@ -1,0 +1,197 @@
+//! `tandem worker`: the tap, the recorder and the recogniser of other machines' calls, without calls of its own.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::asr::{self, Heard, Leg};
+use crate::config::Config;
+use crate::fork::control::{Outcome, Said};
+use crate::fork::{Cut, Fork, Listener, WorkerHooks, WorkerStats};
+use crate::model::id::RecordingId;
+use crate::record::{Finished, Format, Open, RecordEvent, Recorder, Sidecar, Vault, certify_repaired, path_of, repair};
+use crate::shard::TapRing;
+use crate::signalling::whatsapp::read_secret_file;
+use crate::tap;
+
+/// As a gateway's shard: 0.6 s of 1,000 calls.
+const TAP_RING: usize = 65_536;
+
+/// For the last recordings to be delivered when the process must go.
+const LAST_DELIVERIES: Duration = Duration::from_secs(3);
+
+/// A running worker.
+pub struct Worker {
+    listener: Arc<Listener>,
+    tap: tap::Tap,
+    recorder: Recorder,
+}
+
+impl Worker {
+    /// Opens the door once everything behind it stands. `engine`: who writes down what is said, if anybody does. Called
+    /// inside a runtime.
+    ///
+    /// # Errors
+    /// Whatever is missing, taken or unreadable, naming the key that mends it.
+    pub fn start(config: &Config, engine: Option<Arc<dyn asr::Engine>>) -> anyhow::Result<Self> {
+        if config.worker.token_file.as_os_str().is_empty() {
+            anyhow::bail!("worker.token_file: must name the file with the token that gateways know this worker by");
+        }
+        let token = read_secret_file("worker.token_file", &config.worker.token_file)?;
+        let data_dir = config.data.dir.clone();
+        std::fs::create_dir_all(&data_dir).with_context(|| format!("data.dir: {}", data_dir.display()))?;
+        // The recorder is there before the door through which its ends are told.
+        let door: Arc<OnceLock<Arc<Listener>>> = Arc::default();
+        let vault = Vault::open(&config.recording, &data_dir)?;
+        let recorder = Recorder::spawn_with(&data_dir, vault.clone(), {
+            let door = Arc::clone(&door);
+            move |event| {
+                if let Some((recording, outcome)) = ended(event)
+                    && let Some(door) = door.get()
+                {
+                    door.finished(&recording, outcome);
+                }
+            }
+        })?;
+        let (ring, records) = rtrb::RingBuffer::new(TAP_RING);
+        let ears = engine.map(|engine| {
+            let (door, language) = (Arc::clone(&door), config.asr.language().map(str::to_owned));
+            let listener = move |leg: &Leg, heard| {
+                if let Some(door) = door.get() {
+                    door.said(&leg.call, said_by(leg, heard));
+                }
+            };
+            asr::Inlet::new(engine, language, Arc::new(listener))
+        });
+        let (inlet, listening) = (recorder.inlet(), ears.clone());
+        let sink = move |sound| {
+            if let Some(ears) = &listening {
+                ears.take(&sound);
+            }
+            inlet.take(sound)
+        };
+        let tap = tap::spawn(vec![records], sink).context("no thread for the tap")?;
+        let (inlet, orders, ring) = (recorder.inlet(), tap.orders(), Mutex::new(TapRing::new(ring)));
+        let listens = ears.is_some();
+        let hooks = WorkerHooks {
+            place: {
+                let data_dir = data_dir.clone();
+                Arc::new(move |recording, started, format| path_of(&data_dir, recording, started, format))
+            },
+            open: {
+                let data_dir = data_dir.clone();
+                Box::new(move |Fork { tap, call, recording, started, format, listen }| {
+                    let listen = listen && listens;
+                    let frames = format == Format::Opus;
+                    orders.expect(tap, tap::Wants { samples: listen || !frames, frames });
+                    if let Some(ears) = ears.as_ref().filter(|_| listen) {
+                        ears.open(tap, &call);
+                    }
+                    let path = path_of(&data_dir, &recording, started, format);
+                    inlet.open(Open { tap, recording, call, path, started_at: started, consent: None });
+                })
+            },
+            listens,
+            record: Box::new(move |record| ring.lock().unwrap_or_else(PoisonError::into_inner).push(record)),
+        };
+        let listener =
+            Arc::new(Listener::start(&config.worker, &token, &data_dir, move |cut| mend(cut, &vault), hooks)?);
+        let _only_once = door.set(Arc::clone(&listener));
+        Ok(Self { listener, tap, recorder })
+    }
+
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.listener.address()
+    }
+
+    /// For `fork.pins` of the gateways.
+    pub fn fingerprint(&self) -> &str {
+        &self.listener.fingerprint
+    }
+
+    pub fn stats(&self) -> WorkerStats {
+        self.listener.stats()
+    }
+
+    /// Ends in peace: gateways take their calls elsewhere, what is finished is delivered if that is quick.
+    pub async fn stop(self) {
+        let running = self.listener.stats().calls;
+        let delivered = async {
+            while self.listener.stats().gateways > 0 && self.listener.stats().waiting > 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        if tokio::time::timeout(LAST_DELIVERIES, delivered).await.is_err() {
+            tracing::warn!("recordings are left in the outbox; they are delivered after the next start");
+        }
+        self.listener.close().await;
+        let (tap, recorder) = (self.tap, self.recorder);
+        let stopped = tokio::task::spawn_blocking(move || {
+            tap.stop();
+            recorder.stop();
+        });
+        if stopped.await.is_err() {
+            tracing::error!("the threads did not stop cleanly");
+        }
+        tracing::info!(calls_cut = running, "stopped");
+    }
+}
+
+/// What an end of the recorder's means for the gateway.
+fn ended(event: RecordEvent) -> Option<(RecordingId, Outcome)> {
+    match event {
+        RecordEvent::Started { .. } | RecordEvent::Late { .. } => None,
+        RecordEvent::Finished { recording, finished, .. } => Some((recording, outcome_of(&finished))),
+        RecordEvent::Failed { recording, error, written_ms, .. } => {
+            Some((recording, Outcome { duration_ms: written_ms, error: Some(error), ..Outcome::default() }))
+        }
+    }
+}
+
+/// The recorder's figures in the fork's words.
+pub(crate) fn outcome_of(finished: &Finished) -> Outcome {
+    let Finished { duration_ms, gaps, bytes, parts, ref sha256, ref pauses, .. } = *finished;
+    Outcome { duration_ms, gaps, bytes, parts, sha256: sha256.clone(), pauses: pauses.clone(), error: None }
+}
+
+/// A recording that a crash of this worker cut off.
+fn mend(cut: &Cut<'_>, vault: &Vault) -> Result<Outcome, String> {
+    let mended = repair(cut.path, vault).map_err(|error| crate::fork::chain(&error))?;
+    let (duration_ms, bytes, sha256) = (mended.duration_ms, mended.bytes, mended.sha256.clone());
+    let outcome = Outcome {
+        duration_ms,
+        bytes,
+        parts: u32::try_from(mended.parts.len()).unwrap_or(u32::MAX),
+        sha256: sha256.clone(),
+        ..Outcome::default()
+    };
+    let sidecar = Sidecar {
+        recording_id: cut.recording.clone(),
+        call_id: cut.call.clone(),
+        format: Format::of(cut.path),
+        started_at: Some(cut.started),
+        consent: None,
+        duration_ms,
+        gaps: 0,
+        pauses: Vec::new(),
+        customer: None,
+        agent: None,
+        parts: mended.parts.clone(),
+        sha256,
+    };
+    let now = crate::model::time::Clock.now().wall;
+    let written = sidecar.write(cut.path).and_then(|()| certify_repaired(cut.path, &sidecar, &mended, vault, now));
+    if let Err(error) = written {
+        tracing::error!(recording = %cut.recording, %error, "a mended recording's details could not be written and signed");
+    }
+    Ok(outcome)
+}
+
+fn said_by(leg: &Leg, heard: Heard) -> Said {
+    match heard {
+        Heard::Segment(segment) => Said::Segment(segment),
+        Heard::Missed(unheard) => Said::Missed(unheard),
+        Heard::Ended => Said::Ended { speaker: leg.speaker },
+    }
+}
