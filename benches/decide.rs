@@ -209,6 +209,7 @@ fn team(n: usize) -> TeamId {
 
 fn number() -> Number {
     Number {
+        keep_recordings_days: None,
         id: NumberId::parse("100000000000001").expect("an id"),
         display_phone_number: Phone::parse("+995322000111").expect("a number"),
         plan: Plan::SalesCrm,

@@ -206,7 +206,7 @@ impl App {
         };
         let forks = forks::start(config, neighbours, &pieces)?;
         let sockets = forks::sockets(config);
-        let streams = sockets.is_some();
+        let (streams, watched) = (sockets.is_some(), sockets.clone());
         // Whoever hears calls there needs them decoded here, wherever they are recorded.
         let mut diverter = forks.as_ref().map(|forks| forks.diverter(streams));
         let divert = move |record: &TapRecord| diverter.as_mut().map_or(Route::Here, |forks| forks.divert(record));
@@ -274,6 +274,9 @@ impl App {
             tap: Box::new(tap.watch()),
             recorder: recorder.inlet(),
             recogniser,
+            forks: forks.clone(),
+            sockets: watched,
+            switchboard: switchboard.clone(),
             metrics: Arc::clone(&metrics),
             clock,
         };

@@ -17,8 +17,10 @@ use prometheus::{
 use crate::model::quality::Quality;
 use crate::model::reason::{BlockerCode, Direction, EndReason, LegKind, MediaAlarm, OfferCause, OfferOutcome};
 use crate::model::words;
+pub use away::{ArchiveFigures, ForkFigures, StreamFigures};
 pub use sound::{Consented, Outcome, RecorderFigures, RemoteSttFigures, SttFigures, TapFigures};
 
+mod away;
 mod sound;
 
 /// From one packet to the longest anybody waits on the phone.
@@ -130,6 +132,31 @@ families! {
     summaries_total counter ["outcome"] "Summaries ended, ready or failed.";
     summary_seconds histogram [] "Making a summary." in WAITS;
     summary_ready_seconds histogram [] "From the end of a call to its summary." in LAGS;
+    fork_workers_connected gauge [] "Workers that are connected.";
+    fork_calls gauge [] "Calls sent to workers now.";
+    fork_rtt_seconds level [] "Round trip to the farthest worker.";
+    fork_packets_total counter [] "Packets of calls sent to workers.";
+    fork_bytes_total counter [] "Bytes of calls sent to workers.";
+    fork_dropped_packets_total counter [] "Packets of calls that a worker was too slow for; told as gaps.";
+    fork_quic_lost_packets_total counter [] "QUIC packets to workers that did not arrive.";
+    fork_fallbacks_total counter [] "Calls recorded here because no worker was there.";
+    fork_moved_calls_total counter [] "Calls whose worker went in the middle.";
+    fork_reconnects_total counter [] "Connections to workers that came about after the first.";
+    fork_recordings_total counter [] "Recordings that came back from workers.";
+    fork_recordings_refused_total counter [] "Recordings that came back broken or could not be stored; asked for again.";
+    stream_listeners gauge [] "Media streams of calls to listeners.";
+    stream_listeners_connected gauge [] "Media streams whose listener is connected.";
+    stream_frames_total counter [] "Frames of 20 ms sent to listeners.";
+    stream_dropped_blocks_total counter [] "Pieces of 100 ms that listeners were too slow for.";
+    archive_waiting gauge [] "Finished recordings that are not in the store.";
+    archive_oldest_waiting_seconds level [] "How long ago the call of the oldest of them ended.";
+    archive_stored_total counter [] "Recordings that the store is proven to have.";
+    archive_stored_bytes_total counter [] "Their bytes.";
+    archive_store_failures_total counter [] "Uploads that failed; tried again.";
+    archive_fetched_total counter [] "Recordings brought back from the store.";
+    archive_fetch_failures_total counter [] "Recordings that could not be brought back.";
+    archive_deleted_total counter [] "Recordings whose last file is gone.";
+    archive_delete_failures_total counter [] "Deletions that failed; tried again.";
     meta_webhooks_total counter ["field", "result"] "Deliveries of WhatsApp and the events in them, by what became of them.";
     meta_webhook_lag_seconds histogram [] "From WhatsApp's time stamp to the arrival." in LAGS;
     meta_api_seconds histogram ["op", "code"] "Requests to the Graph API, by operation and answer." in WAITS;

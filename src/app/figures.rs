@@ -4,10 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Recogniser;
-use crate::metrics::{Metrics, RecorderFigures, RemoteSttFigures, ShardFigures, SttFigures, TapFigures};
+use crate::fork::{Forks, Sockets};
+use crate::metrics::{
+    ArchiveFigures, ForkFigures, Metrics, RecorderFigures, RemoteSttFigures, ShardFigures, StreamFigures, SttFigures,
+    TapFigures,
+};
 use crate::model::time::Clock;
 use crate::shard::Shards;
 use crate::store::Store;
+use crate::switchboard::Switchboard;
 use crate::{asr, record, tap};
 
 /// What is looked at regularly.
@@ -17,6 +22,9 @@ pub(super) struct Figures {
     pub(super) tap: Box<dyn Fn() -> tap::Stats + Send>,
     pub(super) recorder: record::Inlet,
     pub(super) recogniser: Option<Recogniser>,
+    pub(super) forks: Option<Forks>,
+    pub(super) sockets: Option<Sockets>,
+    pub(super) switchboard: Switchboard,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Clock,
 }
@@ -29,6 +37,7 @@ impl Figures {
         for second in 0_u64.. {
             seconds.tick().await;
             self.media();
+            self.away();
             match &self.recogniser {
                 Some(Recogniser::Builtin(engine)) => {
                     let now = engine.stats();
@@ -81,6 +90,47 @@ impl Figures {
             queued: Duration::from_millis(recorder.queued_ms),
             bytes: recorder.bytes,
             turn_max: Duration::from_millis(recorder.turn_ms_max),
+        });
+    }
+
+    fn away(&self) {
+        if let Some(forks) = &self.forks {
+            let now = forks.stats();
+            self.metrics.forks(&ForkFigures {
+                connected: now.connected,
+                calls: now.calls,
+                packets: now.packets,
+                bytes: now.bytes,
+                dropped: now.dropped,
+                quic_lost: now.quic_lost,
+                fallbacks: now.fallbacks,
+                moved: now.moved,
+                reconnects: now.reconnects,
+                delivered: now.delivered,
+                undelivered: now.undelivered,
+                rtt: now.rtt,
+            });
+        }
+        if let Some(sockets) = &self.sockets {
+            let now = sockets.stats();
+            self.metrics.streams(&StreamFigures {
+                streams: now.streams,
+                connected: now.connected,
+                frames: now.frames,
+                dropped_blocks: now.dropped_blocks,
+            });
+        }
+        let now = self.switchboard.keeping_stats();
+        self.metrics.archive(&ArchiveFigures {
+            waiting: now.waiting,
+            oldest_waiting: now.oldest_waiting,
+            stored: now.stored,
+            stored_bytes: now.stored_bytes,
+            store_failures: now.store_failures,
+            fetched: now.fetched,
+            fetch_failures: now.fetch_failures,
+            deleted: now.deleted,
+            delete_failures: now.delete_failures,
         });
     }
 }

@@ -208,7 +208,14 @@ pub(crate) fn call_id(call: u64) -> CallId {
 fn record(inlet: &Inlet, dir: &Path, call: u64, format: Format) -> PathBuf {
     let (recording, started_at) = (RecordingId::parse(&format!("rec_{call}")).unwrap(), Clock.now().wall);
     let path = path_of(dir, &recording, started_at, format);
-    inlet.open(Open { tap: TapKey(call), recording, call: call_id(call), path: path.clone(), started_at, consent: None });
+    inlet.open(Open {
+        tap: TapKey(call),
+        recording,
+        call: call_id(call),
+        path: path.clone(),
+        started_at,
+        consent: None,
+    });
     path
 }
 

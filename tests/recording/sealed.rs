@@ -38,6 +38,7 @@ fn after_kill_9_a_sealed_recording_was_noise_plays_almost_to_the_kill_and_proves
             read_sound(path, &vault, Side::Customer, repaired.duration_ms - 1_000, repaired.duration_ms).unwrap();
         assert!(last.len() > 15_000 && share(&last, CUSTOMER_HZ) > 0.8, "{}", last.len());
         let details = Sidecar {
+            consent: None,
             recording_id: recording_id(call),
             call_id: CallId::generate(),
             format: Format::of(path),
