@@ -56,6 +56,9 @@ async fn told(world: &World, kind: &str) -> Value {
     events(world, kind).await.remove(0)
 }
 
+/// Of one recording: sound, details, chain and manifest.
+const FILES: usize = 4;
+
 /// Files of the local folder, what is played first.
 fn local(world: &World) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -83,7 +86,7 @@ async fn a_recording_is_stored_leaves_the_local_disk_and_is_played_as_it_was() {
     let world = world(&s3, "local_days = 0").await;
     let call = call(&world).await;
     let files = local(&world);
-    assert_eq!(files.len(), 2, "{files:?}");
+    assert_eq!(files.len(), FILES, "{files:?}");
     let (sound, details) = (std::fs::read(&files[0]).unwrap(), world.get(&path(&call, "/details")).await);
     let mut database = open(&world).await;
     let attempts = "SELECT attempts FROM recordings";
@@ -181,7 +184,7 @@ async fn a_recording_whose_time_is_over_goes_everywhere_unless_it_is_held() {
     let world = world(&s3, "keep_days = 2").await;
     let (kept, other) = (call(&world).await, call(&world).await);
     world.until("both are stored", async || events(&world, "recording.stored").await.len() == 2).await;
-    assert_eq!((local(&world).len(), s3.objects().len()), (4, 4));
+    assert_eq!((local(&world).len(), s3.objects().len()), (2 * FILES, 2 * FILES));
     let hold = path(&kept, "/hold");
     let agent = world.token("agt_a").await;
     world.gateway.request_as(&agent, "PUT", &hold, Some(json!({"held": true}))).await.problem(404, "not_found");
@@ -202,11 +205,11 @@ async fn a_recording_whose_time_is_over_goes_everywhere_unless_it_is_held() {
     let other_id = other["id"].as_str().unwrap();
     world.until("it is deleted", async || world.call(other_id).await["recording"]["state"] == "deleted").await;
     world.gateway.request("GET", &path(&other, ""), None).await.problem(410, "recording_deleted");
-    world.until("its local files go", async || local(&world).len() == 3).await;
+    world.until("its local files go", async || local(&world).len() == FILES + 1).await;
     s3.gate(|_| Fate::Served);
     let deleted = told(&world, "recording.deleted").await;
     assert_eq!((&deleted["call_id"], &deleted["data"]["by"]), (&other["id"], &Value::Null), "its time was over");
-    assert_eq!((s3.objects().len(), theirs.exists(), stranger.exists()), (3, true, true));
+    assert_eq!((s3.objects().len(), theirs.exists(), stranger.exists()), (FILES + 1, true, true));
     assert_eq!(world.gateway.request("GET", &path(&kept, ""), None).await.status, 200, "held, and older");
 
     assert_eq!(held(false).await, 204);
