@@ -141,7 +141,7 @@ async fn a_recording_is_stored_leaves_the_local_disk_and_is_played_as_it_was() {
     }
     assert_eq!(s3.seen(&["GET", ".wav"]) - before, 1, "the file is one piece");
     assert_eq!(world.get(&path(&call, "/details")).await, details);
-    assert_eq!(local(&world).len(), 2, "it stays for the next listener");
+    assert_eq!(local(&world).len(), FILES, "it stays for the next listener");
 
     std::fs::remove_file(&files[0]).unwrap();
     let archive = world.gateway.request("GET", "calls.zip", None).await;
