@@ -267,7 +267,8 @@ impl Desk {
         let (store, call) = (&self.parts.store, &kept.call);
         let place = self.place(kept)?;
         let mut names = on_disk(&place, Place::names).await?;
-        if kept.file.state == RecordingState::Ready && !place.is_here() {
+        // Nothing is never "stored": what failed for want of its worker may still come, and would then be spared as proven.
+        if names.is_empty() || (kept.file.state == RecordingState::Ready && !place.is_here()) {
             return Err(Failure::Gone);
         }
         store.begin_upload(call, archive.url()).await?;
