@@ -92,8 +92,11 @@ fn a_pause_of_the_call_is_jumped_over_and_times_stay_the_calls() {
         stream.finish();
         let finals = finals(&all(&heard));
         assert_eq!(numbers(&finals), [1, 2, 7, 8], "{kind:?}");
-        let place = |number: &str| finals.iter().find(|s| s.text == number).map(|s| (s.start_ms, s.end_ms));
-        assert_eq!((place("1"), place("7")), (Some((0, 800)), Some((100_000, 100_800))), "{kind:?}");
+        // Vosk cuts where a message happens to end in silence, so 1 and 2 may be one segment.
+        let begin = |number: &str| finals.iter().find(|s| s.text.starts_with(number)).map(|s| s.start_ms);
+        let end = |number: &str| finals.iter().find(|s| s.text.ends_with(number)).map(|s| s.end_ms);
+        assert_eq!((begin("1"), end("2")), (Some(0), Some(1_800)), "{kind:?}");
+        assert_eq!((begin("7"), end("8")), (Some(100_000), Some(101_800)), "{kind:?}");
         assert_eq!(world.fake.sound_ms(), 5_000, "{kind:?}: one second of silence stands for the pause");
     }
 }
