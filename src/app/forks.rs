@@ -99,7 +99,7 @@ pub fn start(config: &Config, neighbours: Neighbours, pieces: &Pieces) -> anyhow
         },
         late: Box::new(move |delivery| {
             let (call, recording) = (delivery.call, delivery.recording);
-            if is_piece(&recording) {
+            if recording.is_piece() {
                 tracing::warn!(%call, %recording, "a part of a recording came when nobody waited for it any more; it lies beside the recording");
                 return;
             }
@@ -173,11 +173,6 @@ fn ended(complete: Complete, data_dir: &Path, vault: &Vault) -> RecordEvent {
 
 fn samples(time: Duration) -> u64 {
     time.as_micros() as u64 * u64::from(audio::RATE_HZ) / 1_000_000
-}
-
-/// Of a call that lost its worker.
-fn is_piece(recording: &RecordingId) -> bool {
-    recording.as_str().contains("-p")
 }
 
 fn heard_of(said: Said) -> Heard {

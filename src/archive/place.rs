@@ -1,6 +1,5 @@
 //! Where the files of one recording lie, and which of them are its own.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -12,7 +11,7 @@ use crate::model::id::RecordingId;
 #[error("{} is no place of a recording of ours; it is left alone", .0.display())]
 pub struct NotOurs(PathBuf);
 
-/// The local files of one recording: all that bear its id in the folder of its day.
+/// The local files of one recording: all that bear its id in the folder of its day, and its pieces'.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// All recordings lie beneath it.
@@ -20,8 +19,7 @@ pub struct Place {
     day: String,
     /// What is served; the others lie beside it.
     main: String,
-    /// `<id>.`: how the name of each begins.
-    beginning: String,
+    id: RecordingId,
 }
 
 impl Place {
@@ -38,10 +36,9 @@ impl Place {
         };
         let mut components = path.components().rev();
         let (main, day) = (last(components.next()), last(components.next()));
-        let beginning = format!("{id}.");
         match (main, day) {
-            (Some(main), Some(day)) if main.starts_with(&beginning) => {
-                Ok(Self { root: root.to_owned(), day, main, beginning })
+            (Some(main), Some(day)) if id.has_file(&main) => {
+                Ok(Self { root: root.to_owned(), day, main, id: id.clone() })
             }
             _ => Err(NotOurs(path.to_owned())),
         }
@@ -106,9 +103,9 @@ impl Place {
         Ok(names.len())
     }
 
-    /// Whether a file of this name is this recording's.
+    /// Whether a file of this name is this recording's, or one of its pieces'.
     pub(super) fn owns(&self, name: &str) -> bool {
-        name.starts_with(&self.beginning) && Path::new(name).file_name() == Some(OsStr::new(name))
+        self.id.owns_file(name)
     }
 
     pub(super) fn folder(&self) -> PathBuf {

@@ -145,7 +145,6 @@ impl Entry {
 
     /// Names of all files of the recording: its sound, further parts, what else the recorder put beside them.
     fn files(&self) -> io::Result<Vec<String>> {
-        let prefix = format!("{}.", self.recording);
         let folder = match self.path.parent().map(std::fs::read_dir) {
             Some(Ok(folder)) => folder,
             Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -154,7 +153,7 @@ impl Entry {
         let mut names = Vec::new();
         for file in folder {
             if let Ok(name) = file?.file_name().into_string()
-                && name.starts_with(&prefix)
+                && self.recording.has_file(&name)
             {
                 names.push(name);
             }

@@ -70,7 +70,7 @@ impl Runs {
     /// A further piece begins; its name.
     pub(super) fn go_on(&mut self, recording: &RecordingId, begins: Duration) -> Option<RecordingId> {
         let run = self.0.get_mut(recording)?;
-        let name = RecordingId::parse(&format!("{recording}-p{}", run.pieces.len())).ok()?;
+        let name = recording.piece(run.pieces.len());
         run.pieces.push(Piece { recording: name.clone(), begins, outcome: None });
         Some(name)
     }
@@ -83,7 +83,7 @@ impl Runs {
 
     /// A piece is here. `Err` gives it back: it belongs to no call that is waited for.
     pub(super) fn arrive(&mut self, piece: &RecordingId, outcome: Outcome) -> Result<Option<Complete>, Outcome> {
-        let main = main_of(piece);
+        let main = piece.whole();
         let found = self.0.get_mut(&main).and_then(|run| run.pieces.iter_mut().find(|p| p.recording == *piece));
         let Some(found) = found else { return Err(outcome) };
         found.outcome = Some(outcome);
@@ -117,12 +117,6 @@ impl Runs {
         let length = closed.map_or(Duration::ZERO, |(_, length)| length);
         Some(Complete { call, recording: recording.clone(), started, format, length, pieces, missing })
     }
-}
-
-/// The recording a piece belongs to: `rec_x` of `rec_x` and `rec_x-p1`.
-fn main_of(piece: &RecordingId) -> RecordingId {
-    let (main, _) = piece.as_str().split_once("-p").unwrap_or((piece.as_str(), ""));
-    RecordingId::parse(main).unwrap_or_else(|_| piece.clone())
 }
 
 #[cfg(test)]

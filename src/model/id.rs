@@ -95,6 +95,50 @@ ids! {
     EntryId "ent_",
 }
 
+/// A call that moves from one machine to another leaves its recording in pieces, which are recordings of their own until
+/// they are joined: `rec_x` itself, `rec_x-p1`, `rec_x-p2`. What comes when the recording is whole already is
+/// `rec_x-late`. A recording's files are called after it: `rec_x.wav`, `rec_x.part2.wav`, `rec_x.json`.
+impl RecordingId {
+    /// Its `n`th piece.
+    pub fn piece(&self, n: usize) -> Self {
+        Self(format!("{self}-p{n}").into())
+    }
+
+    /// What came too late for it.
+    pub fn late(&self) -> Self {
+        Self(format!("{self}-late").into())
+    }
+
+    /// The recording this is a piece of, or came too late for; any other is whole by itself.
+    pub fn whole(&self) -> Self {
+        let mut whole = self.as_str();
+        while let Some(rest) = whole.strip_suffix("-late").or_else(|| strip_piece(whole)) {
+            whole = rest;
+        }
+        Self(whole.into())
+    }
+
+    pub fn is_piece(&self) -> bool {
+        self.whole() != *self
+    }
+
+    /// Whether a file of this name is its own; its pieces' are not.
+    pub fn has_file(&self, name: &str) -> bool {
+        name.strip_prefix(self.as_str()).is_some_and(|rest| rest.starts_with('.')) && !name.contains('/')
+    }
+
+    /// Whether a file of this name is its own, of one of its pieces, or came too late for it: all that goes with it.
+    pub fn owns_file(&self, name: &str) -> bool {
+        let id = name.split_once('.').and_then(|(id, _)| Self::parse(id).ok());
+        self.has_file(name) || id.is_some_and(|id| id.whole() == *self && !name.contains('/'))
+    }
+}
+
+fn strip_piece(id: &str) -> Option<&str> {
+    let (whole, n) = id.rsplit_once("-p")?;
+    (!whole.is_empty() && !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())).then_some(whole)
+}
+
 /// Meta's identity of a call. It holds both phone numbers (base64), so it prints itself redacted.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[schema(value_type = String)]
@@ -134,6 +178,37 @@ mod tests {
     fn ours_are_prefixed_and_sort_by_birth() {
         let (a, b) = (CallId::generate(), CallId::generate());
         assert!(a.as_str().starts_with("call_") && a.as_str().len() == 37 && a < b, "{a} {b}");
+    }
+
+    #[test]
+    fn pieces_and_what_is_late_belong_to_their_recording_and_files_to_both() {
+        let id = |id: &str| RecordingId::parse(id).unwrap();
+        let whole = id("rec_1");
+        assert_eq!((whole.piece(0), whole.piece(1).late()), (id("rec_1-p0"), id("rec_1-p1-late")));
+        for (piece, of) in [
+            ("rec_1", "rec_1"),
+            ("rec_1-p0", "rec_1"),
+            ("rec_1-late", "rec_1"),
+            ("rec_1-p12-late", "rec_1"),
+            ("rec-p", "rec-p"),
+            ("rec-pilot", "rec-pilot"),
+            ("-p1", "-p1"),
+        ] {
+            assert_eq!((id(piece).whole(), id(piece).is_piece()), (id(of), piece != of), "{piece}");
+        }
+        for (name, has, owns) in [
+            ("rec_1.wav", true, true),
+            ("rec_1.part2.wav", true, true),
+            ("rec_1-p0.wav", false, true),
+            ("rec_1-late.manifest.json", false, true),
+            ("rec_12.wav", false, false),
+            ("rec_1-p0", false, false),
+            ("rec_1", false, false),
+            ("rec_1.wav/../x", false, false),
+            (".rec_1.wav.incoming", false, false),
+        ] {
+            assert_eq!((whole.has_file(name), whole.owns_file(name)), (has, owns), "{name}");
+        }
     }
 
     #[test]
