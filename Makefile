@@ -42,6 +42,12 @@ bench: setup-build setup-speech model ## Run the benchmarks: a packet, a decisio
 	$(CARGO) bench --locked --bench summary
 	tests/load.sh
 
+.PHONY: interop
+interop: setup-build ## Try RTP over QUIC against GStreamer's, both ways.
+	@pkg-config --exists gstreamer-app-1.0 2>/dev/null && pkg-config --exists gstreamer-net-1.0 \
+	|| { $(call apt,pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-plugins-base); }
+	$(CARGO) run --quiet --locked --manifest-path tests/interop/roq/Cargo.toml --target-dir target/interop
+
 .PHONY: model
 model: ## Bring the speech model: English; MODEL=base for many languages.
 	@$(call install,python3:python3)
