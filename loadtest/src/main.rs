@@ -93,6 +93,9 @@ struct RunArguments {
     /// Seconds to measure, once all calls are up.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
+    /// Shell command that breaks something beside the gateway; after it the same is measured once more, and compared.
+    #[arg(long)]
+    disturb: Option<String>,
     /// New calls per second.
     #[arg(long, default_value_t = 5.0)]
     ramp: f64,
@@ -183,6 +186,7 @@ async fn run(arguments: RunArguments) -> Result<ExitCode> {
     config.whatsapp = Config { listen: arguments.listen, listen_to_media: false, ..arguments.keys.config() };
     config.calls = arguments.calls;
     config.length = Duration::from_secs(arguments.seconds);
+    config.disturb = arguments.disturb;
     config.ramp_per_second = arguments.ramp;
     config.gateway_pid = arguments.gateway_pid;
     config.media_threads = arguments.threads;

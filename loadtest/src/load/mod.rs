@@ -12,7 +12,7 @@ mod run;
 
 pub use baseline::baseline;
 pub use process::{ProcessFigures, ProcessWatch};
-pub use report::{Direction, Percentiles, Report, Verdict};
+pub use report::{Direction, Disturbed, Percentiles, Report, Verdict};
 pub use run::{LoadConfig, run};
 
 use std::sync::{Arc, OnceLock};

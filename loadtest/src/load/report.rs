@@ -11,6 +11,10 @@ use crate::peer::probe::DelayMeter;
 const LOSS_RATIO_MAX: f64 = 0.001;
 /// Added delay allowed at the 99th percentile.
 const DELAY_P99_MS_MAX: f64 = 20.0;
+/// While something beside the gateway is broken, the delay at the 99th percentile may be this many times what it was …
+const DISTURBED_RATIO_MAX: f64 = 2.0;
+/// … and as much more: the percentile of a quiet machine is near nothing.
+const DISTURBED_MORE_MS_MAX: f64 = 2.0;
 /// Above this share of late frames the generator itself was too slow.
 const LATE_RATIO_MAX: f64 = 0.01;
 
@@ -87,6 +91,15 @@ impl Direction {
     }
 }
 
+/// Both directions after something beside the gateway was broken.
+#[derive(Clone, Debug, Serialize)]
+pub struct Disturbed {
+    /// Customer to agent.
+    pub to_agent: Direction,
+    /// Agent to customer.
+    pub to_customer: Direction,
+}
+
 /// The result of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -110,6 +123,8 @@ pub struct Report {
     pub to_agent: Direction,
     /// Agent to customer.
     pub to_customer: Direction,
+    /// The same again, if something was broken in the middle.
+    pub disturbed: Option<Disturbed>,
     /// The same without a gateway: this machine's own delay.
     pub baseline: Direction,
     /// Share of frames that this generator spoke more than 10 ms late.
@@ -166,7 +181,20 @@ impl Report {
         if self.calls_lost > 0 {
             reasons.push(format!("{} calls were lost", self.calls_lost));
         }
-        for (name, direction) in [("to the agent", &self.to_agent), ("to the customer", &self.to_customer)] {
+        let mut directions = vec![("to the agent", &self.to_agent), ("to the customer", &self.to_customer)];
+        if let Some(Disturbed { to_agent, to_customer }) = &self.disturbed {
+            for (before, after, name) in [
+                (&self.to_agent, to_agent, "to the agent, disturbed"),
+                (&self.to_customer, to_customer, "to the customer, disturbed"),
+            ] {
+                let (before, now) = (before.delay.p99_ms, after.delay.p99_ms);
+                if now > before * DISTURBED_RATIO_MAX + DISTURBED_MORE_MS_MAX {
+                    reasons.push(format!("p99 delay {name}: {now:.1} ms, before it was {before:.1} ms"));
+                }
+                directions.push((name, after));
+            }
+        }
+        for (name, direction) in directions {
             if direction.loss_ratio() >= LOSS_RATIO_MAX {
                 reasons.push(format!("{:.3} % of the packets {name} were lost", direction.loss_ratio() * 100.0));
             }
@@ -196,11 +224,11 @@ impl fmt::Display for Report {
         }
         writeln!(f, "call to offer        {}", self.call_to_offer)?;
         writeln!(f, "click to audio       {}   (both directions)", self.click_to_two_way_audio)?;
-        let rows = [
-            ("customer to agent", &self.to_agent),
-            ("agent to customer", &self.to_customer),
-            ("without a gateway", &self.baseline),
-        ];
+        let mut rows = vec![("customer to agent", &self.to_agent), ("agent to customer", &self.to_customer)];
+        if let Some(Disturbed { to_agent, to_customer }) = &self.disturbed {
+            rows.extend([("  disturbed", to_agent), ("  disturbed", to_customer)]);
+        }
+        rows.push(("without a gateway", &self.baseline));
         for (name, direction) in rows {
             writeln!(f, "{name:<20} {}", direction.delay)?;
             writeln!(
@@ -250,5 +278,40 @@ mod tests {
         let found = Percentiles::of(values);
         assert_eq!((found.p50_ms, found.p95_ms, found.p99_ms, found.max_ms), (50.0, 95.0, 99.0, 100.0));
         assert_eq!(Percentiles::of(Vec::new()).max_ms, 0.0);
+    }
+
+    #[test]
+    fn a_disturbed_run_is_judged_by_what_it_was_before() {
+        let direction = |p99_ms| {
+            let delay = Percentiles { p99_ms, ..Percentiles::default() };
+            Direction { packets: 1_000, delay, ..Direction::default() }
+        };
+        let check = |before: f64, after: Direction, reasons: &[&str]| {
+            let mut report = Report {
+                calls_wanted: 1,
+                calls_up: 1,
+                set_up_failures: Vec::new(),
+                calls_lost: 0,
+                violations: Vec::new(),
+                seconds: 20.0,
+                call_to_offer: Percentiles::default(),
+                click_to_two_way_audio: Percentiles::default(),
+                to_agent: direction(before),
+                to_customer: direction(before),
+                disturbed: Some(Disturbed { to_agent: direction(before), to_customer: after }),
+                baseline: Direction::default(),
+                generator_late_ratio: 0.0,
+                generator: ProcessFigures::default(),
+                gateway: None,
+                verdict: Verdict::Passed,
+            };
+            report.judge();
+            let found = if let Verdict::Failed(reasons) = report.verdict { reasons } else { Vec::new() };
+            assert_eq!(found, reasons);
+        };
+        check(2.0, direction(5.9), &[]);
+        check(2.0, direction(6.1), &["p99 delay to the customer, disturbed: 6.1 ms, before it was 2.0 ms"]);
+        let lost = Direction { lost: 2, ..direction(2.0) };
+        check(2.0, lost, &["0.200 % of the packets to the customer, disturbed were lost"]);
     }
 }

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::process::{ProcessWatch, rss_bytes};
-use super::report::{Direction, Percentiles, Report, Verdict};
+use super::report::{Direction, Disturbed, Percentiles, Report, Verdict};
 use super::{agents_sound, baseline, customers_sound, probe, provision};
 use crate::agent::{Agent, AgentCall, AgentConfig, Api, SharedThreads};
 use crate::peer::MediaThreads;
@@ -37,6 +37,8 @@ pub struct LoadConfig {
     pub calls: usize,
     /// Length of the measured part.
     pub length: Duration,
+    /// A shell command that breaks something beside the gateway; after it the same length is measured once more.
+    pub disturb: Option<String>,
     /// New calls per second while the run builds up.
     pub ramp_per_second: f64,
     /// How long an agent waits before it clicks.
@@ -56,6 +58,7 @@ impl LoadConfig {
             whatsapp: Config { listen: graph_listen, listen_to_media: false, ..Config::default() },
             calls: 100,
             length: Duration::from_secs(60),
+            disturb: None,
             ramp_per_second: 5.0,
             click_after: Duration::from_millis(300),
             gateway_pid: None,
@@ -85,22 +88,16 @@ pub async fn run(config: LoadConfig) -> Result<Report> {
     let up: Vec<LiveCall> = up.into_iter().filter_map(Result::ok).collect();
     let mut gateway_watch = config.gateway_pid.map(|pid| ProcessWatch::start(pid, memory_before)).transpose()?;
     let own_watch = ProcessWatch::start(std::process::id(), None)?;
-    for call in &up {
-        call.to_agent.reset();
-        call.to_customer.reset();
-    }
     let frames_before = frames(&up);
-    let started = Instant::now();
-    while started.elapsed() < config.length {
-        let left = config.length.saturating_sub(started.elapsed());
-        tokio::time::sleep(left.min(Duration::from_secs(1))).await;
-        if let Some(watch) = &mut gateway_watch {
-            watch.look();
+    let (seconds, to_agent, to_customer) = measure(&up, config.length, &mut gateway_watch).await;
+    let disturbed = match &config.disturb {
+        None => None,
+        Some(command) => {
+            shell(command).await?;
+            let (_, to_agent, to_customer) = measure(&up, config.length, &mut gateway_watch).await;
+            Some(Disturbed { to_agent, to_customer })
         }
-    }
-    let seconds = started.elapsed().as_secs_f64();
-    let to_agent = Direction::collect(up.iter().map(|call| call.to_agent.as_ref()));
-    let to_customer = Direction::collect(up.iter().map(|call| call.to_customer.as_ref()));
+    };
     let gateway = gateway_watch.and_then(ProcessWatch::finish);
     let generator = own_watch.finish().unwrap_or_default();
     let calls_lost = up.iter().filter(|call| call.phone.is_ended() || call.agent.stats().gone).count();
@@ -132,6 +129,7 @@ pub async fn run(config: LoadConfig) -> Result<Report> {
         click_to_two_way_audio: Percentiles::of(up.iter().map(|call| micros(call.two_way_after)).collect()),
         to_agent,
         to_customer,
+        disturbed,
         baseline,
         generator_late_ratio: late as f64 / sent.max(1) as f64,
         generator,
@@ -140,6 +138,37 @@ pub async fn run(config: LoadConfig) -> Result<Report> {
     };
     report.judge();
     Ok(report)
+}
+
+/// What arrives on all calls within this length, to the agents and to the customers; and how long it was in seconds.
+async fn measure(
+    calls: &[LiveCall],
+    length: Duration,
+    gateway: &mut Option<ProcessWatch>,
+) -> (f64, Direction, Direction) {
+    for call in calls {
+        call.to_agent.reset();
+        call.to_customer.reset();
+    }
+    let started = Instant::now();
+    while started.elapsed() < length {
+        let left = length.saturating_sub(started.elapsed());
+        tokio::time::sleep(left.min(Duration::from_secs(1))).await;
+        if let Some(watch) = gateway {
+            watch.look();
+        }
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let to_agent = Direction::collect(calls.iter().map(|call| call.to_agent.as_ref()));
+    let to_customer = Direction::collect(calls.iter().map(|call| call.to_customer.as_ref()));
+    (seconds, to_agent, to_customer)
+}
+
+async fn shell(command: &str) -> Result<()> {
+    let status = tokio::process::Command::new("sh").args(["-c", command]).status().await;
+    let status = status.with_context(|| format!("`{command}` cannot be run"))?;
+    ensure!(status.success(), "`{command}` failed: {status}");
+    Ok(())
 }
 
 /// A call with both ends in our hands.
