@@ -127,6 +127,8 @@ fn main() -> ExitCode {
 
 /// Lines on stderr, `RUST_LOG` chooses what; JSON when `TANDEM_LOG_FORMAT=json`.
 fn start_logging() {
+    use std::io::IsTerminal;
+
     use tracing_subscriber::EnvFilter;
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,str0m=warn,is=warn,dimpl=warn"));
@@ -134,6 +136,6 @@ fn start_logging() {
     if std::env::var("TANDEM_LOG_FORMAT").is_ok_and(|format| format == "json") {
         logs.json().init();
     } else {
-        logs.with_target(false).init();
+        logs.with_target(false).with_ansi(std::io::stderr().is_terminal()).init();
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{AnyConnection, AnyPool, Executor, SqlStr};
+use sqlx::{AnyConnection, AnyPool, Connection, Executor, SqlStr};
 
 use super::claim::{Claim, Session};
 use super::error::{Result, StoreError};
@@ -162,6 +162,14 @@ async fn connect_file(path: &Path, read_only: bool) -> Result<AnyPool> {
                 }
                 Ok(())
             })
+        })
+        // Where the disk is full SQLite ends a transaction by itself. The driver counts it as open for ever, makes
+        // savepoints of those that follow, and one of them undone leaves all that is written afterwards uncommitted.
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                connection.ping().await?;
+                Ok(!connection.is_in_transaction())
+            })
         });
     pool.connect_with(options).await.map_err(failed)
 }
@@ -313,6 +321,27 @@ mod tests {
             let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
             assert_eq!((mode(&dir), mode(&dir.join("tandem.sqlite3"))), (0o700, 0o600), "round {round}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_written_after_sqlite_gave_a_transaction_up_is_committed() {
+        let temp = tempfile::tempdir().unwrap();
+        let store = Store::open("", temp.path()).await.unwrap();
+        let insert = "INSERT OR ROLLBACK INTO counters (name, value) VALUES ($1, 1)";
+        let write = async |name: &'static str| sqlx::query(insert).bind(name).execute(&store.writer).await;
+        let seen = "SELECT CAST(count(*) AS BIGINT) FROM counters WHERE name = $1";
+        let seen = async |name: &'static str| -> i64 {
+            sqlx::query_scalar(seen).bind(name).fetch_one(&store.reader).await.unwrap()
+        };
+        write("before").await.unwrap();
+        let mut tx = store.writer.begin().await.unwrap();
+        // As on a full disk: the statement fails, and with it ends the transaction.
+        sqlx::query(insert).bind("before").execute(&mut *tx).await.unwrap_err();
+        drop(tx);
+        store.writer.begin().await.unwrap().rollback().await.unwrap();
+        write("after").await.unwrap();
+        assert_eq!((seen("before").await, seen("after").await), (1, 1));
+        store.close().await;
     }
 
     #[tokio::test]
