@@ -3,12 +3,16 @@
 //!
 //! `cargo bench --bench asr [model folder] [clip folder…]`, clips are NAME.wav with NAME.txt beside it. Without folders:
 //! `models/whisper-tiny.en`, LibriVox from Debian's `pocketsphinx-testdata`, and what `benches/speech.sh` brings.
+//!
+//! Instead of the model folder a recogniser that listens: `tcp://127.0.0.1:10300` (Wyoming) or `ws://127.0.0.1:2700`
+//! (Vosk). Its words are counted; what it costs, it pays elsewhere.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tandem::asr::{Builtin, Config, Engine, Heard, Leg};
+use tandem::asr::remote::Kind;
+use tandem::asr::{Builtin, Config, Engine, Heard, Leg, Remote};
 use tandem::audio::line::Line;
 use tandem::audio::timeline::Timeline;
 use tandem::model::id::CallId;
@@ -35,38 +39,59 @@ fn main() {
         let speech = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/speech");
         folders = vec![LIBRIVOX.into(), speech.join("dickens"), speech.join("synthetic")];
     }
-    let config = Config { model, threads: 1, ..Config::default() };
-    let engine = Builtin::load(&config).unwrap_or_else(|error| panic!("{error}"));
-    println!("{}, one decode thread, memory {} MB:", config.model.display(), memory_mb("VmRSS"));
     let sets: Vec<(String, Vec<Clip>)> = folders
         .iter()
         .map(|folder| (folder.file_name().unwrap_or_default().to_string_lossy().into_owned(), clips(folder)))
         .filter(|(_, clips)| !clips.is_empty())
         .collect();
     assert!(!sets.is_empty(), "no clips: run benches/speech.sh, and apt-get install pocketsphinx-testdata");
-    let mut all = [WordErrors::default(); 3];
-    for (name, clips) in &sets {
-        for (i, (how, changed)) in
-            [("clean", clean as Change), ("G.711 µ-law", g711), ("Opus, 5 % lost", opus)].iter().enumerate()
-        {
-            all[i] += accuracy(&engine, name, how, clips, *changed);
-        }
+    let runtime = tokio::runtime::Runtime::new().expect("there are threads");
+    if let Some(server) = server(&model, runtime.handle()) {
+        println!("{}:", model.display());
+        return accuracies(&server, &sets);
     }
-    println!(
-        "  all sets: clean {:.1} %, G.711 {:.1} %, Opus with loss {:.1} % of words wrong",
-        percent(all[0]),
-        percent(all[1]),
-        percent(all[2])
-    );
+    let config = Config { model, threads: 1, ..Config::default() };
+    let engine = Builtin::load(&config).unwrap_or_else(|error| panic!("{error}"));
+    println!("{}, one decode thread, memory {} MB:", config.model.display(), memory_mb("VmRSS"));
+    accuracies(&engine, &sets);
     let speech: Vec<i16> = sets[0].1.iter().flat_map(|clip| clip.pcm.iter().copied().chain([0; RATE])).collect();
     let words: Vec<&str> = sets[0].1.iter().map(|clip| clip.words.as_str()).collect();
     live(&engine, &speech, &words.join(" "));
     println!("  peak memory {} MB; {:?}", memory_mb("VmHWM"), engine.stats());
 }
 
+/// The recogniser at this address, if it is one.
+fn server(address: &Path, runtime: &tokio::runtime::Handle) -> Option<Remote> {
+    let url = address.to_str()?;
+    let kind = match url.split_once("://")?.0 {
+        "tcp" => Kind::Wyoming,
+        _ => Kind::Vosk,
+    };
+    let config = Config { url: url.to_owned(), ..Config::default() };
+    Some(Remote::new(kind, &config, None, runtime.clone()).unwrap_or_else(|error| panic!("{url}: {error}")))
+}
+
 type Change = fn(&[i16]) -> Vec<i16>;
 
-fn accuracy(engine: &Builtin, set: &str, how: &str, clips: &[Clip], change: Change) -> WordErrors {
+fn accuracies(engine: &dyn Engine, sets: &[(String, Vec<Clip>)]) {
+    let mut all = [WordErrors::default(); 3];
+    for (name, clips) in sets {
+        for (i, (how, changed)) in
+            [("clean", clean as Change), ("G.711 µ-law", g711), ("Opus, 5 % lost", opus)].iter().enumerate()
+        {
+            all[i] += accuracy(engine, name, how, clips, *changed);
+        }
+    }
+    println!(
+        "  all sets: clean {:.1} %, G.711 {:.1} %, Opus with loss {:.1} % of {} words wrong",
+        percent(all[0]),
+        percent(all[1]),
+        percent(all[2]),
+        all[0].words
+    );
+}
+
+fn accuracy(engine: &dyn Engine, set: &str, how: &str, clips: &[Clip], change: Change) -> WordErrors {
     let mut errors = WordErrors::default();
     let (before, mut seconds) = (cpu_seconds("asr"), 0.0);
     for clip in clips {
