@@ -124,6 +124,15 @@ pub(super) async fn due(tx: &mut Transaction<'static, Any>, call: &CallId, now: 
     Ok(())
 }
 
+/// The call is over and something of it was written down: it is summed up by that until the rest is there.
+pub(super) async fn due_early(tx: &mut Transaction<'static, Any>, call: &CallId, now: Timestamp) -> Result<()> {
+    let said = sqlx::query("SELECT 1 FROM segments WHERE call_id = $1 LIMIT 1").bind(call.as_str());
+    match said.fetch_optional(&mut **tx).await? {
+        Some(_) => due(tx, call, now).await,
+        None => Ok(()),
+    }
+}
+
 fn news(kind: &'static str, call: &CallId, data: serde_json::Value) -> NewEvent {
     NewEvent { kind, call_id: Some(call.clone()), agent_id: None, data }
 }

@@ -79,7 +79,7 @@ pub(super) struct Line {
     pub(super) media_open: bool,
     pub(super) tapped: Option<Tapped>,
     /// Written to the record, not yet to the store.
-    dirty: bool,
+    pub(super) dirty: bool,
     /// Events that go with the next write.
     untold: Vec<NewEvent>,
     linger_until: Option<Instant>,
@@ -361,13 +361,6 @@ impl Line {
                 }
                 self.dirty = true;
             }
-        }
-    }
-
-    async fn recording(&mut self, event: RecordEvent) {
-        self.dirty = true;
-        if let Some(news) = self.desk.apply_record_event(self.call.record_mut(), event).await {
-            self.store(vec![news]).await;
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod admit;
 mod adopt;
+mod completing;
 mod consent;
 mod execute;
 mod inbox;
@@ -14,6 +15,7 @@ mod permissions;
 mod presence;
 mod push;
 mod reconcile;
+mod recorded;
 mod recording;
 mod registry;
 mod requests;
@@ -23,8 +25,10 @@ mod settle;
 mod summaries;
 mod terms;
 mod transcripts;
+mod under_way;
 mod upkeep;
 mod wishes;
+mod writing;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,6 +65,7 @@ pub use restrictions::Health;
 pub use settings::{SettingsChange, SettingsRefusal, SettingsView, SyncState};
 pub use transcripts::LiveTranscript;
 pub use wishes::{ContactChange, Receipt};
+pub use writing::WritingStats;
 
 use registry::Registry;
 
@@ -158,7 +163,9 @@ pub(crate) struct Desk {
     pushes: push::Turns,
     rounds: permissions::Rounds,
     live: transcripts::Live,
+    writing: writing::Writing,
     keeping: keeping::Keeping,
+    untaken: recorded::Untaken,
     draining: AtomicBool,
     webhooks: mpsc::Sender<inbox::Kept>,
 }
@@ -178,7 +185,9 @@ impl Switchboard {
             pushes: push::Turns::default(),
             rounds: permissions::Rounds::default(),
             live: transcripts::Live::default(),
+            writing: writing::Writing::new(),
             keeping,
+            untaken: recorded::Untaken::default(),
             draining: AtomicBool::new(false),
             webhooks,
         });
@@ -189,7 +198,7 @@ impl Switchboard {
         let pending = desk.parts.store.webhooks_pending().await?;
         tokio::spawn(inbox::run(Arc::clone(&desk), pending, inbox));
         tokio::spawn(upkeep::run(Arc::downgrade(&desk)));
-        tokio::spawn(transcripts::run(Arc::downgrade(&desk)));
+        tokio::spawn(completing::run(Arc::downgrade(&desk)));
         tokio::spawn(summaries::run(Arc::downgrade(&desk)));
         tokio::spawn(keeping::run_uploads(Arc::downgrade(&desk)));
         tokio::spawn(keeping::run_sweeps(Arc::downgrade(&desk)));

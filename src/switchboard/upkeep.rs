@@ -32,6 +32,7 @@ pub(super) async fn run(desk: Weak<Desk>) {
     for tick in 0_u64.. {
         ticks.tick().await;
         let Some(desk) = desk.upgrade() else { return };
+        desk.tell_untaken().await;
         if let Err(error) = keep_calls(&desk).await {
             tracing::error!(%error, "the store failed the upkeep of calls");
         }
