@@ -66,6 +66,7 @@ mod claim;
 mod contacts;
 mod dials;
 mod directory;
+mod documents;
 mod error;
 mod events;
 mod facts;

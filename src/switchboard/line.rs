@@ -223,6 +223,8 @@ impl Line {
         if self.call.is_ended() && self.linger_until.is_none() {
             self.linger_until = Some(Instant::now() + LINGER);
             self.desk.registry.end(call);
+            self.call.record_mut().explain(self.desk.parts.ears.is_some());
+            self.dirty = true;
         }
     }
 

@@ -7,6 +7,7 @@ mod admit;
 mod adopt;
 mod completing;
 mod consent;
+mod documents;
 mod execute;
 mod inbox;
 mod keeping;
@@ -31,8 +32,8 @@ mod wishes;
 mod writing;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc};
@@ -63,6 +64,7 @@ pub use presence::StreamGuard;
 pub use requests::AskPermission;
 pub use restrictions::Health;
 pub use settings::{SettingsChange, SettingsRefusal, SettingsView, SyncState};
+pub use summaries::SummingStats;
 pub use transcripts::LiveTranscript;
 pub use wishes::{ContactChange, Receipt};
 pub use writing::WritingStats;
@@ -164,6 +166,7 @@ pub(crate) struct Desk {
     rounds: permissions::Rounds,
     live: transcripts::Live,
     writing: writing::Writing,
+    summing: Mutex<SummingStats>,
     keeping: keeping::Keeping,
     untaken: recorded::Untaken,
     draining: AtomicBool,
@@ -186,6 +189,7 @@ impl Switchboard {
             rounds: permissions::Rounds::default(),
             live: transcripts::Live::default(),
             writing: writing::Writing::new(),
+            summing: Mutex::default(),
             keeping,
             untaken: recorded::Untaken::default(),
             draining: AtomicBool::new(false),

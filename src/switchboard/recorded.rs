@@ -8,6 +8,7 @@ use crate::call::CallRecord;
 use crate::model::event::NewEvent;
 use crate::model::id::CallId;
 use crate::model::reason::RecordingState;
+use crate::model::recording::RecordingReason;
 use crate::record::{Finished, RecordEvent};
 use crate::store::{RecordingFile, StoreError};
 
@@ -132,6 +133,7 @@ impl Desk {
                 if record.recording.state == RecordingState::Failed && matches!(event, RecordEvent::Finished { .. }) {
                     return None;
                 }
+                record.recording.reason = None;
                 (RecordingState::Ready, about_call("recording.ready", &call, data))
             }
             RecordEvent::Failed { error, written_ms, .. } => {
@@ -139,6 +141,7 @@ impl Desk {
                 self.parts.metrics.recording_write_error();
                 record.recording.duration_ms = i64::try_from(*written_ms).unwrap_or(i64::MAX);
                 record.recording.end_pause();
+                record.recording.reason = Some(RecordingReason::RecorderFailed);
                 let data = serde_json::json!({"call_id": call, "error": error, "written_ms": written_ms});
                 (RecordingState::Failed, about_call("recording.failed", &call, data))
             }

@@ -8,6 +8,7 @@ use crate::call::record::Status;
 use crate::model::event::NewEvent;
 use crate::model::id::CallId;
 use crate::model::reason::{CallState, EndReason, EndedBy, OfferCause, OfferOutcome, RecordingState};
+use crate::model::recording::RecordingReason;
 use crate::model::time::Timestamp;
 use crate::record::{Format, Sidecar, certify_repaired, manifest_path, repair};
 use crate::shard::{Command, ShardId};
@@ -79,6 +80,7 @@ async fn settle(
     record.duration_ms = i64::try_from(talked.as_millis()).unwrap_or(i64::MAX);
     record.status = Status::of(record.state, record.answered_at.is_some(), record.end_reason);
     record.settled = true;
+    record.explain(desk.parts.ears.is_some());
     events.push(call_event("call.ended", &record));
     desk.save(&record, events).await?;
     if let Some(wacid) = record.wacid {
@@ -145,6 +147,7 @@ async fn mend_recording(desk: &Desk, record: &mut CallRecord, file: RecordingFil
         }
     };
     record.recording.state = state;
+    record.recording.reason = (state == RecordingState::Failed).then_some(RecordingReason::Interrupted);
     record.recording.duration_ms = duration_ms;
     record.recording.end_pause();
     desk.parts.store.put_recording(&record.id, &RecordingFile { state, ..file }).await?;

@@ -61,7 +61,8 @@ async fn keep_calls(desk: &Desk) -> Result<(), StoreError> {
         desk.parts.store.note_alive(desk.parts.clock.now().wall).await?;
     }
     desk.settle_ended().await?;
-    desk.charge_refused().await
+    desk.charge_refused().await?;
+    desk.look_at_documents().await
 }
 
 async fn often(desk: &Arc<Desk>) -> Result<(), StoreError> {

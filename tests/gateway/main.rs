@@ -32,6 +32,7 @@ mod inbound;
 mod keeping;
 mod media;
 mod money;
+mod outages;
 mod outbound;
 mod peers;
 mod policy;

@@ -25,7 +25,7 @@ pub(crate) fn clip((name, _): (&str, &str)) -> Sound {
     Sound::wav(format!("{CLIPS}{name}.wav")).expect("`make test` brings the sentences")
 }
 
-async fn listening() -> World {
+pub(crate) async fn listening() -> World {
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/whisper-tiny.en");
     World::with(&format!("[asr]\nmodel = {model:?}\n"), Default::default()).await
 }
