@@ -67,7 +67,7 @@ impl CallRecord {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::model::directory::Contact;
     use crate::model::id::{CallId, ContactId, NumberId};
@@ -75,7 +75,8 @@ mod tests {
     use crate::model::recording::Consent;
     use crate::model::time::Timestamp;
 
-    fn answered() -> CallRecord {
+    /// A call that was answered, and of which nothing else is known.
+    pub(crate) fn answered() -> CallRecord {
         let number = NumberId::parse("100000000000001").unwrap();
         let at = Timestamp::from_secs(1_795_000_000);
         let contact = Contact {

@@ -59,7 +59,8 @@ struct CallTranscript {
 /// Reads what was said
 ///
 /// Times are milliseconds into the recording: a player seeks to them. `off` where nobody listened; `pending` while a part
-/// that could not be written down live is being made up for from the recording; `transcript.ready` tells when it is whole.
+/// that could not be written down live is being made up for from the recording; `transcript.ready` tells when it is whole,
+/// `transcript.failed` with a `reason` that it stays as it is.
 #[utoipa::path(get, path = "/v1/calls/{id}/transcript", tag = "calls", params(("id" = String, Path), TranscriptQuery),
     responses((status = 200, description = "The transcript", body = CallTranscript), Problems))]
 async fn read(

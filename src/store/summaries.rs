@@ -171,8 +171,8 @@ mod tests {
     use crate::model::id::CallId;
     use crate::model::rtp::Side;
     use crate::model::summary::{Figures, SummaryKind};
-    use crate::model::transcript::{Segment, Unheard};
-    use crate::store::fixture::{Fixture, T0, at, on_both};
+    use crate::model::transcript::Unheard;
+    use crate::store::fixture::{Fixture, T0, at, on_both, said};
 
     fn summary(text: &str) -> Summary {
         Summary {
@@ -281,18 +281,7 @@ mod tests {
 
         let other = t.call(&t.seed().await, 1).await.id;
         t.store.begin_transcript(&other, "builtin", None, true).await.unwrap();
-        let said = Segment {
-            speaker: Side::Customer,
-            index: 0,
-            start_ms: 0,
-            end_ms: 900,
-            text: "Hello".to_owned(),
-            is_final: true,
-            stable_chars: 5,
-            confidence: None,
-            language: None,
-        };
-        t.store.add_segment(&other, &said).await.unwrap();
+        t.store.add_segment(&other, &said(Side::Customer, 0, 0, "Hello")).await.unwrap();
         t.store.add_unheard(&other, gap).await.unwrap();
         t.store.end_transcript(&other, at(3)).await.unwrap();
         let early = t.store.due_summaries(false, at(3)).await.unwrap().remove(1);

@@ -84,6 +84,14 @@ impl Store {
         query.fetch_all(&self.reader).await?.iter().map(|row| row.word("call_id")).collect()
     }
 
+    /// The final segments that were said last, at most so many, by their beginning.
+    pub async fn latest_segments(&self, call: &CallId, most: u32) -> Result<Vec<Segment>> {
+        let query =
+            sqlx::query("SELECT * FROM segments WHERE call_id = $1 ORDER BY start_ms DESC, position DESC LIMIT $2");
+        let rows = query.bind(call.as_str()).bind(i64::from(most)).fetch_all(&self.reader).await?;
+        rows.iter().rev().map(read_segment).collect()
+    }
+
     /// `None` if nobody listened to the call.
     pub async fn transcript(&self, call: &CallId) -> Result<Option<Transcript>> {
         let row = sqlx::query("SELECT * FROM transcripts WHERE call_id = $1")
@@ -224,21 +232,7 @@ mod tests {
     use super::*;
     use crate::model::rtp::Side;
     use crate::store::CallFilter;
-    use crate::store::fixture::{Fixture, T0, at, on_both};
-
-    fn said(speaker: Side, index: u32, start_ms: u64, text: &str) -> Segment {
-        Segment {
-            speaker,
-            index,
-            start_ms,
-            end_ms: start_ms + 900,
-            text: text.to_owned(),
-            is_final: true,
-            stable_chars: text.chars().count() as u32,
-            confidence: Some(0.875),
-            language: Some("en".to_owned()),
-        }
-    }
+    use crate::store::fixture::{Fixture, T0, at, on_both, said};
 
     /// Events as words.
     fn kinds(events: &[Event]) -> Vec<&str> {

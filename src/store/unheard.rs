@@ -250,21 +250,7 @@ async fn enter(tx: &mut Transaction<'static, Any>, call: &CallId, unheard: Unhea
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::fixture::{Fixture, T0, at, on_both};
-
-    fn said(speaker: Side, index: u32, start_ms: u64, text: &str) -> Segment {
-        Segment {
-            speaker,
-            index,
-            start_ms,
-            end_ms: start_ms + 900,
-            text: text.to_owned(),
-            is_final: true,
-            stable_chars: text.chars().count() as u32,
-            confidence: Some(0.875),
-            language: Some("en".to_owned()),
-        }
-    }
+    use crate::store::fixture::{Fixture, T0, at, on_both, said};
 
     fn missed(speaker: Side, start_ms: u64, end_ms: u64) -> Unheard {
         Unheard { speaker, start_ms, end_ms }

@@ -88,7 +88,8 @@ pub(super) async fn run(desk: Weak<Desk>) {
         tokio::select! {
             _ = looks.tick() => {}
             () = listening.next() => {}
-            () = fetching.next() => {}
+            // The next look finds it here.
+            () = fetching.next() => continue,
         }
         let Some(desk) = desk.upgrade() else { return };
         let Some(ears) = desk.parts.ears.clone() else { return };
@@ -153,7 +154,6 @@ impl Desk {
     async fn fetch_for(self: Arc<Self>, due: &DueTranscript) {
         let call = &due.call;
         match tokio::time::timeout(FETCH_WITHIN, self.bring_back(call)).await {
-            // The next look finds it here.
             Ok(Ok(_)) => {}
             Ok(Err(Absent::Away(error))) => {
                 tracing::warn!(%call, error, attempts = due.attempts, "the recording of a transcript is not to be had");
@@ -200,6 +200,7 @@ impl Desk {
             Ok(()) => {}
             Err(Failure::Store(error)) => {
                 tracing::warn!(%call, %error, "a transcript could not be completed; it is tried again");
+                tokio::time::sleep(LOOK).await;
             }
             Err(Failure::Recogniser(error)) => {
                 tracing::warn!(%call, error, attempts = due.attempts, "a transcript could not be completed");

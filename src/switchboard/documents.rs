@@ -59,26 +59,12 @@ fn look(record: &CallRecord, entered: bool, now: Timestamp) -> (Vec<Document>, O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::directory::Contact;
-    use crate::model::id::{CallId, ContactId, NumberId};
-    use crate::model::reason::{Direction, RecordingState};
+    use crate::call::documents::tests::answered;
+    use crate::model::reason::RecordingState;
     use crate::model::transcript::TranscriptState;
 
     #[test]
     fn a_call_is_looked_at_until_it_is_whole_and_then_for_three_nights() {
-        let ended = Timestamp::from_secs(1_795_000_000);
-        let number = NumberId::parse("100000000000001").unwrap();
-        let contact = Contact {
-            id: ContactId::generate(),
-            phone: None,
-            user_id: None,
-            name: None,
-            username: None,
-            assignee_id: None,
-            owner_id: None,
-            created_at: ended,
-        };
-        let begun = CallRecord::begun(CallId::generate(), number, Direction::UserInitiated, contact, ended);
         #[track_caller]
         fn check(
             record: &CallRecord,
@@ -92,7 +78,8 @@ mod tests {
             let now = record.ended_at.unwrap().plus(Duration::from_secs(hours * 3600));
             assert_eq!(look(&record, true, now), (missing.to_vec(), again(now)));
         }
-        let answered = CallRecord { answered_at: Some(ended), ended_at: Some(ended), settled: true, ..begun };
+        let answered = answered();
+        let answered = CallRecord { ended_at: answered.answered_at, settled: true, ..answered };
         let (whole, soon) =
             ((RecordingState::Ready, TranscriptState::Ready), |now: Timestamp| Some(now.plus(OPEN_AGAIN)));
         let pending = (RecordingState::Ready, TranscriptState::Pending);

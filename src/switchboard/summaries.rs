@@ -86,6 +86,7 @@ pub(super) async fn run(desk: Weak<Desk>) {
                 under_way.start(&due.call.clone(), async move {
                     if let Err(error) = desk.sum_up(due, step).await {
                         tracing::warn!(%call, %error, "a call could not be summed up; it is tried again");
+                        tokio::time::sleep(LOOK).await;
                     }
                 });
             }

@@ -26,7 +26,7 @@ async fn take_again(world: &World) {
     }
 }
 
-async fn at_the_database(world: &World, sql: &str) {
+pub(crate) async fn at_the_database(world: &World, sql: &str) {
     use sqlx::{Connection, Executor};
     sqlx::any::install_default_drivers();
     let file = world.dir.path().join("data/tandem.sqlite3");
