@@ -12,7 +12,7 @@
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -190,10 +190,15 @@ impl App {
             },
             shard_events,
         )?;
-        let (words, mut heard) = mpsc::unbounded_channel();
         let recogniser = recogniser(config)?;
-        // Finals are few, and none may be lost; partials of one leg follow each other by most of a second.
-        let listener: asr::Listener = Arc::new(move |leg: &Leg, said| drop(words.send((leg.clone(), said))));
+        // The desk comes to be below; before that nobody is listened to.
+        let desk_listens = Arc::new(OnceLock::<asr::Listener>::new());
+        let listening = Arc::clone(&desk_listens);
+        let listener: asr::Listener = Arc::new(move |leg: &Leg, said| {
+            if let Some(listener) = listening.get() {
+                listener(leg, said);
+            }
+        });
         let ears = recogniser.as_ref().map(|recogniser| {
             let language = config.asr.language().map(str::to_owned);
             asr::Inlet::new(recogniser.engine(), language, Arc::clone(&listener))
@@ -262,12 +267,7 @@ impl App {
                 desk.take_record_event(event).await;
             }
         });
-        let desk = switchboard.clone();
-        tokio::spawn(async move {
-            while let Some((leg, said)) = heard.recv().await {
-                desk.take_heard(&leg, said).await;
-            }
-        });
+        let _only_once = desk_listens.set(switchboard.listener());
         let figures = Figures {
             store: store.clone(),
             shards: shards.clone(),

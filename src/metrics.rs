@@ -83,6 +83,7 @@ families! {
     permission_requests_total counter ["result"] "Requests for permission to call: sent, refused by our rules, failed at WhatsApp.";
     permission_drift_total counter [] "Permissions that WhatsApp's own books said otherwise about; repaired.";
     uncharged_calls gauge [] "Ended calls whose charge the ledger has refused so far; anything but 0 wants looking into.";
+    calls_undocumented gauge [] "Answered calls that lack a recording or a transcript though nothing says why; anything but 0 wants looking into.";
     reconciliations_total counter ["result"] "Days compared with WhatsApp's count of calls: agrees, differs, or failed to be compared.";
     rtp_packets_total counter ["dir", "leg"] "RTP packets of ended legs, as the gateway sees it: in or out.";
     rtp_lost_packets_total counter ["leg"] "RTP packets of ended legs that never came.";
@@ -288,6 +289,10 @@ impl Metrics {
 
     pub fn permission_drift(&self) {
         one_counter(&self.families.permission_drift_total).inc();
+    }
+
+    pub fn undocumented_calls(&self, calls: i64) {
+        one_gauge(&self.families.calls_undocumented).set(calls);
     }
 
     pub fn uncharged_calls(&self, calls: i64) {

@@ -8,6 +8,7 @@
 //! the outside must survive the process.
 
 pub mod action;
+pub mod documents;
 pub mod record;
 pub mod signal;
 mod state;

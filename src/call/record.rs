@@ -10,10 +10,10 @@ use crate::model::quality::Quality;
 use crate::model::reason::{
     CallState, Direction, EndReason, EndedBy, LegKind, OfferCause, OfferOutcome, RecordingState,
 };
-use crate::model::recording::{Consent, Pause};
+use crate::model::recording::{Consent, Pause, RecordingReason};
 use crate::model::summary::SummaryState;
 use crate::model::time::Timestamp;
-use crate::model::transcript::TranscriptState;
+use crate::model::transcript::{TranscriptReason, TranscriptState};
 
 /// One call. Serialised, this is the call object of the API.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -95,6 +95,9 @@ pub struct LegRecord {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RecordingRecord {
     pub state: RecordingState,
+    /// Why an ended call has none, or not all of one; left out where there is nothing to explain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<RecordingReason>,
     pub duration_ms: i64,
     /// Holes that were filled with silence.
     pub gaps: i64,
@@ -107,7 +110,7 @@ pub struct RecordingRecord {
 
 impl RecordingRecord {
     pub const NONE: Self =
-        Self { state: RecordingState::None, duration_ms: 0, gaps: 0, pauses: Vec::new(), consent: None };
+        Self { state: RecordingState::None, reason: None, duration_ms: 0, gaps: 0, pauses: Vec::new(), consent: None };
 
     /// A pause that nobody ended lasts to the end of the file.
     pub fn end_pause(&mut self) {
@@ -121,11 +124,14 @@ impl RecordingRecord {
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct TranscriptRecord {
     pub state: TranscriptState,
+    /// Why an ended call has none, or not all of one; left out where there is nothing to explain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<TranscriptReason>,
 }
 
 impl TranscriptRecord {
     /// Nobody listens to the call.
-    pub const OFF: Self = Self { state: TranscriptState::Off };
+    pub const OFF: Self = Self { state: TranscriptState::Off, reason: None };
 }
 
 /// The whole summary is at `/v1/calls/{id}/summary`.

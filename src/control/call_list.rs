@@ -49,6 +49,8 @@ pub(crate) struct ListQuery {
     contact: Option<String>,
     /// Part of the contact's name or number; or words that were said, for those who may hear the calls.
     text: Option<String>,
+    /// `false`: only answered calls that lack a recording or a transcript though nothing says why.
+    documented: Option<bool>,
 }
 
 /// The tabs of the call list.
@@ -118,6 +120,7 @@ impl ListQuery {
             to: self.to,
             text: self.text.filter(|text| !text.trim().is_empty()),
             spoken: caller.may_hear(),
+            documented: self.documented,
             limit: limit(self.limit)?,
             cursor: self.cursor,
         };

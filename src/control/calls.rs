@@ -21,6 +21,7 @@ use crate::call::record::{CallRecord, LegRecord};
 use crate::model::directory::ContactRef;
 use crate::model::id::{AgentId, CallId, LegId, NumberId};
 use crate::model::money::Charge;
+use crate::model::transcript::Segment;
 use crate::policy::TraceStep;
 use crate::policy::access::Action;
 use crate::switchboard::PlaceCall;
@@ -119,10 +120,17 @@ struct CallNow {
     /// Of an outbound call that was answered and is not charged yet: what it has cost by now.
     #[serde(skip_serializing_if = "Option::is_none")]
     cost_so_far: Option<Charge>,
+    /// Of a running call that is listened to, for those who may hear it: what was said last, and what is being said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live_transcript: Option<Vec<Segment>>,
 }
+
+/// Final segments in a call object; all of them are in its transcript.
+const LATEST_SEGMENTS: u32 = 10;
 
 /// Reads a call
 ///
+/// While it is listened to, `live_transcript` holds the last 10 final segments and those that are still growing.
 /// While an outbound call runs, `cost_so_far` grows with every six-second pulse; once WhatsApp has said how long it was,
 /// `charge` stands in its place.
 #[utoipa::path(get, path = "/v1/calls/{id}", tag = "calls", params(("id" = String, Path, example = "call_0191…")),
@@ -130,7 +138,15 @@ struct CallNow {
 async fn read(State(control): State<Shared>, caller: Caller, Id(id): Id<CallId>) -> Result<Answer<CallNow>, Problem> {
     let call = caller.call(&control, &id, Action::Read, Part::Record).await?;
     let cost_so_far = control.store.cost_so_far(&call, control.clock.now().wall).await?;
-    Ok(Answer(CallNow { call, cost_so_far }))
+    let live_transcript = match control.switchboard.listen(&id) {
+        Some(live) if caller.call(&control, &id, Action::Read, Part::Recording).await.is_ok() => {
+            let mut latest = control.store.latest_segments(&id, LATEST_SEGMENTS).await?;
+            latest.extend(live.partials);
+            Some(latest)
+        }
+        Some(_) | None => None,
+    };
+    Ok(Answer(CallNow { call, cost_so_far, live_transcript }))
 }
 
 /// Sets up the agent's media of a call

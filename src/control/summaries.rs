@@ -33,7 +33,9 @@ struct CallSummary {
 
 /// Reads what a call came to
 ///
-/// Made when the transcript is whole; `summary.ready` or `summary.failed` tell when. Every point names the place it rests
+/// Made by rules when the call ends, by what is written down then (`unheard_ms` says how much is not), and again when the
+/// transcript is whole; where a language model is configured, it then words it. Each time `summary.ready` tells;
+/// `summary.failed` that there is none. Every point names the place it rests
 /// on, in milliseconds into the recording.
 #[utoipa::path(get, path = "/v1/calls/{id}/summary", tag = "calls", params(("id" = String, Path)),
     responses((status = 200, description = "The summary", body = CallSummary), Problems))]

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use axum::Json as Answer;
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::sse::{Event as Frame, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 
 use super::Shared;
 use super::auth::{Caller, Part};
-use super::extract::{Id, Params};
+use super::extract::{Id, NoBody, Params};
 use super::openapi::Problems;
 use super::problem::Problem;
 use super::stream::BEAT;
@@ -29,7 +29,7 @@ use crate::policy::access::Action;
 use crate::store::StoreError;
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(read)).routes(routes!(follow))
+    OpenApiRouter::new().routes(routes!(read, again)).routes(routes!(follow))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -59,7 +59,8 @@ struct CallTranscript {
 /// Reads what was said
 ///
 /// Times are milliseconds into the recording: a player seeks to them. `off` where nobody listened; `pending` while a part
-/// that could not be written down live is being made up for from the recording; `transcript.ready` tells when it is whole.
+/// that could not be written down live is being made up for from the recording; `transcript.ready` tells when it is whole,
+/// `transcript.failed` with a `reason` that it stays as it is.
 #[utoipa::path(get, path = "/v1/calls/{id}/transcript", tag = "calls", params(("id" = String, Path), TranscriptQuery),
     responses((status = 200, description = "The transcript", body = CallTranscript), Problems))]
 async fn read(
@@ -82,6 +83,24 @@ async fn read(
         });
     }
     Ok(Answer(CallTranscript { call_id: id, state, engine, language, segments, unheard }))
+}
+
+/// Completes a transcript once more
+///
+/// After a failure, or when the recording has come meanwhile: what was not written down, up to the end of the recording, is
+/// listened to again. What there is stays; its state is `pending` until `transcript.ready` or `transcript.failed`, and the
+/// call is summed up anew.
+#[utoipa::path(post, path = "/v1/calls/{id}/transcript", tag = "calls", params(("id" = String, Path)),
+    responses((status = 202, description = "It is being completed"), Problems))]
+async fn again(
+    State(control): State<Shared>,
+    caller: Caller,
+    Id(id): Id<CallId>,
+    _: NoBody,
+) -> Result<StatusCode, Problem> {
+    caller.call(&control, &id, Action::Control, Part::Record).await?;
+    control.switchboard.transcribe_again(&id).await?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// One line a segment: when, who, what.

@@ -16,6 +16,22 @@ pub struct Pause {
 }
 
 words! {
+    /// Why a call has no recording, or not all of one.
+    RecordingReason {
+        /// Whoever placed it, its number or the configuration says so.
+        NotWanted = "not_wanted",
+        /// It ended before both had been played the announcement.
+        NotAnnounced = "not_announced",
+        /// The customer did not want to be recorded.
+        OptedOut = "opted_out",
+        /// The recorder could not go on, here or on another machine; `recording.failed` in the event log says what it met.
+        RecorderFailed = "recorder_failed",
+        /// The program died, and what it left cannot be mended or is on a machine that is away.
+        Interrupted = "interrupted",
+    }
+}
+
+words! {
     /// How far the parties' consent to being recorded has come.
     ConsentState {
         /// The announcement is playing, or waits for both to be there. A call that ended so was not recorded.

@@ -25,6 +25,22 @@ words! {
     }
 }
 
+words! {
+    /// Why a call has no transcript, or not all of one.
+    TranscriptReason {
+        /// What is not kept as sound is not kept as text either; see the recording's reason.
+        NotRecorded = "not_recorded",
+        /// `asr.engine` is off, or its model is not there.
+        SwitchedOff = "switched_off",
+        /// The recogniser could not listen however often it was asked.
+        RecogniserAway = "recogniser_away",
+        /// What was missing could not be had from the recording: it failed, or is gone.
+        RecordingLost = "recording_lost",
+        /// The recording was deleted before the rest could be listened to.
+        RecordingDeleted = "recording_deleted",
+    }
+}
+
 /// A stretch of one speaker's speech. Times are milliseconds since the call's sound began, which is where its recording
 /// begins: a player seeks to them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -56,6 +72,41 @@ pub struct Unheard {
     pub end_ms: u64,
 }
 
+/// Stretches of one side that are nearer to each other than a word is long were one stretch of speech.
+const NEAR_MS: u64 = 200;
+
+impl Unheard {
+    /// The same speech in as few stretches as it takes, by their beginning.
+    pub fn merged(mut stretches: Vec<Self>) -> Vec<Self> {
+        stretches.sort_by_key(|stretch| (stretch.start_ms, stretch.speaker));
+        let mut merged: Vec<Self> = Vec::with_capacity(stretches.len());
+        for stretch in stretches {
+            match merged.iter_mut().rfind(|before| before.speaker == stretch.speaker) {
+                Some(before) if stretch.start_ms <= before.end_ms.saturating_add(NEAR_MS) => {
+                    before.end_ms = before.end_ms.max(stretch.end_ms);
+                }
+                _ => merged.push(stretch),
+            }
+        }
+        merged
+    }
+
+    /// What one side's numbers leave out between its final segments: a segment of a running call that was still being
+    /// worked on, or one without words.
+    pub fn between(segments: &[Segment], speaker: Side) -> Vec<Self> {
+        let mut said: Vec<_> = segments.iter().filter(|segment| segment.speaker == speaker).collect();
+        said.sort_by_key(|segment| segment.index);
+        let (mut next, mut start_ms, mut holes) = (0, 0, Vec::new());
+        for segment in said {
+            if segment.index != next && segment.start_ms > start_ms + NEAR_MS {
+                holes.push(Self { speaker, start_ms, end_ms: segment.start_ms });
+            }
+            (next, start_ms) = (segment.index.saturating_add(1), segment.end_ms.max(start_ms));
+        }
+        holes
+    }
+}
+
 /// A word longer than this is no word anybody searches for.
 const WORD_BYTES_MAX: usize = 64;
 
@@ -71,6 +122,44 @@ pub fn words_of(text: &str) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn stretch(speaker: Side, start_ms: u64, end_ms: u64) -> Unheard {
+        Unheard { speaker, start_ms, end_ms }
+    }
+
+    #[test]
+    fn stretches_that_adjoin_are_one() {
+        let [a, c] = [Side::Agent, Side::Customer].map(|side| move |start, end| stretch(side, start, end));
+        #[track_caller]
+        fn check(given: Vec<Unheard>, merged: &[Unheard]) {
+            assert_eq!(Unheard::merged(given), merged);
+        }
+        check(vec![], &[]);
+        check(vec![a(10_000, 20_000), a(0, 10_000)], &[a(0, 20_000)]);
+        check(vec![a(0, 1_000), c(500, 900), a(1_200, 2_000)], &[a(0, 2_000), c(500, 900)]);
+        // A word may be between them.
+        check(vec![a(0, 1_000), a(1_201, 2_000)], &[a(0, 1_000), a(1_201, 2_000)]);
+        check(vec![a(0, 5_000), a(1_000, 2_000), a(3_000, u64::MAX), a(9_000, 9_001)], &[a(0, u64::MAX)]);
+    }
+
+    #[test]
+    fn what_was_being_worked_on_shows_in_the_numbers() {
+        let segment = |index: u32, start_ms: u64| Segment {
+            speaker: Side::Agent,
+            index,
+            start_ms,
+            end_ms: start_ms + 1_000,
+            text: "word".to_owned(),
+            is_final: true,
+            stable_chars: 4,
+            confidence: None,
+            language: None,
+        };
+        let said = [segment(0, 0), segment(2, 5_000), segment(3, 9_000), segment(5, 10_100)];
+        assert_eq!(Unheard::between(&said, Side::Agent), [stretch(Side::Agent, 1_000, 5_000)]);
+        assert_eq!(Unheard::between(&said[1..], Side::Agent), [stretch(Side::Agent, 0, 5_000)]);
+        assert_eq!(Unheard::between(&said, Side::Customer), []);
+    }
 
     #[test]
     fn words_are_found_however_they_are_written() {

@@ -18,9 +18,10 @@ use crate::model::id::{AgentId, CallId, OfferId, Wacid};
 use crate::model::money::Charge;
 use crate::model::quality::Quality;
 use crate::model::reason::CallState;
+use crate::model::recording::RecordingReason;
 use crate::model::summary::SummaryState;
 use crate::model::time::Timestamp;
-use crate::model::transcript::TranscriptState;
+use crate::model::transcript::{TranscriptReason, TranscriptState};
 
 /// What saving a record came to.
 #[derive(Debug)]
@@ -190,6 +191,8 @@ pub(super) const CALLS: &str = "SELECT c.*, calls.id AS call_id, calls.created_a
      state, status, agent_id, answered_at, ended_at, duration_ms, end_reason, opens_at, ended_by, recording_state, \
      recording_duration_ms, recording_gaps, recording_pauses, recording_consent, wacid, callback_data, upstream_code, trace, settled, \
      charge_micros, charge_currency, charge_pulses, pack, placed_by, cta_payload, deeplink_payload, record_wanted, \
+     recording_reason, COALESCE((SELECT t.reason FROM transcripts t WHERE t.call_id = calls.id), CASE WHEN EXISTS \
+     (SELECT 1 FROM transcripts t WHERE t.call_id = calls.id) THEN NULL ELSE transcript_reason END) AS transcript_reason, \
      (SELECT t.state FROM transcripts t WHERE t.call_id = calls.id) AS transcript_state, \
      (SELECT s.state FROM summaries s WHERE s.call_id = calls.id) AS summary_state, \
      (SELECT s.text FROM summaries s WHERE s.call_id = calls.id) AS summary_text \
@@ -215,9 +218,9 @@ async fn upsert(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Result<()
         "INSERT INTO calls (id, number_id, contact_id, direction, state, status, agent_id, created_at, answered_at, \
          ended_at, duration_ms, end_reason, ended_by, recording_state, recording_duration_ms, recording_gaps, wacid, \
          callback_data, upstream_code, trace, pack, settled, opens_at, placed_by, cta_payload, deeplink_payload, \
-         recording_pauses, record_wanted, recording_consent) \
+         recording_pauses, record_wanted, recording_consent, recording_reason, transcript_reason) \
          VALUES ($1, $2, (SELECT COALESCE(merged_into, id) FROM contacts WHERE id = $3), $4, $5, $6, $7, $8, $9, $10, \
-         $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29) \
+         $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31) \
          ON CONFLICT (id) DO UPDATE SET contact_id = excluded.contact_id, state = excluded.state, \
          status = excluded.status, agent_id = excluded.agent_id, answered_at = excluded.answered_at, \
          ended_at = excluded.ended_at, duration_ms = excluded.duration_ms, end_reason = excluded.end_reason, \
@@ -226,8 +229,9 @@ async fn upsert(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Result<()
         unless_finished!("recording_duration_ms"),
         unless_finished!("recording_gaps"),
         unless_finished!("recording_pauses"),
+        unless_finished!("recording_reason"),
         "wacid = excluded.wacid, callback_data = excluded.callback_data, upstream_code = excluded.upstream_code, \
-         trace = excluded.trace, opens_at = excluded.opens_at, \
+         trace = excluded.trace, opens_at = excluded.opens_at, transcript_reason = excluded.transcript_reason, \
          recording_consent = COALESCE(excluded.recording_consent, calls.recording_consent), \
          settled = CASE WHEN excluded.settled = 1 THEN 1 ELSE calls.settled END \
          WHERE calls.state <> 'ended' OR excluded.state = 'ended'",
@@ -261,6 +265,8 @@ async fn upsert(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Result<()
     .bind(json_text(&c.recording.pauses))
     .bind(i16::from(c.record))
     .bind(c.recording.consent.as_ref().map(json_text))
+    .bind(c.recording.reason.map(RecordingReason::as_str))
+    .bind(c.transcript.reason.map(TranscriptReason::as_str))
     .execute(&mut **tx)
     .await
     .map_err(|error| match StoreError::on_write(String::new)(error) {
@@ -368,12 +374,16 @@ fn read_call(row: &AnyRow, offers: Vec<OfferRecord>, legs: Vec<LegRecord>) -> Re
         legs,
         recording: RecordingRecord {
             state: row.word("recording_state")?,
+            reason: row.word_opt("recording_reason")?,
             duration_ms: row.int("recording_duration_ms")?,
             gaps: row.int("recording_gaps")?,
             pauses: row.json("recording_pauses")?,
             consent: row.json_opt("recording_consent")?,
         },
-        transcript: TranscriptRecord { state: row.word_opt("transcript_state")?.unwrap_or(TranscriptState::Off) },
+        transcript: TranscriptRecord {
+            state: row.word_opt("transcript_state")?.unwrap_or(TranscriptState::Off),
+            reason: row.word_opt("transcript_reason")?,
+        },
         summary: read_summary(row)?,
         charge: read_charge(row)?,
         wacid: row.parsed_opt("wacid", Wacid::parse)?,

@@ -35,6 +35,8 @@ pub struct CallFilter {
     pub text: Option<String>,
     /// `text` is looked for in what was said, too: all of its words, or words that begin with them.
     pub spoken: bool,
+    /// `false`: answered calls that lack a recording or a transcript though nothing says why; `true`: all others.
+    pub documented: Option<bool>,
     /// Rows of a page; 0 = 50, at most 500.
     pub limit: u32,
     pub cursor: Option<String>,
@@ -148,6 +150,9 @@ fn narrow(select: &mut Select, f: &CallFilter) {
     }
     if let Some(to) = f.to {
         select.and("calls.created_at < ").int(to.as_millis());
+    }
+    if let Some(documented) = f.documented {
+        select.and(if documented { "calls.undocumented IS NULL" } else { "calls.undocumented IS NOT NULL" });
     }
     if let Some(text) = &f.text {
         match_text(select, text, |select| {

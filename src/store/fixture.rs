@@ -15,7 +15,9 @@ use crate::model::quality::Quality;
 use crate::model::reason::{
     CallState, Direction, EndReason, GrantSource, LegKind, OfferCause, OfferOutcome, Presence, Role,
 };
+use crate::model::rtp::Side;
 use crate::model::time::Timestamp;
+use crate::model::transcript::Segment;
 use crate::policy::permission::{Event, What};
 
 /// 2026-11-18T09:46:40Z.
@@ -265,4 +267,19 @@ pub(super) fn granted(key: &str, at: Timestamp) -> Event {
 /// The customer declines.
 pub(super) fn declined(key: &str, at: Timestamp) -> Event {
     Event { key: key.to_owned(), at, what: What::Declined { context: None } }
+}
+
+/// A final segment of 0.9 s.
+pub(super) fn said(speaker: Side, index: u32, start_ms: u64, text: &str) -> Segment {
+    Segment {
+        speaker,
+        index,
+        start_ms,
+        end_ms: start_ms + 900,
+        text: text.to_owned(),
+        is_final: true,
+        stable_chars: text.chars().count() as u32,
+        confidence: Some(0.875),
+        language: Some("en".to_owned()),
+    }
 }

@@ -52,7 +52,8 @@ pub use secrets::{AdminKey, SecretActor};
 pub use settings::{Sighting, StoredSettings};
 pub use summaries::{DueSummary, KeptSummary};
 pub use terms::{KeptPack, Terms};
-pub use transcripts::{DueTranscript, Transcript};
+pub use transcripts::Transcript;
+pub use unheard::DueTranscript;
 pub use wallet::{Charged, Entry, Explanation, TopUp, Wallet};
 
 mod again;
@@ -65,6 +66,7 @@ mod claim;
 mod contacts;
 mod dials;
 mod directory;
+mod documents;
 mod error;
 mod events;
 mod facts;
@@ -90,6 +92,7 @@ mod sql;
 mod summaries;
 mod terms;
 mod transcripts;
+mod unheard;
 mod wallet;
 #[cfg(test)]
 mod wallet_tests;

@@ -10,7 +10,7 @@ use super::{Store, events, summaries};
 use crate::model::event::{Event, NewEvent};
 use crate::model::id::CallId;
 use crate::model::time::Timestamp;
-use crate::model::transcript::{Segment, TranscriptState, Unheard, words_of};
+use crate::model::transcript::{Segment, TranscriptReason, TranscriptState, Unheard, words_of};
 
 /// A call's transcript as it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,16 +23,6 @@ pub struct Transcript {
     /// Final ones, by their beginning.
     pub segments: Vec<Segment>,
     /// What nobody has written down, by its beginning.
-    pub unheard: Vec<Unheard>,
-}
-
-/// A transcript that waits for the rest of its call to be listened to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DueTranscript {
-    pub call: CallId,
-    pub language: Option<String>,
-    /// How often it was tried in vain.
-    pub attempts: u32,
     pub unheard: Vec<Unheard>,
 }
 
@@ -73,26 +63,6 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps that something was said that nobody has written down.
-    ///
-    /// # Errors
-    /// [`StoreError::Missing`] when the transcript was not begun.
-    pub async fn add_unheard(&self, call: &CallId, unheard: Unheard) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO unheard (call_id, speaker, start_ms, end_ms) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (call_id, speaker, start_ms) DO UPDATE SET end_ms = excluded.end_ms \
-             WHERE unheard.end_ms < excluded.end_ms",
-        )
-        .bind(call.as_str())
-        .bind(unheard.speaker.as_str())
-        .bind(time(unheard.start_ms))
-        .bind(time(unheard.end_ms))
-        .execute(&self.writer)
-        .await
-        .map_err(StoreError::on_write(|| format!("the transcript of {call}")))?;
-        Ok(())
-    }
-
     /// The engine has said its last word on a live call. What it could not write down is due at once; if there is nothing
     /// of that, the transcript is ready. The events say which; none if it was not live.
     pub async fn end_transcript(&self, call: &CallId, now: Timestamp) -> Result<Vec<Event>> {
@@ -101,101 +71,25 @@ impl Store {
             sqlx::query("UPDATE transcripts SET state = 'pending', due_at = $2 WHERE call_id = $1 AND state = 'live'");
         let ended = query.bind(call.as_str()).bind(now.as_millis()).execute(&mut *tx).await?.rows_affected() > 0;
         let logged = if ended { settle(&mut tx, call, now).await? } else { Vec::new() };
+        if ended && logged.is_empty() {
+            summaries::due_early(&mut tx, call, now).await?;
+        }
         tx.commit().await?;
         Ok(logged)
-    }
-
-    /// What was said in a stretch nobody had written down. With the last of them the transcript is ready.
-    pub async fn fill_transcript(
-        &self,
-        call: &CallId,
-        filled: Unheard,
-        segments: &[Segment],
-        now: Timestamp,
-    ) -> Result<Vec<Event>> {
-        let mut tx = self.writer.begin().await?;
-        let gone = sqlx::query("DELETE FROM unheard WHERE call_id = $1 AND speaker = $2 AND start_ms = $3")
-            .bind(call.as_str())
-            .bind(filled.speaker.as_str())
-            .bind(time(filled.start_ms))
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
-        // Somebody else filled it.
-        if gone == 0 {
-            return Ok(Vec::new());
-        }
-        let row = sqlx::query(
-            "SELECT COALESCE(MAX(position) + 1, 0) AS next FROM segments WHERE call_id = $1 AND speaker = $2",
-        )
-        .bind(call.as_str())
-        .bind(filled.speaker.as_str())
-        .fetch_one(&mut *tx)
-        .await?;
-        for (segment, position) in segments.iter().zip(row.int("next")?..) {
-            write(&mut tx, call, segment, position).await?;
-        }
-        let logged = settle(&mut tx, call, now).await?;
-        tx.commit().await?;
-        Ok(logged)
-    }
-
-    /// An attempt at what is due came to nothing: due again at `again`, or never (`None`), which is told.
-    pub async fn put_off_transcript(
-        &self,
-        call: &CallId,
-        again: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Result<Vec<Event>> {
-        let mut tx = self.writer.begin().await?;
-        let state = if again.is_some() { TranscriptState::Pending } else { TranscriptState::Failed };
-        let query = sqlx::query(
-            "UPDATE transcripts SET state = $2, due_at = $3, attempts = attempts + 1 WHERE call_id = $1 AND state = 'pending'",
-        );
-        let query = query.bind(call.as_str()).bind(state.as_str()).bind(again.map(Timestamp::as_millis));
-        let logged = match query.execute(&mut *tx).await?.rows_affected() {
-            1 if again.is_none() => close(&mut tx, call, state, now).await?,
-            _ => Vec::new(),
-        };
-        tx.commit().await?;
-        Ok(logged)
-    }
-
-    /// What is due waits for something that is sure to come; it counts as no attempt.
-    pub async fn postpone_transcript(&self, call: &CallId, until: Timestamp) -> Result<()> {
-        sqlx::query("UPDATE transcripts SET due_at = $2 WHERE call_id = $1 AND state = 'pending'")
-            .bind(call.as_str())
-            .bind(until.as_millis())
-            .execute(&self.writer)
-            .await?;
-        Ok(())
-    }
-
-    /// Transcripts of ended calls whose rest is due to be listened to, longest due first, at most 20.
-    pub async fn due_transcripts(&self, now: Timestamp) -> Result<Vec<DueTranscript>> {
-        let rows = sqlx::query(
-            "SELECT call_id, language, attempts FROM transcripts WHERE due_at <= $1 ORDER BY due_at, call_id LIMIT 20",
-        )
-        .bind(now.as_millis())
-        .fetch_all(&self.reader)
-        .await?;
-        let mut due = Vec::with_capacity(rows.len());
-        for row in rows {
-            let call: CallId = row.word("call_id")?;
-            due.push(DueTranscript {
-                language: row.text_opt("language")?,
-                attempts: u32::try_from(row.int("attempts")?).unwrap_or(u32::MAX),
-                unheard: self.unheard(&call).await?,
-                call,
-            });
-        }
-        Ok(due)
     }
 
     /// Calls somebody listens to, as a crash leaves them.
     pub async fn live_transcripts(&self) -> Result<Vec<CallId>> {
         let query = sqlx::query("SELECT call_id FROM transcripts WHERE state = 'live' ORDER BY call_id");
         query.fetch_all(&self.reader).await?.iter().map(|row| row.word("call_id")).collect()
+    }
+
+    /// The final segments that were said last, at most so many, by their beginning.
+    pub async fn latest_segments(&self, call: &CallId, most: u32) -> Result<Vec<Segment>> {
+        let query =
+            sqlx::query("SELECT * FROM segments WHERE call_id = $1 ORDER BY start_ms DESC, position DESC LIMIT $2");
+        let rows = query.bind(call.as_str()).bind(i64::from(most)).fetch_all(&self.reader).await?;
+        rows.iter().rev().map(read_segment).collect()
     }
 
     /// `None` if nobody listened to the call.
@@ -216,19 +110,6 @@ impl Store {
             segments: segments.iter().map(read_segment).collect::<Result<_>>()?,
             unheard: self.unheard(call).await?,
         }))
-    }
-
-    async fn unheard(&self, call: &CallId) -> Result<Vec<Unheard>> {
-        let rows = sqlx::query("SELECT * FROM unheard WHERE call_id = $1 ORDER BY start_ms, speaker")
-            .bind(call.as_str())
-            .fetch_all(&self.reader)
-            .await?;
-        rows.iter()
-            .map(|row| {
-                let (start_ms, end_ms) = (read_time(row, "start_ms")?, read_time(row, "end_ms")?);
-                Ok(Unheard { speaker: row.word("speaker")?, start_ms, end_ms })
-            })
-            .collect()
     }
 }
 
@@ -252,38 +133,47 @@ fn range(word: &str) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// Ready, if nothing is left to be listened to.
-async fn settle(tx: &mut Transaction<'static, Any>, call: &CallId, now: Timestamp) -> Result<Vec<Event>> {
+pub(super) async fn settle(tx: &mut Transaction<'static, Any>, call: &CallId, now: Timestamp) -> Result<Vec<Event>> {
     let done = sqlx::query(
-        "UPDATE transcripts SET state = 'ready', due_at = NULL WHERE call_id = $1 AND state = 'pending' \
-         AND NOT EXISTS (SELECT 1 FROM unheard WHERE unheard.call_id = transcripts.call_id)",
+        "UPDATE transcripts SET state = 'ready', reason = NULL, due_at = NULL WHERE call_id = $1 AND state = 'pending' \
+         AND to_end = 0 AND NOT EXISTS (SELECT 1 FROM unheard WHERE unheard.call_id = transcripts.call_id)",
     )
     .bind(call.as_str())
     .execute(&mut **tx)
     .await?;
     match done.rows_affected() {
         0 => Ok(Vec::new()),
-        _ => close(tx, call, TranscriptState::Ready, now).await,
+        _ => close(tx, call, TranscriptState::Ready, None, now).await,
     }
 }
 
 /// The transcript is as whole as it gets: told, and the summary is due.
-async fn close(
+pub(super) async fn close(
     tx: &mut Transaction<'static, Any>,
     call: &CallId,
     state: TranscriptState,
+    reason: Option<TranscriptReason>,
     now: Timestamp,
 ) -> Result<Vec<Event>> {
     summaries::due(tx, call, now).await?;
-    events::append(tx, vec![news(call, state)], now).await
+    events::append(tx, vec![news(call, state, reason)], now).await
 }
 
-fn news(call: &CallId, state: TranscriptState) -> NewEvent {
+fn news(call: &CallId, state: TranscriptState, reason: Option<TranscriptReason>) -> NewEvent {
     let kind = if state == TranscriptState::Ready { "transcript.ready" } else { "transcript.failed" };
-    let data = serde_json::json!({"call_id": call, "state": state});
+    let mut data = serde_json::json!({"call_id": call, "state": state});
+    if let Some(reason) = reason {
+        data["reason"] = reason.as_str().into();
+    }
     NewEvent { kind, call_id: Some(call.clone()), agent_id: None, data }
 }
 
-async fn write(tx: &mut Transaction<'static, Any>, call: &CallId, segment: &Segment, position: i64) -> Result<()> {
+pub(super) async fn write(
+    tx: &mut Transaction<'static, Any>,
+    call: &CallId,
+    segment: &Segment,
+    position: i64,
+) -> Result<()> {
     sqlx::query(
         "INSERT INTO segments (call_id, speaker, position, start_ms, end_ms, text, confidence, language) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
@@ -329,11 +219,11 @@ fn read_segment(row: &AnyRow) -> Result<Segment> {
     })
 }
 
-fn time(ms: u64) -> i64 {
+pub(super) fn time(ms: u64) -> i64 {
     i64::try_from(ms).unwrap_or(i64::MAX)
 }
 
-fn read_time(row: &AnyRow, column: &str) -> Result<u64> {
+pub(super) fn read_time(row: &AnyRow, column: &str) -> Result<u64> {
     u64::try_from(row.int(column)?).map_err(|e| damaged(column, e))
 }
 
@@ -342,25 +232,7 @@ mod tests {
     use super::*;
     use crate::model::rtp::Side;
     use crate::store::CallFilter;
-    use crate::store::fixture::{Fixture, T0, at, on_both};
-
-    fn said(speaker: Side, index: u32, start_ms: u64, text: &str) -> Segment {
-        Segment {
-            speaker,
-            index,
-            start_ms,
-            end_ms: start_ms + 900,
-            text: text.to_owned(),
-            is_final: true,
-            stable_chars: text.chars().count() as u32,
-            confidence: Some(0.875),
-            language: Some("en".to_owned()),
-        }
-    }
-
-    fn missed(speaker: Side, start_ms: u64, end_ms: u64) -> Unheard {
-        Unheard { speaker, start_ms, end_ms }
-    }
+    use crate::store::fixture::{Fixture, T0, at, on_both, said};
 
     /// Events as words.
     fn kinds(events: &[Event]) -> Vec<&str> {
@@ -392,61 +264,6 @@ mod tests {
         let rest = (transcript.state, transcript.engine.as_str(), transcript.language.as_deref(), transcript.unheard);
         assert_eq!(rest, (TranscriptState::Ready, "builtin", Some("en"), vec![]));
         assert!(t.store.due_transcripts(at(9_999)).await.unwrap().is_empty());
-    }
-
-    on_both!(what_was_missed_is_due_until_the_last_of_it_is_written_down);
-    async fn what_was_missed_is_due_until_the_last_of_it_is_written_down(t: Fixture) {
-        let contact = t.seed().await;
-        let call = t.call(&contact, 0).await.id;
-        let gap = missed(Side::Customer, 1_000, 4_000);
-        assert!(matches!(t.store.add_unheard(&call, gap).await, Err(StoreError::Missing(_))));
-        t.store.begin_transcript(&call, "builtin", None, true).await.unwrap();
-        t.store.add_segment(&call, &said(Side::Customer, 0, 0, "Yes")).await.unwrap();
-        for gap in [missed(Side::Customer, 1_000, 2_000), gap, missed(Side::Customer, 1_000, 3_000)] {
-            t.store.add_unheard(&call, gap).await.unwrap();
-        }
-        let other = missed(Side::Agent, 500, 700);
-        t.store.add_unheard(&call, other).await.unwrap();
-        assert!(t.store.due_transcripts(at(9)).await.unwrap().is_empty(), "the call still runs");
-        assert!(t.store.end_transcript(&call, at(1)).await.unwrap().is_empty());
-        assert!(t.store.due_transcripts(T0).await.unwrap().is_empty());
-        let due = t.store.due_transcripts(at(1)).await.unwrap();
-        let want = DueTranscript { call: call.clone(), language: None, attempts: 0, unheard: vec![other, gap] };
-        assert_eq!(due, [want]);
-
-        assert!(t.store.put_off_transcript(&call, Some(at(60)), at(2)).await.unwrap().is_empty());
-        assert!(t.store.due_transcripts(at(59)).await.unwrap().is_empty());
-        assert_eq!(t.store.due_transcripts(at(60)).await.unwrap()[0].attempts, 1);
-        let late = said(Side::Customer, 0, 1_100, "two words");
-        assert!(t.store.fill_transcript(&call, gap, &[late], at(61)).await.unwrap().is_empty());
-        let told = t.store.fill_transcript(&call, other, &[], at(62)).await.unwrap();
-        assert_eq!(kinds(&told), ["transcript.ready"]);
-        assert!(
-            t.store
-                .fill_transcript(&call, other, &[said(Side::Agent, 0, 9, "twice")], at(62))
-                .await
-                .unwrap()
-                .is_empty()
-        );
-        let transcript = t.store.transcript(&call).await.unwrap().unwrap();
-        let texts: Vec<_> = transcript.segments.iter().map(|s| (s.index, s.text.as_str())).collect();
-        assert_eq!((transcript.state, texts), (TranscriptState::Ready, vec![(0, "Yes"), (1, "two words")]));
-    }
-
-    on_both!(what_cannot_be_listened_to_is_given_up_aloud_and_keeps_what_there_is);
-    async fn what_cannot_be_listened_to_is_given_up_aloud_and_keeps_what_there_is(t: Fixture) {
-        let contact = t.seed().await;
-        let call = t.call(&contact, 0).await.id;
-        t.store.begin_transcript(&call, "builtin", None, true).await.unwrap();
-        t.store.add_segment(&call, &said(Side::Agent, 0, 0, "Still here")).await.unwrap();
-        t.store.add_unheard(&call, missed(Side::Agent, 5, 6)).await.unwrap();
-        t.store.end_transcript(&call, T0).await.unwrap();
-        assert_eq!(kinds(&t.store.put_off_transcript(&call, None, at(1)).await.unwrap()), ["transcript.failed"]);
-        assert!(t.store.put_off_transcript(&call, None, at(1)).await.unwrap().is_empty(), "told once");
-        assert!(t.store.due_transcripts(at(9_999)).await.unwrap().is_empty());
-        let transcript = t.store.transcript(&call).await.unwrap().unwrap();
-        assert_eq!((transcript.state, transcript.segments.len()), (TranscriptState::Failed, 1));
-        assert_eq!(transcript.unheard, [missed(Side::Agent, 5, 6)]);
     }
 
     on_both!(calls_are_found_by_what_was_said);

@@ -72,6 +72,27 @@ pub struct Summariser {
     mask: Arc<Mask>,
 }
 
+/// A summary by rules, and what a language model is shown to make a better one.
+pub struct Draft {
+    call: CallId,
+    pub by_rules: Summary,
+    for_model: Option<(Sheet, Veil)>,
+}
+
+impl std::fmt::Debug for Draft {
+    /// Without what was said, and without people's details.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Draft").field("call", &self.call).finish_non_exhaustive()
+    }
+}
+
+impl Draft {
+    /// Whether a language model is to be asked.
+    pub fn is_for_model(&self) -> bool {
+        self.for_model.is_some()
+    }
+}
+
 impl Summariser {
     /// `api_key`: what `api_key_file` or the environment gives.
     ///
@@ -94,16 +115,16 @@ impl Summariser {
         self.engine != Engine::Off
     }
 
-    /// Sums a call up, within `timeout_s` and an instant. Asking again for the same call does no harm.
+    /// Sums a call up by rules, in an instant. Asking again for the same call does no harm.
     ///
     /// # Errors
-    /// [`SummaryError`]. A language model that fails is none: see [`Summary::fallback_reason`].
-    pub async fn summarise(
+    /// [`SummaryError`].
+    pub async fn draft(
         &self,
         call: &CallFacts,
         transcript: &[Segment],
         unheard: &[Unheard],
-    ) -> Result<Summary, SummaryError> {
+    ) -> Result<Draft, SummaryError> {
         if !self.is_on() {
             return Err(SummaryError::Off);
         }
@@ -115,26 +136,27 @@ impl Summariser {
             let (transcript, unheard) = (transcript.to_vec(), unheard.to_vec());
             move || {
                 let by_rules = extract(&call, &transcript, &unheard);
-                let sheet = this.chat.is_some().then(|| this.sheet(&call, &transcript));
-                (by_rules, sheet)
+                // Of a greeting and a farewell a model would make a story.
+                let asks = this.chat.is_some() && !by_rules.key_points.is_empty();
+                let for_model = asks.then(|| this.sheet(&call, &transcript));
+                Draft { call: call.call, by_rules, for_model }
             }
         };
         // An hour of talk takes the rules a good part of a second: too long for a thread that others wait for.
-        let (mut by_rules, sheet) = tokio::task::spawn_blocking(prepare).await.map_err(SummaryError::GivenUp)?;
-        let (Some(chat), Some((sheet, veil))) = (&self.chat, sheet) else { return Ok(by_rules) };
-        // Of a greeting and a farewell a model would make a story.
-        if by_rules.key_points.is_empty() {
-            return Ok(by_rules);
-        }
-        match chat.summarise(&sheet, &veil, &by_rules).await {
-            Ok(summary) => Ok(summary),
-            Err(error) => {
-                let cause = std::error::Error::source(&error);
-                tracing::warn!(call = %call.call, %error, cause, "summed up by rules instead");
-                by_rules.fallback_reason = Some(error.to_string());
-                Ok(by_rules)
-            }
-        }
+        tokio::task::spawn_blocking(prepare).await.map_err(SummaryError::GivenUp)
+    }
+
+    /// Has the language model word a draft, if one is configured, within `timeout_s` once it is the call's turn. Whenever
+    /// that fails, the draft stands in and says why: see [`Summary::fallback_reason`].
+    pub async fn finish(&self, draft: Draft) -> Summary {
+        let Draft { call, mut by_rules, for_model } = draft;
+        let (Some(chat), Some((sheet, veil))) = (&self.chat, for_model) else { return by_rules };
+        chat.summarise(&sheet, &veil, &by_rules).await.unwrap_or_else(|error| {
+            let cause = std::error::Error::source(&error);
+            tracing::warn!(%call, %error, cause, "summed up by rules instead");
+            by_rules.fallback_reason = Some(error.to_string());
+            by_rules
+        })
     }
 
     /// What the model is shown of the transcript, and what was taken out of it.

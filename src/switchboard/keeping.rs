@@ -466,7 +466,7 @@ impl Keeping {
         Self::default()
     }
 
-    async fn turn(&self, call: &CallId) -> OwnedMutexGuard<()> {
+    pub(super) async fn turn(&self, call: &CallId) -> OwnedMutexGuard<()> {
         self.turn_of(call).lock_owned().await
     }
 

@@ -79,7 +79,7 @@ pub(super) struct Line {
     pub(super) media_open: bool,
     pub(super) tapped: Option<Tapped>,
     /// Written to the record, not yet to the store.
-    dirty: bool,
+    pub(super) dirty: bool,
     /// Events that go with the next write.
     untold: Vec<NewEvent>,
     linger_until: Option<Instant>,
@@ -223,6 +223,8 @@ impl Line {
         if self.call.is_ended() && self.linger_until.is_none() {
             self.linger_until = Some(Instant::now() + LINGER);
             self.desk.registry.end(call);
+            self.call.record_mut().explain(self.desk.parts.ears.is_some());
+            self.dirty = true;
         }
     }
 
@@ -361,13 +363,6 @@ impl Line {
                 }
                 self.dirty = true;
             }
-        }
-    }
-
-    async fn recording(&mut self, event: RecordEvent) {
-        self.dirty = true;
-        if let Some(news) = self.desk.apply_record_event(self.call.record_mut(), event).await {
-            self.store(vec![news]).await;
         }
     }
 

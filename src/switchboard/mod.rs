@@ -5,7 +5,9 @@
 
 mod admit;
 mod adopt;
+mod completing;
 mod consent;
+mod documents;
 mod execute;
 mod inbox;
 mod keeping;
@@ -14,6 +16,7 @@ mod permissions;
 mod presence;
 mod push;
 mod reconcile;
+mod recorded;
 mod recording;
 mod registry;
 mod requests;
@@ -23,12 +26,14 @@ mod settle;
 mod summaries;
 mod terms;
 mod transcripts;
+mod under_way;
 mod upkeep;
 mod wishes;
+mod writing;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc};
@@ -59,8 +64,10 @@ pub use presence::StreamGuard;
 pub use requests::AskPermission;
 pub use restrictions::Health;
 pub use settings::{SettingsChange, SettingsRefusal, SettingsView, SyncState};
+pub use summaries::SummingStats;
 pub use transcripts::LiveTranscript;
 pub use wishes::{ContactChange, Receipt};
+pub use writing::WritingStats;
 
 use registry::Registry;
 
@@ -158,7 +165,10 @@ pub(crate) struct Desk {
     pushes: push::Turns,
     rounds: permissions::Rounds,
     live: transcripts::Live,
+    writing: writing::Writing,
+    summing: Mutex<SummingStats>,
     keeping: keeping::Keeping,
+    untaken: recorded::Untaken,
     draining: AtomicBool,
     webhooks: mpsc::Sender<inbox::Kept>,
 }
@@ -178,7 +188,10 @@ impl Switchboard {
             pushes: push::Turns::default(),
             rounds: permissions::Rounds::default(),
             live: transcripts::Live::default(),
+            writing: writing::Writing::new(),
+            summing: Mutex::default(),
             keeping,
+            untaken: recorded::Untaken::default(),
             draining: AtomicBool::new(false),
             webhooks,
         });
@@ -189,7 +202,7 @@ impl Switchboard {
         let pending = desk.parts.store.webhooks_pending().await?;
         tokio::spawn(inbox::run(Arc::clone(&desk), pending, inbox));
         tokio::spawn(upkeep::run(Arc::downgrade(&desk)));
-        tokio::spawn(transcripts::run(Arc::downgrade(&desk)));
+        tokio::spawn(completing::run(Arc::downgrade(&desk)));
         tokio::spawn(summaries::run(Arc::downgrade(&desk)));
         tokio::spawn(keeping::run_uploads(Arc::downgrade(&desk)));
         tokio::spawn(keeping::run_sweeps(Arc::downgrade(&desk)));

@@ -155,7 +155,7 @@ fn sum(analytics: &CallAnalytics, day: Day) -> Theirs {
     theirs
 }
 
-fn next_night(now: Timestamp) -> Timestamp {
+pub(super) fn next_night(now: Timestamp) -> Timestamp {
     let today = Day::of(now);
     let tonight = today.starts_at().plus(NIGHTLY);
     if now < tonight { tonight } else { today.ends_at().plus(NIGHTLY) }

@@ -112,10 +112,7 @@ impl Line {
     }
 
     async fn enter_recording(&mut self, file: &RecordingFile) {
-        let call = &self.call.record().id;
-        if let Err(error) = self.desk.parts.store.put_recording(call, file).await {
-            tracing::error!(%call, %error, "the recording could not be entered");
-        }
+        self.desk.enter_recording(&self.call.record().id, file).await;
         self.call.record_mut().recording.state = RecordingState::Recording;
         self.store(Vec::new()).await;
     }

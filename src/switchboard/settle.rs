@@ -8,12 +8,12 @@ use crate::call::record::Status;
 use crate::model::event::NewEvent;
 use crate::model::id::CallId;
 use crate::model::reason::{CallState, EndReason, EndedBy, OfferCause, OfferOutcome, RecordingState};
+use crate::model::recording::RecordingReason;
 use crate::model::time::Timestamp;
-use crate::record::{Finished, Format, RecordEvent, Sidecar, certify_repaired, manifest_path, repair};
+use crate::record::{Format, Sidecar, certify_repaired, manifest_path, repair};
 use crate::shard::{Command, ShardId};
 use crate::store::{RecordingFile, StoreError};
 
-use super::line::Message;
 use super::{Desk, about_call, call_event};
 
 /// Closes every call a former process left open, and every recording of one that had just ended.
@@ -80,6 +80,7 @@ async fn settle(
     record.duration_ms = i64::try_from(talked.as_millis()).unwrap_or(i64::MAX);
     record.status = Status::of(record.state, record.answered_at.is_some(), record.end_reason);
     record.settled = true;
+    record.explain(desk.parts.ears.is_some());
     events.push(call_event("call.ended", &record));
     desk.save(&record, events).await?;
     if let Some(wacid) = record.wacid {
@@ -146,6 +147,7 @@ async fn mend_recording(desk: &Desk, record: &mut CallRecord, file: RecordingFil
         }
     };
     record.recording.state = state;
+    record.recording.reason = (state == RecordingState::Failed).then_some(RecordingReason::Interrupted);
     record.recording.duration_ms = duration_ms;
     record.recording.end_pause();
     desk.parts.store.put_recording(&record.id, &RecordingFile { state, ..file }).await?;
@@ -217,115 +219,12 @@ impl Desk {
             tracing::error!(%call, %error, "a broken call could not be closed in the books; the next start will");
         }
     }
-
-    /// What the recorder reports goes to the call's task, or straight to the books when that is gone.
-    pub(super) async fn take_record_event(&self, event: RecordEvent) {
-        let call = call_of(&event).clone();
-        let event = match self.registry.line(&call) {
-            Some(line) => match line.send_back(Message::Recording(event)).await {
-                None => return,
-                Some(Message::Recording(event)) => event,
-                Some(_) => return,
-            },
-            None => event,
-        };
-        let mut pauses = [200, 600, 1_200].map(Duration::from_millis).into_iter();
-        loop {
-            let mut file = None;
-            let corrected = self.amend(&call, |record| {
-                let noted = self.note_recording(record, event.clone());
-                let news = noted.map(|(state, sha256, news)| {
-                    file = Some((state, sha256));
-                    news
-                });
-                Some(news.into_iter().collect())
-            });
-            match (corrected.await, pauses.next()) {
-                (Ok(_), _) => {
-                    if let Some((state, sha256)) = file {
-                        self.close_recording(&call, state, sha256).await;
-                    }
-                    return;
-                }
-                (Err(error), Some(pause)) => {
-                    tracing::warn!(%call, %error, "the end of a recording met a failing database; trying again");
-                    tokio::time::sleep(pause).await;
-                }
-                (Err(error), None) => {
-                    return tracing::error!(%call, %error, "the end of a recording could not be written down");
-                }
-            }
-        }
-    }
-
-    /// Writes what the recorder reports into the record and beside its file; returns the event that tells of it.
-    pub(super) async fn apply_record_event(&self, record: &mut CallRecord, event: RecordEvent) -> Option<NewEvent> {
-        let (state, sha256, news) = self.note_recording(record, event)?;
-        self.close_recording(&record.id, state, sha256).await;
-        Some(news)
-    }
-
-    /// Writes what the recorder reports into the record. `None` when that has told it before.
-    fn note_recording(
-        &self,
-        record: &mut CallRecord,
-        event: RecordEvent,
-    ) -> Option<(RecordingState, Option<String>, NewEvent)> {
-        let call = record.id.clone();
-        let (state, sha256, news) = match event {
-            RecordEvent::Started { .. } => return None,
-            RecordEvent::Finished { ref finished, .. } | RecordEvent::Late { ref finished, .. } => {
-                let Finished { duration_ms, gaps, ref sha256, ref pauses, .. } = **finished;
-                record.recording.duration_ms = i64::try_from(duration_ms).unwrap_or(i64::MAX);
-                record.recording.gaps = i64::try_from(gaps).unwrap_or(i64::MAX);
-                record.recording.pauses = pauses.clone();
-                let data = serde_json::json!({"call_id": call, "duration_ms": duration_ms, "gaps": gaps});
-                // A recording that failed on the way stays failed, however its file was closed.
-                if record.recording.state == RecordingState::Failed && matches!(event, RecordEvent::Finished { .. }) {
-                    return None;
-                }
-                (RecordingState::Ready, Some(sha256.clone()), about_call("recording.ready", &call, data))
-            }
-            RecordEvent::Failed { error, written_ms, .. } => {
-                tracing::error!(%call, %error, "recording failed; the call goes on");
-                self.parts.metrics.recording_write_error();
-                record.recording.duration_ms = i64::try_from(written_ms).unwrap_or(i64::MAX);
-                record.recording.end_pause();
-                let data = serde_json::json!({"call_id": call, "error": error, "written_ms": written_ms});
-                (RecordingState::Failed, None, about_call("recording.failed", &call, data))
-            }
-        };
-        record.recording.state = state;
-        let after_call = record.ended_at.map(|ended| self.parts.clock.now().wall.since(ended));
-        self.parts.metrics.recording_ended(state, after_call);
-        Some((state, sha256, news))
-    }
-
-    async fn close_recording(&self, call: &CallId, state: RecordingState, sha256: Option<String>) {
-        let closed = async {
-            let Some(file) = self.parts.store.recording(call).await? else { return Ok(()) };
-            let sha256 = sha256.or_else(|| file.sha256.clone());
-            self.parts.store.put_recording(call, &RecordingFile { state, sha256, ..file }).await
-        };
-        if let Err::<(), StoreError>(error) = closed.await {
-            tracing::error!(%call, %error, "the recording's state could not be stored");
-        }
-    }
 }
 
 /// An error with its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
-}
-
-fn call_of(event: &RecordEvent) -> &CallId {
-    match event {
-        RecordEvent::Started { call, .. }
-        | RecordEvent::Finished { call, .. }
-        | RecordEvent::Late { call, .. }
-        | RecordEvent::Failed { call, .. } => call,
-    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
 //! Summaries of ended calls, made as soon as their transcripts are whole.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
-
+use super::under_way::UnderWay;
 use super::{Desk, Refusal, Switchboard};
 use crate::call::CallRecord;
 use crate::metrics::Outcome;
 use crate::model::id::CallId;
+use crate::model::summary::{Summary, SummaryKind};
 use crate::model::time::Timestamp;
+use crate::model::transcript::TranscriptState;
 use crate::store::{DueSummary, StoreError};
 use crate::summary::{CallFacts, SummaryError};
 
@@ -18,10 +19,27 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Asked again after this time, doubled with each attempt.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
 const ATTEMPTS_MAX: u32 = 5;
-/// A language model far away takes seconds; more at a time would only wait there.
-const AT_A_TIME: usize = 4;
+/// Milliseconds of work each.
+const DRAFTS_AT_A_TIME: usize = 4;
+/// They wait for their turn at the language model, and have the rules' summary meanwhile.
+const ASKING_MAX: usize = 20;
+
+/// Figures for the metrics; totals run since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SummingStats {
+    /// Summaries that the language model was to word.
+    pub asked: u64,
+    /// Of those, the ones the rules stood in for.
+    pub fallbacks: u64,
+    /// Statements of the model that the transcript did not bear out.
+    pub withheld: u64,
+}
 
 impl Switchboard {
+    pub fn summing_stats(&self) -> SummingStats {
+        *self.0.summing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Sums an ended call up anew.
     ///
     /// # Errors
@@ -38,42 +56,54 @@ impl Switchboard {
     }
 }
 
-/// Sums calls up for as long as there is a desk.
+/// Sums calls up for as long as there is a desk: all by rules at once, and then those a language model is to word, which
+/// may be slow.
 pub(super) async fn run(desk: Weak<Desk>) {
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut drafting, mut asking) = (UnderWay::new(DRAFTS_AT_A_TIME), UnderWay::new(ASKING_MAX));
     loop {
-        looks.tick().await;
+        tokio::select! {
+            _ = looks.tick() => {}
+            () = drafting.next() => {}
+            () = asking.next() => {}
+        }
         let Some(desk) = desk.upgrade() else { return };
         if !desk.parts.summariser.is_on() {
             return;
         }
-        let due = match desk.parts.store.due_summaries(desk.parts.clock.now().wall).await {
-            Ok(due) => due,
-            Err(error) => {
-                tracing::warn!(%error, "calls to be summed up cannot be read");
-                continue;
-            }
-        };
-        let mut making = JoinSet::new();
-        for due in due {
-            if making.len() == AT_A_TIME {
-                making.join_next().await;
-            }
-            let desk = Arc::clone(&desk);
-            making.spawn(async move {
-                let call = due.call.clone();
-                if let Err(error) = desk.sum_up(due).await {
-                    tracing::warn!(%call, %error, "a call could not be summed up; it is tried again");
+        for (step, under_way) in [(Step::Draft, &mut drafting), (Step::Ask, &mut asking)] {
+            let now = desk.parts.clock.now().wall;
+            let due = match desk.parts.store.due_summaries(matches!(step, Step::Ask), now).await {
+                Ok(due) => due,
+                Err(error) => {
+                    tracing::warn!(%error, "calls to be summed up cannot be read");
+                    continue;
                 }
-            });
+            };
+            for due in due {
+                let (desk, call) = (Arc::clone(&desk), due.call.clone());
+                under_way.start(&due.call.clone(), async move {
+                    if let Err(error) = desk.sum_up(due, step).await {
+                        tracing::warn!(%call, %error, "a call could not be summed up; it is tried again");
+                        tokio::time::sleep(LOOK).await;
+                    }
+                });
+            }
         }
-        making.join_all().await;
     }
 }
 
+#[derive(Clone, Copy)]
+enum Step {
+    /// By rules.
+    Draft,
+    /// By the language model.
+    Ask,
+}
+
 impl Desk {
-    async fn sum_up(&self, due: DueSummary) -> Result<(), StoreError> {
+    async fn sum_up(&self, due: DueSummary, step: Step) -> Result<(), StoreError> {
         let store = &self.parts.store;
         let now = || self.parts.clock.now().wall;
         let (Some(record), Some(transcript)) = (store.call(&due.call).await?, store.transcript(&due.call).await?)
@@ -86,22 +116,43 @@ impl Desk {
         };
         let facts = facts(&record, transcript.language, agent);
         let began = self.parts.clock.instant();
-        let events = match self.parts.summariser.summarise(&facts, &transcript.segments, &transcript.unheard).await {
-            Ok(summary) => store.put_summary(&due.call, &summary, now()).await?,
-            Err(error) => {
+        let summariser = &self.parts.summariser;
+        let mut is_last = true;
+        let events = match (summariser.draft(&facts, &transcript.segments, &transcript.unheard).await, step) {
+            (Ok(draft), Step::Draft) => {
+                // What is not whole is worded once it is.
+                is_last = !draft.is_for_model() || transcript.state == TranscriptState::Pending;
+                let kept = store.summary(&due.call).await?.and_then(|kept| kept.summary);
+                if !is_last && kept.is_some_and(|kept| kept.kind == SummaryKind::Generated) {
+                    return store.pass_summary(&due).await;
+                }
+                store.put_summary(&due, &draft.by_rules, is_last, now()).await?
+            }
+            (Ok(draft), Step::Ask) => {
+                let summary = summariser.finish(draft).await;
+                self.note_model(&summary);
+                store.put_summary(&due, &summary, true, now()).await?
+            }
+            (Err(error), _) => {
                 tracing::warn!(call = %due.call, %error, attempts = due.attempts, "a call could not be summed up");
-                store
-                    .put_off_summary(&due.call, again_at(&error, due.attempts, now()), &error.to_string(), now())
-                    .await?
+                let again = again_at(&error, due.attempts, now());
+                store.put_off_summary(&due, again, &error.to_string(), now()).await?
             }
         };
         let took = self.parts.clock.instant() - began;
-        for outcome in events.iter().filter_map(|event| outcome_of(&event.kind)) {
+        for outcome in events.iter().filter(|_| is_last).filter_map(|event| outcome_of(&event.kind)) {
             let after_call = record.ended_at.map_or(took, |ended| now().since(ended));
             self.parts.metrics.summary_ended(outcome, took, after_call);
         }
         self.publish(events);
         Ok(())
+    }
+
+    fn note_model(&self, summary: &Summary) {
+        let mut stats = self.summing.lock().unwrap_or_else(PoisonError::into_inner);
+        stats.asked += 1;
+        stats.fallbacks += u64::from(summary.fallback_reason.is_some());
+        stats.withheld += u64::from(summary.withheld);
     }
 }
 

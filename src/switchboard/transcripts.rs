@@ -1,33 +1,21 @@
-//! Transcripts of calls: kept and shown while they run, completed from the recording when they are over.
+//! Transcripts of running calls: kept, and shown to whoever follows.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
 
-use super::{Absent, Desk, Switchboard};
-use crate::asr::{Heard, Inlet, Leg};
+use super::writing::{Word, WritingStats};
+use super::{Desk, Switchboard};
+use crate::asr::{Heard, Leg, Listener};
 use crate::metrics::Outcome;
 use crate::model::event::Event;
 use crate::model::id::CallId;
-use crate::model::reason::RecordingState;
 use crate::model::rtp::{Side, TapKey};
-use crate::model::time::Timestamp;
 use crate::model::transcript::{Segment, Unheard};
-use crate::record::read_sound;
-use crate::store::{DueTranscript, StoreError};
+use crate::store::StoreError;
 
-/// Between two looks for transcripts to be completed.
-const LOOK: Duration = Duration::from_secs(1);
-/// A recogniser that could not listen is asked again after this time, doubled with each attempt.
-const AGAIN_AFTER: Duration = Duration::from_secs(15);
-/// Some four hours with [`AGAIN_AFTER`]: a recogniser that is away that long is not coming back for this call.
-const ATTEMPTS_MAX: u32 = 10;
-/// A recording is finished within seconds of its call; until then the transcript waits without counting.
-const RECORDING_AFTER: Duration = Duration::from_secs(2);
-/// A last stretch of a call that is shorter than a word.
-const WORD_MS: u64 = 200;
 /// Segments a listener may be behind before it reads them again from the store.
 const BACKLOG: usize = 64;
 
@@ -37,14 +25,6 @@ pub struct LiveTranscript {
     pub partials: Vec<Segment>,
     /// Partial and final ones from now on. It closes when the call is no longer listened to.
     pub segments: broadcast::Receiver<Segment>,
-}
-
-/// What is written into a running call's transcript.
-enum Word {
-    Said(Segment),
-    Missed(Unheard),
-    /// Nobody says anything more.
-    Last,
 }
 
 /// The calls that are being listened to.
@@ -58,12 +38,18 @@ struct LiveCall {
     listeners: broadcast::Sender<Segment>,
     /// Legs whose engine has not said its last word.
     legs: u32,
+    /// Stretches that were let go.
+    missed: u32,
+    missed_ms: u64,
 }
 
 impl Live {
     fn begin(&self, call: &CallId, since: Instant) {
         let (listeners, _) = broadcast::channel(BACKLOG);
-        self.lock().insert(call.clone(), LiveCall { since, growing: HashMap::new(), listeners, legs: 2 });
+        self.lock().insert(
+            call.clone(),
+            LiveCall { since, growing: HashMap::new(), listeners, legs: 2, missed: 0, missed_ms: 0 },
+        );
     }
 
     /// When the call's sound began.
@@ -83,7 +69,10 @@ impl Live {
     fn show(&self, call: &CallId, segment: Segment) {
         if let Some(live) = self.lock().get_mut(call) {
             if segment.is_final {
-                live.growing.remove(&segment.speaker);
+                // The next one may be growing already.
+                if live.growing.get(&segment.speaker).is_some_and(|growing| growing.index <= segment.index) {
+                    live.growing.remove(&segment.speaker);
+                }
             } else {
                 live.growing.insert(segment.speaker, segment.clone());
             }
@@ -92,10 +81,21 @@ impl Live {
         }
     }
 
+    fn miss(&self, call: &CallId, length_ms: u64) {
+        if let Some(live) = self.lock().get_mut(call) {
+            live.missed += 1;
+            live.missed_ms += length_ms;
+        }
+    }
+
     /// A leg has ended; true with the last one.
     fn leave(&self, call: &CallId) -> bool {
         self.lock().get_mut(call).is_some_and(|live| {
             live.legs = live.legs.saturating_sub(1);
+            if live.legs == 0 && live.missed > 0 {
+                let (stretches, missed_ms) = (live.missed, live.missed_ms);
+                tracing::warn!(%call, stretches, missed_ms, "not written down live; left to the recording");
+            }
             live.legs == 0
         })
     }
@@ -110,42 +110,58 @@ impl Live {
 }
 
 impl Switchboard {
-    /// What the recogniser says; `app` feeds it, in order.
-    pub async fn take_heard(&self, leg: &Leg, heard: Heard) {
-        self.0.take_heard(leg, heard).await;
+    /// Takes what the recogniser says, each leg's words in their order, on whatever thread it says them; never waits. It
+    /// does not keep the desk alive.
+    pub fn listener(&self) -> Listener {
+        let desk = Arc::downgrade(&self.0);
+        Arc::new(move |leg, heard| {
+            if let Some(desk) = desk.upgrade() {
+                desk.take_heard(leg, heard);
+            }
+        })
     }
 
     /// Follows a call that is being listened to; `None` if it is not.
     pub fn listen(&self, call: &CallId) -> Option<LiveTranscript> {
         self.0.live.listen(call)
     }
+
+    pub fn writing_stats(&self) -> WritingStats {
+        self.0.writing.stats()
+    }
 }
 
 impl Desk {
-    async fn take_heard(&self, leg: &Leg, heard: Heard) {
+    fn take_heard(self: &Arc<Self>, leg: &Leg, heard: Heard) {
         let call = &leg.call;
-        if let Heard::Segment(segment) = &heard {
-            self.note_lag(call, segment);
-        }
         match heard {
             // A final one without text only takes back what was shown.
-            Heard::Segment(segment) if !segment.is_final || segment.text.is_empty() => self.live.show(call, segment),
-            Heard::Segment(segment) => {
-                self.keep(call, &Word::Said(segment.clone())).await;
+            Heard::Segment(segment) if !segment.is_final || segment.text.is_empty() => {
+                self.note_lag(call, &segment);
                 self.live.show(call, segment);
             }
+            // Shown once it is kept: whoever falls behind reads it there.
+            Heard::Segment(segment) => {
+                self.note_lag(call, &segment);
+                self.write_down(call, Word::Said(segment));
+            }
             Heard::Missed(unheard) => {
-                let Unheard { speaker, start_ms, end_ms } = unheard;
-                tracing::warn!(%call, %speaker, start_ms, end_ms, "not written down live");
-                self.parts.metrics.unheard(Duration::from_millis(end_ms.saturating_sub(start_ms)));
-                self.keep(call, &Word::Missed(unheard)).await;
+                let length_ms = unheard.end_ms.saturating_sub(unheard.start_ms);
+                self.parts.metrics.unheard(Duration::from_millis(length_ms));
+                self.live.miss(call, length_ms);
+                self.write_down(call, Word::Missed(unheard));
             }
-            Heard::Ended if self.live.leave(call) => {
-                self.keep(call, &Word::Last).await;
-                // Whoever follows reads the state when this lets go of it.
-                self.live.end(call);
-            }
+            Heard::Ended if self.live.leave(call) => self.write_down(call, Word::Last),
             Heard::Ended => {}
+        }
+    }
+
+    /// What is written down is shown; whoever follows reads the state when this lets go of it.
+    pub(super) fn show(&self, call: &CallId, word: Word) {
+        match word {
+            Word::Said(segment) => self.live.show(call, segment),
+            Word::Missed(_) => {}
+            Word::Last => self.live.end(call),
         }
     }
 
@@ -157,7 +173,7 @@ impl Desk {
     }
 
     /// Publishes what became of a transcript, and counts it.
-    async fn transcript_became(&self, call: &CallId, events: Vec<Event>) {
+    pub(super) async fn transcript_became(&self, call: &CallId, events: Vec<Event>) {
         for outcome in events.iter().filter_map(|event| outcome_of(&event.kind)) {
             // Without the call's end the figure is worth less than the transcript.
             let ended = self.parts.store.call(call).await.ok().flatten().and_then(|record| record.ended_at);
@@ -165,36 +181,6 @@ impl Desk {
             self.parts.metrics.transcript_ended(outcome, after_call);
         }
         self.publish(events);
-    }
-
-    /// Writes to the transcript, begun if it is not yet; tried for some seconds if the database is away.
-    async fn keep(&self, call: &CallId, word: &Word) {
-        let mut pauses = [100, 400, 1_500, 4_000].map(Duration::from_millis).into_iter();
-        loop {
-            let error = match self.write(call, word).await {
-                Ok(events) => return self.transcript_became(call, events).await,
-                Err(error) => error,
-            };
-            // The engine was quicker than the database.
-            let begun = matches!(error, StoreError::Missing(_)) && self.begin_transcript(call).await.is_ok();
-            let Some(pause) = pauses.next() else {
-                return tracing::error!(%call, %error, "a part of the transcript could not be kept");
-            };
-            if !begun {
-                tracing::warn!(%call, %error, "the transcript met a failing database; trying again");
-                tokio::time::sleep(pause).await;
-            }
-        }
-    }
-
-    async fn write(&self, call: &CallId, word: &Word) -> Result<Vec<Event>, StoreError> {
-        let store = &self.parts.store;
-        match word {
-            Word::Said(segment) => store.add_segment(call, segment).await?,
-            Word::Missed(unheard) => store.add_unheard(call, *unheard).await?,
-            Word::Last => return store.end_transcript(call, self.parts.clock.now().wall).await,
-        }
-        Ok(Vec::new())
     }
 
     /// Begins to listen to what `tap` will bring of a call.
@@ -211,101 +197,16 @@ impl Desk {
         self.parts.store.begin_transcript(call, ears.engine(), ears.language(), sum_up).await
     }
 
-    /// After a crash: what was said since the last segment of each side is to be listened to.
+    /// After a crash: what was being worked on, and what was said since the last segment of each side, is listened to.
     pub(super) async fn settle_transcripts(&self) -> Result<(), StoreError> {
         let store = &self.parts.store;
         for call in store.live_transcripts().await? {
             let Some(transcript) = store.transcript(&call).await? else { continue };
-            let recorded = store.call(&call).await?.map_or(0, |record| record.recording.duration_ms);
-            for speaker in [Side::Customer, Side::Agent] {
-                let said = transcript.segments.iter().filter(|segment| segment.speaker == speaker);
-                let start_ms = said.map(|segment| segment.end_ms).max().unwrap_or(0);
-                let end_ms = u64::try_from(recorded).unwrap_or(0).max(start_ms + WORD_MS);
-                store.add_unheard(&call, Unheard { speaker, start_ms, end_ms }).await?;
-            }
-            self.transcript_became(&call, store.end_transcript(&call, self.parts.clock.now().wall).await?).await;
+            let between = |speaker| Unheard::between(&transcript.segments, speaker);
+            let holes = [between(Side::Customer), between(Side::Agent)].concat();
+            store.cut_transcript(&call, &holes, self.parts.clock.now().wall).await?;
         }
         Ok(())
-    }
-
-    /// Listens to one ended call's rest; how it went is written down.
-    async fn complete(self: &Arc<Self>, ears: &Inlet, due: DueTranscript) -> Result<(), StoreError> {
-        let (store, call) = (&self.parts.store, &due.call);
-        let now = || self.parts.clock.now().wall;
-        let file = store.recording(call).await?;
-        let path = match file.map(|file| (file.state, file.path)) {
-            Some((state, _)) if state.is_open() => {
-                let soon = now().plus(RECORDING_AFTER);
-                return store.postpone_transcript(call, soon).await;
-            }
-            Some((RecordingState::Ready | RecordingState::Failed, path)) if path.exists() => Ok(path),
-            // It may be in the store. Of one that failed a part may be there.
-            Some((RecordingState::Ready | RecordingState::Failed, _)) => self.bring_back(call).await,
-            _ => Err(Absent::Gone),
-        };
-        let path = match path {
-            Ok(path) => path,
-            Err(Absent::Away(error)) => {
-                tracing::warn!(%call, error, attempts = due.attempts, "the recording of a transcript is not to be had");
-                let again = again_at(due.attempts, now());
-                self.transcript_became(call, store.put_off_transcript(call, again, now()).await?).await;
-                return Ok(());
-            }
-            Err(Absent::Gone | Absent::Lost(_) | Absent::OnItsWay) => {
-                tracing::error!(%call, "the call has no recording to complete its transcript from");
-                self.transcript_became(call, store.put_off_transcript(call, None, now()).await?).await;
-                return Ok(());
-            }
-        };
-        for gap in due.unheard {
-            let (ears, path, id) = (ears.clone(), path.clone(), call.clone());
-            let vault = self.parts.recorder.vault().clone();
-            let listened = tokio::task::spawn_blocking(move || {
-                let sound = read_sound(&path, &vault, gap.speaker, gap.start_ms, gap.end_ms)
-                    .map_err(|error| error.to_string())?;
-                ears.transcribe(&sound, &id, gap.speaker).map_err(|error| error.to_string())
-            });
-            match listened.await.unwrap_or_else(|panic| Err(panic.to_string())) {
-                Ok(segments) => {
-                    let segments: Vec<Segment> =
-                        segments.into_iter().map(|segment| later(segment, gap.start_ms)).collect();
-                    self.transcript_became(call, store.fill_transcript(call, gap, &segments, now()).await?).await;
-                }
-                Err(error) => {
-                    tracing::warn!(%call, error, attempts = due.attempts, "a transcript could not be completed");
-                    let again = again_at(due.attempts, now());
-                    self.transcript_became(call, store.put_off_transcript(call, again, now()).await?).await;
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Completes transcripts for as long as there is a desk.
-pub(super) async fn run(desk: Weak<Desk>) {
-    let mut looks = tokio::time::interval(LOOK);
-    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        looks.tick().await;
-        let Some(desk) = desk.upgrade() else { return };
-        let Some(ears) = desk.parts.ears.clone() else { return };
-        let now = desk.parts.clock.now().wall;
-        let due = match desk.parts.store.due_transcripts(now).await {
-            Ok(due) => due,
-            Err(error) => {
-                tracing::warn!(%error, "transcripts to be completed cannot be read");
-                continue;
-            }
-        };
-        // One after the other: running calls come first.
-        for due in due {
-            let call = due.call.clone();
-            if let Err(error) = desk.complete(&ears, due).await {
-                tracing::warn!(%call, %error, "a transcript could not be completed; it is tried again");
-            }
-        }
     }
 }
 
@@ -315,16 +216,6 @@ fn outcome_of(kind: &str) -> Option<Outcome> {
         "transcript.failed" => Some(Outcome::Failed),
         _ => None,
     }
-}
-
-/// When to try again after so many attempts in vain and one more.
-fn again_at(attempts: u32, now: Timestamp) -> Option<Timestamp> {
-    (attempts + 1 < ATTEMPTS_MAX).then(|| now.plus(AGAIN_AFTER * 2_u32.saturating_pow(attempts)))
-}
-
-/// A segment of a stretch that begins at `start_ms` of the call.
-fn later(segment: Segment, start_ms: u64) -> Segment {
-    Segment { start_ms: segment.start_ms + start_ms, end_ms: segment.end_ms + start_ms, ..segment }
 }
 
 #[cfg(test)]
@@ -355,14 +246,5 @@ mod tests {
         live.end(&call);
         assert!(live.listen(&call).is_none());
         assert!(matches!(listener.segments.try_recv(), Err(broadcast::error::TryRecvError::Closed)));
-    }
-
-    #[test]
-    fn a_recogniser_that_is_away_is_asked_ever_more_seldom_and_then_no_more() {
-        let now = Timestamp::from_secs(1_795_000_000);
-        let waits: Vec<Option<u64>> =
-            (0..ATTEMPTS_MAX).map(|attempts| again_at(attempts, now).map(|at| at.since(now).as_secs())).collect();
-        let seconds = [15, 30, 60, 120, 240, 480, 960, 1_920, 3_840].map(Some);
-        assert_eq!(waits, seconds.into_iter().chain([None]).collect::<Vec<_>>());
     }
 }

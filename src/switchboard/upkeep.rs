@@ -32,6 +32,7 @@ pub(super) async fn run(desk: Weak<Desk>) {
     for tick in 0_u64.. {
         ticks.tick().await;
         let Some(desk) = desk.upgrade() else { return };
+        desk.tell_untaken().await;
         if let Err(error) = keep_calls(&desk).await {
             tracing::error!(%error, "the store failed the upkeep of calls");
         }
@@ -60,7 +61,8 @@ async fn keep_calls(desk: &Desk) -> Result<(), StoreError> {
         desk.parts.store.note_alive(desk.parts.clock.now().wall).await?;
     }
     desk.settle_ended().await?;
-    desk.charge_refused().await
+    desk.charge_refused().await?;
+    desk.look_at_documents().await
 }
 
 async fn often(desk: &Arc<Desk>) -> Result<(), StoreError> {

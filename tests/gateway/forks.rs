@@ -18,7 +18,7 @@ use crate::world::{NINO, NUMBER, SOON, World, agent_share, agent_voice};
 const CUSTOMER_HZ: f32 = 700.0;
 
 /// A gateway that knows this worker.
-async fn gateway_of(worker: &Program, dir: &tempfile::TempDir, more: &str) -> World {
+pub(crate) async fn gateway_of(worker: &Program, dir: &tempfile::TempDir, more: &str) -> World {
     let (address, pin, token) = (worker.address, &worker.fingerprint, token_file(dir.path()));
     let fork = format!("[fork]\nworkers = ['{address}']\npins = ['{pin}']\ntoken_file = {token:?}\n{more}");
     let world = World::with(&fork, Default::default()).await;
@@ -26,13 +26,13 @@ async fn gateway_of(worker: &Program, dir: &tempfile::TempDir, more: &str) -> Wo
     world
 }
 
-async fn agent(world: &World) -> Agent {
+pub(crate) async fn agent(world: &World) -> Agent {
     let agent = world.agent("agt_a").await;
     world.nino_of("agt_a").await;
     agent
 }
 
-async fn talk(world: &World, agent: &Agent, call: InboundCall) -> (CallHandle, AgentCall) {
+pub(crate) async fn talk(world: &World, agent: &Agent, call: InboundCall) -> (CallHandle, AgentCall) {
     let phone = world.wa.call(call).await.unwrap();
     let talk = agent.next_offer(SOON).await.unwrap().accept().await.unwrap();
     phone.answered(SOON).await.unwrap();

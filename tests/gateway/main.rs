@@ -26,12 +26,14 @@ macro_rules! on_both {
 mod archive;
 mod consent;
 mod crash;
+mod documents;
 mod faults;
 mod forks;
 mod inbound;
 mod keeping;
 mod media;
 mod money;
+mod outages;
 mod outbound;
 mod peers;
 mod policy;

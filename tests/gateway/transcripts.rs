@@ -25,7 +25,7 @@ pub(crate) fn clip((name, _): (&str, &str)) -> Sound {
     Sound::wav(format!("{CLIPS}{name}.wav")).expect("`make test` brings the sentences")
 }
 
-async fn listening() -> World {
+pub(crate) async fn listening() -> World {
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/whisper-tiny.en");
     World::with(&format!("[asr]\nmodel = {model:?}\n"), Default::default()).await
 }
@@ -78,7 +78,10 @@ async fn what_both_say_is_followed_while_they_say_it_then_found_and_summed_up() 
                 whole("customer") && whole("agent")
             })
             .await;
-        assert_eq!(world.call(&id).await["transcript"]["state"], "live");
+        let call = world.call(&id).await;
+        assert_eq!(call["transcript"]["state"], "live");
+        let latest = call["live_transcript"].as_array().unwrap();
+        assert!(latest.iter().any(|s| s["final"] == true) && latest.len() <= 12, "{call}");
         phone.hang_up();
     };
     let (stream, ()) = tokio::join!(following, talking);

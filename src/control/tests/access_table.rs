@@ -112,6 +112,7 @@ pub(super) const ROWS: &[Row] = &[
     row("GET /v1/calls/{id}/trace", Nothing, Answers(200), Agents::Sees, &[CallsRead]),
     row("GET /v1/calls/{id}/quality", Nothing, Answers(200), Agents::Sees, &[CallsRead]),
     row("GET /v1/calls/{id}/recording", Nothing, Answers(200), Agents::Sees, &[RecordingsRead]),
+    row("POST /v1/calls/{id}/transcript", Nothing, Answers(409), Agents::Took, &[CallsWrite]),
     row("GET /v1/calls/{id}/summary", Nothing, Answers(200), Agents::Sees, &[RecordingsRead]),
     row("POST /v1/calls/{id}/summary", Nothing, Answers(409), Agents::Took, &[CallsWrite]),
     row("GET /v1/calls/{id}/transcript", Nothing, Answers(200), Agents::Sees, &[RecordingsRead]),

@@ -8,13 +8,16 @@
 mod answer;
 mod evidence;
 mod prompt;
+mod rest;
 mod wire;
 
 use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use secrecy::SecretString;
+use tokio::sync::Semaphore;
 
 use crate::model::rtp::Side;
 use crate::model::summary::{ActionItem, Outcome, Point, Question, Summary, SummaryKind};
@@ -27,6 +30,7 @@ use super::mask::Veil;
 use answer::{Checked, Draft};
 use evidence::Holds;
 use prompt::Message;
+use rest::Rest;
 use wire::Wire;
 
 /// The transcript as the model sees it. Line `i` has the id `i + 1`.
@@ -63,6 +67,8 @@ pub(super) enum ChatError {
     Unreachable(#[source] reqwest::Error),
     #[error("the endpoint answered {status}: {message}{}", remedy(*.status))]
     Refused { status: u16, message: String },
+    #[error("the endpoint did not answer the calls before: it is asked again in some minutes")]
+    Resting,
     #[error("the endpoint took too long: raise summary.timeout_s or choose a faster model")]
     TooSlow,
     #[error("the endpoint's answer cannot be used: {0}")]
@@ -76,10 +82,15 @@ const CHUNKS_MAX: usize = 24;
 /// Chunks under way at once: a server of one's own rarely gains from more.
 const CHUNKS_AT_ONCE: usize = 2;
 
+/// Calls asked about at once: more would only wait there.
+const CALLS_AT_ONCE: usize = 4;
+
 /// The language model.
 #[derive(Debug)]
 pub(super) struct Chat {
     wire: Wire,
+    turns: Semaphore,
+    rest: Mutex<Rest>,
     model: String,
     timeout: Duration,
     chunk_tokens: usize,
@@ -89,6 +100,8 @@ impl Chat {
     pub(super) fn new(config: &Config, key: Option<SecretString>) -> Result<Self, reqwest::Error> {
         Ok(Self {
             wire: Wire::new(config, key)?,
+            turns: Semaphore::new(CALLS_AT_ONCE),
+            rest: Mutex::default(),
             model: config.model.clone(),
             timeout: Duration::from_secs(config.timeout_s),
             chunk_tokens: config.chunk_tokens,
@@ -97,6 +110,22 @@ impl Chat {
 
     /// The rules' summary with the model's wording in place of the quotes. Details and figures stay the rules'.
     pub(super) async fn summarise(&self, sheet: &Sheet, veil: &Veil, by_rules: &Summary) -> Result<Summary, ChatError> {
+        let now = || tokio::time::Instant::now().into_std();
+        let _turn = self.turns.acquire().await.expect("it is never closed");
+        if !self.rest().may_ask(now()) {
+            return Err(ChatError::Resting);
+        }
+        let made = self.make(sheet, veil, by_rules).await;
+        let answered = !matches!(made, Err(ChatError::TooSlow | ChatError::Unreachable(_)));
+        self.rest().note(answered, now());
+        made
+    }
+
+    fn rest(&self) -> MutexGuard<'_, Rest> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn make(&self, sheet: &Sheet, veil: &Veil, by_rules: &Summary) -> Result<Summary, ChatError> {
         let until = Clock.instant() + self.timeout;
         let chunks = chunks(sheet, self.chunk_tokens);
         if chunks.len() > CHUNKS_MAX {

@@ -83,7 +83,7 @@ async fn a_server_that_knows_no_schema_is_asked_for_an_object_and_then_for_text(
     let (url, server) = Server::start([refuses(), refuses(), wrapped]).await;
     let summariser = summariser(&url, |_| {});
     for _ in 0..2 {
-        let summary = summariser.summarise(&call(), &transcript(DELIVERY), &[]).await.unwrap();
+        let summary = sum_up(&summariser, &transcript(DELIVERY)).await;
         assert_eq!((summary.kind, summary.withheld), (SummaryKind::Generated, 0));
     }
     let formats: Vec<Value> = server.asked().iter().map(|asked| asked["response_format"]["type"].clone()).collect();
@@ -233,7 +233,7 @@ async fn a_server_that_is_silent_or_gone_falls_back_in_time() {
     assert!(summary.fallback_reason.unwrap().contains("took too long"));
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let gone = summariser(&format!("http://{free}/v1"), |config| config.timeout_s = 5);
-    let summary = gone.summarise(&call(), &transcript(DELIVERY), &[]).await.unwrap();
+    let summary = sum_up(&gone, &transcript(DELIVERY)).await;
     assert!(summary.fallback_reason.unwrap().contains("cannot be reached: check summary.url"));
 }
 
@@ -252,7 +252,7 @@ async fn a_long_call_is_summed_up_in_parts() {
     // Words that every part holds; ids that each part and the whole have.
     let part = json!({ "summary": "", "key_points": [{ "text": "The parcel and the delivery.", "evidence": [2, 7, 10, 60, 90] }] });
     let (url, server) = Server::start([says(&part)]).await;
-    let summary = summariser(&url, |config| config.chunk_tokens = 1_000).summarise(&call(), &many, &[]).await.unwrap();
+    let summary = sum_up(&summariser(&url, |config| config.chunk_tokens = 1_000), &many).await;
     assert_eq!((summary.kind, summary.text.as_str()), (SummaryKind::Generated, "The parcel and the delivery."));
     let asked = server.asked();
     let data =
@@ -274,13 +274,42 @@ async fn nothing_is_asked_about_a_call_without_words() {
     assert_eq!((summary.kind, server.asked().len()), (SummaryKind::Extractive, 0));
     let summariser = summariser("http://127.0.0.1:1/v1", |config| config.engine = Engine::Extractive);
     let unheard = Unheard { speaker: Customer, start_ms: 0, end_ms: 5_000 };
-    let error = summariser.summarise(&call(), &[], &[unheard]).await.unwrap_err();
+    let error = summariser.draft(&call(), &[], &[unheard]).await.unwrap_err();
     assert!(matches!(error, SummaryError::NoTranscript), "{error}");
     let off = Summariser::new(&Config { engine: Engine::Off, ..Config::default() }, None).unwrap();
     assert!(!off.is_on());
-    assert!(matches!(off.summarise(&call(), &transcript(DELIVERY), &[]).await.unwrap_err(), SummaryError::Off));
+    assert!(matches!(off.draft(&call(), &transcript(DELIVERY), &[]).await.unwrap_err(), SummaryError::Off));
     let wrong = Config { engine: Engine::Openai, ..Config::default() };
     assert!(Summariser::new(&wrong, None).unwrap_err().to_string().starts_with("summary.url"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_never_answers_keeps_no_call_waiting_for_longer_than_a_minute() {
+    let (url, server) = Server::start([Reply::Silent]).await;
+    let summariser = summariser(&url, |config| config.timeout_s = 50);
+    let begun = tokio::time::Instant::now();
+    let (call, transcript) = (call(), transcript(DELIVERY));
+    let calls = (0..20).map(async |_| {
+        let draft = summariser.draft(&call, &transcript, &[]).await.unwrap();
+        let drafted = begun.elapsed();
+        let summary = summariser.finish(draft).await;
+        (drafted, begun.elapsed(), summary)
+    });
+    for (drafted, finished, summary) in futures_util::future::join_all(calls).await {
+        assert!(drafted.as_secs() < 2 && finished.as_secs() <= 60, "{drafted:?} {finished:?}");
+        assert_eq!(summary.kind, SummaryKind::Extractive);
+        assert!(summary.fallback_reason.is_some());
+    }
+    let asked = server.asked().len();
+    assert!(asked <= 4, "{asked}: it is let alone after that");
+    tokio::time::sleep(std::time::Duration::from_secs(700)).await;
+    sum_up(&summariser, &transcript).await;
+    assert_eq!(server.asked().len(), asked + 1, "and asked again later");
+}
+
+async fn sum_up(summariser: &Summariser, transcript: &[Segment]) -> Summary {
+    let draft = summariser.draft(&call(), transcript, &[]).await.unwrap();
+    summariser.finish(draft).await
 }
 
 async fn ask(
@@ -289,7 +318,7 @@ async fn ask(
     change: impl FnOnce(&mut Config),
 ) -> (Server, Summary) {
     let (url, server) = Server::start(replies).await;
-    let summary = summariser(&url, change).summarise(&call(), &transcript(dialogue), &[]).await.unwrap();
+    let summary = sum_up(&summariser(&url, change), &transcript(dialogue)).await;
     (server, summary)
 }
 
