@@ -22,6 +22,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "policy", include_str!("migrations/0002_policy.sql")),
     (3, "sound", include_str!("migrations/0003_sound.sql")),
     (4, "keeping", include_str!("migrations/0004_keeping.sql")),
+    (5, "documented", include_str!("migrations/0005_documented.sql")),
 ];
 
 /// SQLite: lists and single look-ups, a few milliseconds each: more connections than cores only trade places.

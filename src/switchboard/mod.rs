@@ -5,10 +5,13 @@
 
 mod admit;
 mod adopt;
+mod bring_back;
 mod consent;
+mod downloads;
 mod execute;
 mod inbox;
 mod keeping;
+mod leftovers;
 mod line;
 mod permissions;
 mod presence;
@@ -54,7 +57,9 @@ use crate::summary::Summariser;
 use crate::tap::Orders;
 
 pub use admit::{Callability, PlaceCall};
-pub use keeping::{Absent, KeepingStats};
+pub use bring_back::Absent;
+pub use downloads::Download;
+pub use keeping::KeepingStats;
 pub use presence::StreamGuard;
 pub use requests::AskPermission;
 pub use restrictions::Health;
@@ -159,6 +164,7 @@ pub(crate) struct Desk {
     rounds: permissions::Rounds,
     live: transcripts::Live,
     keeping: keeping::Keeping,
+    downloads: downloads::Downloads,
     draining: AtomicBool,
     webhooks: mpsc::Sender<inbox::Kept>,
 }
@@ -179,6 +185,7 @@ impl Switchboard {
             rounds: permissions::Rounds::default(),
             live: transcripts::Live::default(),
             keeping,
+            downloads: downloads::Downloads::default(),
             draining: AtomicBool::new(false),
             webhooks,
         });
@@ -193,6 +200,7 @@ impl Switchboard {
         tokio::spawn(summaries::run(Arc::downgrade(&desk)));
         tokio::spawn(keeping::run_uploads(Arc::downgrade(&desk)));
         tokio::spawn(keeping::run_sweeps(Arc::downgrade(&desk)));
+        tokio::spawn(leftovers::run(Arc::downgrade(&desk)));
         Ok(Self(desk))
     }
 
