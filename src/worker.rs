@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::fork::control::{Outcome, Said};
 use crate::fork::{Cut, Fork, Listener, WorkerHooks, WorkerStats};
 use crate::model::id::RecordingId;
-use crate::record::{Finished, Format, Open, RecordEvent, Recorder, Sidecar, Vault, certify_repaired, path_of, repair};
+use crate::record::{CutOff, Finished, Format, Open, RecordEvent, Recorder, Sidecar, Vault, mend_and_certify, path_of};
 use crate::shard::TapRing;
 use crate::signalling::whatsapp::read_secret_file;
 use crate::tap;
@@ -157,35 +157,18 @@ pub(crate) fn outcome_of(finished: &Finished) -> Outcome {
 
 /// A recording that a crash of this worker cut off.
 fn mend(cut: &Cut<'_>, vault: &Vault) -> Result<Outcome, String> {
-    let mended = repair(cut.path, vault).map_err(|error| crate::fork::chain(&error))?;
-    let (duration_ms, bytes, sha256) = (mended.duration_ms, mended.bytes, mended.sha256.clone());
-    let outcome = Outcome {
-        duration_ms,
-        bytes,
-        parts: u32::try_from(mended.parts.len()).unwrap_or(u32::MAX),
-        sha256: sha256.clone(),
-        ..Outcome::default()
-    };
-    let sidecar = Sidecar {
-        recording_id: cut.recording.clone(),
-        call_id: cut.call.clone(),
-        format: Format::of(cut.path),
+    let known = CutOff {
+        recording: cut.recording.clone(),
+        call: cut.call.clone(),
         started_at: Some(cut.started),
         consent: None,
-        duration_ms,
-        gaps: 0,
         pauses: Vec::new(),
-        customer: None,
-        agent: None,
-        parts: mended.parts.clone(),
-        sha256,
     };
     let now = crate::model::time::Clock.now().wall;
-    let written = sidecar.write(cut.path).and_then(|()| certify_repaired(cut.path, &sidecar, &mended, vault, now));
-    if let Err(error) = written {
-        tracing::error!(recording = %cut.recording, %error, "a mended recording's details could not be written and signed");
-    }
-    Ok(outcome)
+    let Sidecar { duration_ms, gaps, pauses, parts, sha256, .. } =
+        mend_and_certify(cut.path, known, vault, now).map_err(|error| crate::fork::chain(&error))?;
+    let (bytes, parts) = (parts.iter().map(|part| part.bytes).sum(), u32::try_from(parts.len()).unwrap_or(u32::MAX));
+    Ok(Outcome { duration_ms, gaps, bytes, parts, sha256, pauses, error: None })
 }
 
 fn said_by(leg: &Leg, heard: Heard) -> Said {

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3, AmazonS3Builder};
@@ -162,6 +162,7 @@ impl Archive {
             parts,
             pace: Pace { bytes_per_s: NonZeroU32::new(u32::try_from(bytes_per_s).unwrap_or(u32::MAX)) },
             reserve_bytes: config.keep_free_mb.saturating_mul(1_000_000),
+            promised: Mutex::default(),
         }))))
     }
 }

@@ -4,19 +4,20 @@ use std::fs::Permissions;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::{MutexGuard, PoisonError};
 
 use aws_lc_rs::digest;
 use futures_util::{StreamExt, stream};
 use object_store::ObjectStoreExt;
+use tempfile::NamedTempFile;
 
 use super::{Archive, ArchiveError, PART_BYTES, Place, parsed, pieces};
+use crate::model::files::{FILE_MODE, make_folder};
 use crate::model::recording::StoredFile;
 use crate::model::time::Clock;
 
 /// Where files grow until they are whole. On the same disk as their place, or they could not be put there at once.
 const GROWING: &str = ".fetching";
-/// As recordings are: people of the group listen, others may not.
-const FILE_MODE: u32 = 0o640;
 /// Pieces under way while somebody waits to listen: three in flight hide the way to the store, and are 24 MB of memory.
 const AT_ONCE: usize = 3;
 
@@ -42,11 +43,18 @@ pub(super) async fn fetch(archive: &Archive, file: &StoredFile, place: &Place) -
     if !place.owns(&file.name) {
         return Err(ArchiveError::Altered { key: file.key.clone() });
     }
-    let (growing, folder) = (place.root().join(GROWING), place.folder());
-    for made in [&growing, &folder] {
-        make_folder(made).map_err(ArchiveError::file("make", made))?;
-    }
-    make_sure_of_room(&growing, file.bytes, archive.0.reserve_bytes)?;
+    let growing = place.root().join(GROWING);
+    let mut room = on_disk({
+        let (archive, growing, folder, bytes) = (archive.clone(), growing.clone(), place.folder(), file.bytes);
+        move || {
+            for made in [&growing, &folder] {
+                make_folder(made).map_err(ArchiveError::file("make", made))?;
+            }
+            Room::of(&archive, &growing, bytes)
+        }
+    })
+    .await
+    .map_err(ArchiveError::file("look at", &growing))??;
     let written = |error: io::Error| match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             ArchiveError::NoRoom { needed: file.bytes, folder: growing.clone() }
@@ -54,7 +62,8 @@ pub(super) async fn fetch(archive: &Archive, file: &StoredFile, place: &Place) -
         _ => ArchiveError::file("write", &growing)(error),
     };
     // Removes itself unless it gets to its place.
-    let mut local = tempfile::NamedTempFile::new_in(&growing).map_err(written)?;
+    let made_in = growing.clone();
+    let mut local = on_disk(move || NamedTempFile::new_in(made_in)).await.and_then(|local| local).map_err(written)?;
     let mut sha256 = digest::Context::new(&digest::SHA256);
     let key = parsed(&file.key)?;
     let store = &archive.0.store;
@@ -63,23 +72,27 @@ pub(super) async fn fetch(archive: &Archive, file: &StoredFile, place: &Place) -
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|error| ArchiveError::of(&file.key, error))?;
         sha256.update(&piece);
-        bytes += piece.len() as u64;
-        local = tokio::task::spawn_blocking(move || local.write_all(&piece).map(|()| local))
-            .await
-            .map_err(io::Error::other)
-            .and_then(|local| local)
-            .map_err(written)?;
+        let length = piece.len() as u64;
+        bytes += length;
+        local =
+            on_disk(move || local.write_all(&piece).map(|()| local)).await.and_then(|local| local).map_err(written)?;
+        room.used(length);
     }
     if bytes != file.bytes || hex::encode(sha256.finish()) != file.sha256 {
         return Err(ArchiveError::Altered { key: file.key.clone() });
     }
     let whole = place.path_of(&file.name);
-    let kept = tokio::task::spawn_blocking(move || {
+    let kept = on_disk(move || {
         local.as_file().set_permissions(Permissions::from_mode(FILE_MODE))?;
         local.as_file().sync_data()?;
         local.persist(whole).map(drop).map_err(|error| error.error)
     });
-    kept.await.map_err(io::Error::other).and_then(|kept| kept).map_err(written)
+    kept.await.and_then(|kept| kept).map_err(written)
+}
+
+/// On a thread that may wait for the disk.
+async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
 }
 
 impl Place {
@@ -90,19 +103,68 @@ impl Place {
     }
 }
 
-fn make_folder(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o750).create(folder)
+/// Room on the local disk for one file, promised to no other fetch. What is not used by the end is given back.
+struct Room {
+    archive: Archive,
+    left: u64,
 }
 
-/// The calls that are being recorded come first: what is fetched can be fetched again.
-fn make_sure_of_room(folder: &Path, needed: u64, reserve: u64) -> Result<(), ArchiveError> {
-    let room = rustix::fs::statvfs(folder).map_err(|error| ArchiveError::file("look at", folder)(error.into()))?;
-    let left = room.f_bavail.saturating_mul(room.f_frsize);
-    if left < needed.saturating_add(reserve) {
-        return Err(ArchiveError::NoRoom { needed, folder: folder.to_owned() });
+impl Room {
+    /// The calls that are being recorded come first: what is fetched can be fetched again.
+    fn of(archive: &Archive, folder: &Path, bytes: u64) -> Result<Self, ArchiveError> {
+        let mut promised = archive.promised();
+        let disk = rustix::fs::statvfs(folder).map_err(|error| ArchiveError::file("look at", folder)(error.into()))?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if free < bytes.saturating_add(*promised).saturating_add(archive.0.reserve_bytes) {
+            return Err(ArchiveError::NoRoom { needed: bytes, folder: folder.to_owned() });
+        }
+        *promised += bytes;
+        Ok(Self { archive: archive.clone(), left: bytes })
     }
-    Ok(())
+
+    /// So much of it was written.
+    fn used(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.left);
+        self.left -= bytes;
+        *self.archive.promised() -= bytes;
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.used(self.left);
+    }
+}
+
+impl Archive {
+    fn promised(&self) -> MutexGuard<'_, u64> {
+        self.0.promised.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 const _: () = assert!(PART_BYTES * AT_ONCE as u64 <= 32 * 1024 * 1024);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::Config;
+
+    #[test]
+    fn what_is_promised_to_one_fetch_is_not_promised_to_another() {
+        let (folder, disk) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let store = format!("file://{}", folder.path().display());
+        let config = Config { keep_free_mb: 0, ..Config::default() };
+        let archive = Archive::open(&store, &config, None).unwrap().unwrap();
+        let found = rustix::fs::statvfs(disk.path()).unwrap();
+        // Others write to this disk too: a quarter is far from what they do.
+        let most = found.f_bavail * found.f_frsize / 4 * 3;
+        let room = |bytes| Room::of(&archive, disk.path(), bytes);
+        let mut first = room(most).unwrap();
+        assert!(matches!(room(most), Err(ArchiveError::NoRoom { needed, .. }) if needed == most));
+        first.used(most / 3 * 2);
+        assert_eq!(*archive.promised(), most - most / 3 * 2, "what is written the disk itself knows");
+        drop(first);
+        assert_eq!(*archive.promised(), 0);
+        assert!(room(most).is_ok());
+    }
+}

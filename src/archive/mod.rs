@@ -14,7 +14,7 @@
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use object_store::aws::AmazonS3;
@@ -24,12 +24,14 @@ use object_store::{ObjectStore, ObjectStoreExt};
 
 pub use config::{Config, ConfigError};
 pub use error::ArchiveError;
+pub use leftovers::Leftovers;
 pub use place::{NotOurs, Place};
 pub use upload::Upload;
 
 mod config;
 mod error;
 mod fetch;
+mod leftovers;
 mod place;
 mod upload;
 
@@ -53,6 +55,8 @@ struct Inner {
     pace: Pace,
     /// What a fetch leaves free on the local disk, for the calls that are being recorded.
     reserve_bytes: u64,
+    /// Bytes that the fetches under way have still to write there.
+    promised: Mutex<u64>,
 }
 
 impl std::fmt::Debug for Archive {

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use crate::model::id::RecordingId;
+use crate::model::recording::StoredFile;
 
 /// The recording's path does not name a file of its own in a folder of a day.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,6 +104,25 @@ impl Place {
         Ok(names.len())
     }
 
+    /// Removes what is there because the store has it: all of it, or nothing. Returns the names of what stands against that,
+    /// because it is not among `stored`, or not of that length.
+    ///
+    /// # Errors
+    /// As [`Self::remove`].
+    pub fn spare(&self, stored: &[StoredFile]) -> io::Result<Vec<String>> {
+        let mut unstored = Vec::new();
+        for name in self.names()? {
+            let bytes = fs::metadata(self.path_of(&name))?.len();
+            if !stored.iter().any(|file| file.name == name && file.bytes == bytes) {
+                unstored.push(name);
+            }
+        }
+        if unstored.is_empty() {
+            self.remove()?;
+        }
+        Ok(unstored)
+    }
+
     /// Whether a file of this name is this recording's, or one of its pieces'.
     pub(super) fn owns(&self, name: &str) -> bool {
         self.id.owns_file(name)
@@ -145,6 +165,41 @@ mod tests {
         ] {
             assert_eq!(Place::of(root, Path::new(path), &rec), Err(NotOurs(path.into())), "{path}");
         }
+    }
+
+    #[test]
+    fn pieces_and_what_came_late_go_with_their_recording() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("2026-11-22");
+        fs::create_dir_all(&folder).unwrap();
+        for name in
+            ["rec_1.wav", "rec_1-p0.wav", "rec_1-p1.json", "rec_1-late.wav", "rec_1-p1-late.wav", "rec_1-pp.wav"]
+        {
+            fs::write(folder.join(name), name).unwrap();
+        }
+        let place = Place::of(root.path(), &folder.join("rec_1.wav"), &id("rec_1")).unwrap();
+        assert_eq!(place.remove().unwrap(), 5);
+        assert!(folder.join("rec_1-pp.wav").exists());
+    }
+
+    #[test]
+    fn local_files_are_spared_only_if_the_store_has_each_of_them_as_it_is() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("2026-11-22");
+        fs::create_dir_all(&folder).unwrap();
+        let place = Place::of(root.path(), &folder.join("rec_1.wav"), &id("rec_1")).unwrap();
+        let stored =
+            |name: &str, bytes| StoredFile { name: name.to_owned(), key: String::new(), bytes, sha256: String::new() };
+        let (sound, late) = (stored("rec_1.wav", 5), stored("rec_1-late.wav", 4));
+        fs::write(place.path(), "sound").unwrap();
+        fs::write(folder.join("rec_1-late.wav"), "late").unwrap();
+        let spare = |stored: &[StoredFile]| place.spare(stored).unwrap();
+        assert_eq!(spare(&[]), ["rec_1.wav", "rec_1-late.wav"]);
+        assert_eq!(spare(std::slice::from_ref(&sound)), ["rec_1-late.wav"]);
+        assert_eq!(spare(&[stored("rec_1.wav", 4), late.clone()]), ["rec_1.wav"]);
+        assert!(place.is_here() && place.names().unwrap().len() == 2);
+        assert_eq!(spare(&[sound.clone(), late, stored("rec_1.json", 9)]), [""; 0], "gone before is fine");
+        assert_eq!((place.is_here(), spare(&[sound])), (false, Vec::new()));
     }
 
     #[test]

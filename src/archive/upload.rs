@@ -2,15 +2,15 @@
 //! goes on with the part that was under way.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::digest;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::{ObjectStoreExt, PutPayload, WriteMultipart};
 
 use super::{Archive, ArchiveError, PART_BYTES, fetch, parsed, pieces};
+use crate::model::files::digest;
 use crate::model::recording::Progress;
 use crate::model::time::Clock;
 
@@ -32,7 +32,8 @@ impl Upload {
         from: Option<Progress>,
     ) -> Result<Self, ArchiveError> {
         let file = path.to_owned();
-        let weighed = tokio::task::spawn_blocking(move || weigh(&file)).await.map_err(io::Error::other);
+        let weighed =
+            tokio::task::spawn_blocking(move || digest(&mut File::open(file)?)).await.map_err(io::Error::other);
         let (bytes, sha256) = weighed.and_then(|weighed| weighed).map_err(ArchiveError::file("read", path))?;
         let maybe_there = from.is_some();
         let progress = match from {
@@ -150,20 +151,5 @@ impl Upload {
 
     fn error(&self, error: object_store::Error) -> ArchiveError {
         ArchiveError::of(&self.key, error)
-    }
-}
-
-/// Length and digest of a file.
-fn weigh(path: &Path) -> io::Result<(u64, String)> {
-    let (mut file, mut sha256, mut bytes) = (File::open(path)?, digest::Context::new(&digest::SHA256), 0);
-    let mut buffer = vec![0; 256 * 1024];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok((bytes, hex::encode(sha256.finish()))),
-            length => {
-                sha256.update(&buffer[..length]);
-                bytes += length as u64;
-            }
-        }
     }
 }

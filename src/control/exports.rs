@@ -1,7 +1,7 @@
 //! All calls of a list at once: as a table, as lines of JSON, or with all that was said in them.
 
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
@@ -9,24 +9,19 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, stream};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::SendTimeoutError};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use zip::CompressionMethod;
-use zip::write::{SimpleFileOptions, StreamWriter, ZipWriter};
 
 use super::Shared;
 use super::auth::Caller;
 use super::call_list::ListQuery;
+use super::export_zip::write_archive;
 use super::extract::Params;
 use super::openapi::Problems;
-use super::problem::Problem;
-use super::transcripts;
+use super::problem::{Code, Problem};
 use crate::call::record::CallRecord;
-use crate::model::reason::RecordingState;
-use crate::record::Playback;
 use crate::store::{CallFilter, StoreError};
-use crate::switchboard::Absent;
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(csv)).routes(routes!(ndjson)).routes(routes!(zip_archive))
@@ -78,8 +73,11 @@ async fn ndjson(
 /// Exports calls with recordings and transcripts
 ///
 /// A ZIP archive: `calls.csv` as above, and for each call a folder with `call.json` and, where there is one,
-/// `recording.wav` (or `.opus`) with what proves it (`recording.manifest.json`, `.chain` and `.json`), `transcript.json` and `transcript.txt` (with a key: if it has `recordings:read` besides). Written while it is sent; if something fails on the way the
-/// transfer breaks off, so that half an archive is not taken for a whole one.
+/// `recording.wav` (or `.opus`) and its further parts with what proves them (`recording.manifest.json`, `.chain` and
+/// `.json`), `transcript.json`, `transcript.txt` and `summary.json` (with a key: if it has `recordings:read` besides).
+/// `index.json` lists every call's files, and says why a recording is missing that was to be among them. Written while it is
+/// sent; if something fails on the way the transfer breaks off, so that half an archive is not taken for a whole one. 503
+/// while four others are under way.
 #[utoipa::path(get, path = "/v1/calls.zip", tag = "calls", params(ListQuery),
     responses((status = 200, description = "The archive", content_type = "application/zip", body = Vec<u8>), Problems))]
 async fn zip_archive(
@@ -89,18 +87,23 @@ async fn zip_archive(
     Params(query): Params<ListQuery>,
 ) -> Result<Response, Problem> {
     let filter = query.whole(&control, &caller).await?;
+    let turn = control.switchboard.begin_archive().ok_or_else(|| {
+        Problem::new(Code::Unavailable, "As many exports as there may be are under way; come again when one has ended.")
+    })?;
     note(&control, &caller, "zip", asked).await?;
     let hears = caller.may_hear();
     let (sender, receiver) = mpsc::channel(PIECES);
     let runtime = Handle::current();
     tokio::task::spawn_blocking(move || {
-        let pipe = BufWriter::with_capacity(PIECE_BYTES, Pipe(sender.clone()));
-        if let Err(error) = archive(&control, &runtime, filter, hears, pipe) {
+        let _turn = turn;
+        let pipe = Pipe { sender: sender.clone(), runtime: runtime.clone() };
+        let pipe = BufWriter::with_capacity(PIECE_BYTES, pipe);
+        if let Err(error) = write_archive(&control, &runtime, filter, hears, pipe) {
             // Who left in the middle is told nothing more.
             if error.kind() != io::ErrorKind::BrokenPipe {
                 tracing::error!(%error, "an export broke off");
             }
-            let _gone = sender.blocking_send(Err(error));
+            let _gone = sender.try_send(Err(error));
         }
     });
     let pieces =
@@ -144,9 +147,9 @@ fn pages(
     })
 }
 
-const COLUMNS: usize = 19;
+const COLUMNS: usize = 23;
 
-const HEADER: [&str; COLUMNS] = [
+pub(super) const HEADER: [&str; COLUMNS] = [
     "id",
     "direction",
     "status",
@@ -166,11 +169,15 @@ const HEADER: [&str; COLUMNS] = [
     "transcript",
     "charge_micros",
     "charge_currency",
+    "consent_language",
+    "consent_sha256",
+    "announced_at",
+    "opted_out_at",
 ];
 
-fn cells(call: &CallRecord) -> [String; COLUMNS] {
+pub(super) fn cells(call: &CallRecord) -> [String; COLUMNS] {
     let time = |at: Option<crate::model::time::Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
-    let contact = &call.contact;
+    let (contact, consent) = (&call.contact, call.recording.consent.as_ref());
     [
         call.id.to_string(),
         call.direction.to_string(),
@@ -187,10 +194,14 @@ fn cells(call: &CallRecord) -> [String; COLUMNS] {
         call.end_reason.map(|reason| reason.to_string()).unwrap_or_default(),
         call.ended_by.map(|by| by.to_string()).unwrap_or_default(),
         call.recording.state.to_string(),
-        call.recording.consent.as_ref().map(|consent| consent.state.to_string()).unwrap_or_default(),
+        consent.map(|consent| consent.state.to_string()).unwrap_or_default(),
         call.transcript.state.to_string(),
         call.charge.map(|charge| charge.micros.to_string()).unwrap_or_default(),
         call.charge.map(|charge| charge.currency.to_string()).unwrap_or_default(),
+        consent.map(|consent| consent.language.clone()).unwrap_or_default(),
+        consent.map(|consent| consent.sha256.clone()).unwrap_or_default(),
+        time(consent.and_then(|consent| consent.announced_at)),
+        time(consent.and_then(|consent| consent.opted_out_at)),
     ]
 }
 
@@ -201,7 +212,7 @@ fn harmless(text: Option<&str>) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 
-fn row<T: AsRef<[u8]>>(cells: [T; COLUMNS]) -> Vec<u8> {
+pub(super) fn row<T: AsRef<[u8]>>(cells: [T; COLUMNS]) -> Vec<u8> {
     let mut line = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(Vec::new());
     line.write_record(cells).expect("memory takes every row");
     line.into_inner().expect("memory takes every row")
@@ -210,106 +221,30 @@ fn row<T: AsRef<[u8]>>(cells: [T; COLUMNS]) -> Vec<u8> {
 /// Pieces of an archive on their way, and how large they are: the reader may be slow, and then the writer waits.
 const PIECES: usize = 4;
 const PIECE_BYTES: usize = 64 * 1024;
+/// Who takes nothing for so long has gone to sleep, and others wait for the turn.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bytes on their way out; fails when nobody takes them any more.
-struct Pipe(mpsc::Sender<io::Result<Bytes>>);
+struct Pipe {
+    sender: mpsc::Sender<io::Result<Bytes>>,
+    runtime: Handle,
+}
 
 impl Write for Pipe {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
-        sent.map(|()| bytes.len()).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        let piece = Ok(Bytes::copy_from_slice(bytes));
+        match self.runtime.block_on(self.sender.send_timeout(piece, PATIENCE)) {
+            Ok(()) => Ok(bytes.len()),
+            Err(SendTimeoutError::Closed(_)) => Err(io::ErrorKind::BrokenPipe.into()),
+            Err(SendTimeoutError::Timeout(_)) => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, "its reader took nothing for a minute"))
+            }
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-type Archive<W> = ZipWriter<StreamWriter<W>>;
-
-fn archive(
-    control: &Shared,
-    runtime: &Handle,
-    filter: Option<CallFilter>,
-    hears: bool,
-    out: impl Write,
-) -> io::Result<()> {
-    let mut zip = ZipWriter::new_stream(out);
-    let mut table = row(HEADER);
-    let mut rest = filter;
-    while let Some(filter) = rest {
-        let page = runtime.block_on(control.store.calls(&filter)).map_err(io::Error::other)?;
-        for call in &page.items {
-            table.extend(row(cells(call)));
-            add(&mut zip, &format!("{}/call.json", call.id), &serde_json::to_vec_pretty(call)?)?;
-            if hears {
-                add_sound(&mut zip, control, runtime, call)?;
-            }
-        }
-        rest = page.next_cursor.map(|cursor| CallFilter { cursor: Some(cursor), ..filter });
-    }
-    add(&mut zip, "calls.csv", &table)?;
-    zip.finish()?.into_inner().flush()
-}
-
-fn add_sound<W: Write>(zip: &mut Archive<W>, control: &Shared, runtime: &Handle, call: &CallRecord) -> io::Result<()> {
-    let id = &call.id;
-    if let Some(kept) = runtime.block_on(control.store.transcript(id)).map_err(io::Error::other)? {
-        add(zip, &format!("{id}/transcript.json"), &serde_json::to_vec_pretty(&kept.segments)?)?;
-        add(zip, &format!("{id}/transcript.txt"), transcripts::plain(&kept.segments).as_bytes())?;
-    }
-    if call.recording.state != RecordingState::Ready {
-        return Ok(());
-    }
-    let Some(file) = runtime.block_on(control.store.recording(id)).map_err(io::Error::other)? else { return Ok(()) };
-    let path = match beneath(&control.recordings_dir, &file.path) {
-        None => match runtime.block_on(control.switchboard.bring_back_for_certain(id)) {
-            Ok(path) => beneath(&control.recordings_dir, &path),
-            Err(Absent::Gone) => None,
-            Err(error) => return Err(io::Error::other(error)),
-        },
-        here => here,
-    };
-    let Some(path) = path else {
-        tracing::error!(call = %id, path = %file.path.display(), "a recording's file is gone or elsewhere; the export lacks it");
-        return Ok(());
-    };
-    // One that does not open must not cost all the others.
-    let opened = Playback::open(&path, &control.vault).map_err(io::Error::from);
-    let mut sound = match opened.and_then(|mut sound| sound.check().map(|()| sound)) {
-        Ok(sound) => sound,
-        Err(error) => {
-            tracing::error!(call = %id, %error, "the export lacks a recording");
-            return Ok(());
-        }
-    };
-    // Speech hardly shrinks, and more than 4 GiB are announced beforehand.
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
-    let extension = file.path.extension().unwrap_or_default().display();
-    zip.start_file(format!("{id}/recording.{extension}"), options)?;
-    io::copy(&mut sound, zip)?;
-    // What `tandem verify` holds it against, under the same name.
-    for extension in PROOF {
-        match std::fs::read(path.with_extension(extension)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            bytes => add(zip, &format!("{id}/recording.{extension}"), &bytes?)?,
-        }
-    }
-    Ok(())
-}
-
-/// Files beside a recording: details, chain, manifest.
-const PROOF: [&str; 3] = ["json", "chain", "manifest.json"];
-
-fn add<W: Write>(zip: &mut Archive<W>, name: &str, bytes: &[u8]) -> io::Result<()> {
-    zip.start_file(name, SimpleFileOptions::default().compression_method(CompressionMethod::Deflated))?;
-    zip.write_all(bytes)
-}
-
-/// `None` if it is gone, or not beneath the recordings' folder.
-fn beneath(folder: &Path, path: &Path) -> Option<PathBuf> {
-    let path = folder.join(path).canonicalize().ok()?;
-    path.starts_with(folder.canonicalize().ok()?).then_some(path)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod config;
 mod contacts;
 mod directory;
 mod events;
+mod export_zip;
 mod exports;
 mod extract;
 mod headers;

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use axum::Json as Answer;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
 use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use tower_http::services::ServeFile;
@@ -26,7 +26,7 @@ use crate::model::reason::RecordingState;
 use crate::policy::access::{Action, Resource};
 use crate::record::{Format, Manifest, Playback, Sidecar, manifest_path};
 use crate::store::RecordingFile;
-use crate::switchboard::Absent;
+use crate::switchboard::{Absent, Download};
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
@@ -84,6 +84,9 @@ async fn command(
 /// while there is none, 409 `recording_in_progress` until `recording.ready`, 409 `recording_failed` if it
 /// could not be written, 410 `recording_deleted` once its time is over. One whose local copy is gone is brought back from the
 /// store first, whole; 503 with `Retry-After` if that takes more than 20 s, or the store is away.
+///
+/// The log says who listened: `call.downloaded`, once an hour for each caller, call and kind, so that a player's ranges
+/// count as one. Details, manifest, transcript and summary are told likewise.
 #[utoipa::path(get, path = "/v1/calls/{id}/recording", tag = "calls",
     params(("id" = String, Path), ("Range" = Option<String>, Header, example = "bytes=0-1023"),
         ("Accept" = Option<String>, Header, example = "audio/ogg, audio/wav")),
@@ -105,6 +108,9 @@ async fn read(
         return Err(Problem::new(Code::NotAcceptable, detail));
     }
     let path = place(&control, &id, &recording).await?;
+    if request.method() != Method::HEAD {
+        note(&control, &caller, &id, Download::Recording).await?;
+    }
     let sound = open(&control, &id, &path).await?;
     let served = if sound.is_sealed() {
         unsealed::serve(sound, format.media_type(), id.clone(), request.headers()).await
@@ -153,6 +159,7 @@ async fn details(
     caller.call(&control, &id, Action::Read, Part::Recording).await?;
     let recording = ready(&control, &id).await?;
     let path = place(&control, &id, &recording).await?;
+    note(&control, &caller, &id, Download::Details).await?;
     let read = tokio::task::spawn_blocking(move || Sidecar::read(&path)).await;
     match read.map_err(std::io::Error::other).and_then(|read| read) {
         Ok(sidecar) => Ok(Answer(sidecar)),
@@ -175,6 +182,7 @@ async fn manifest(State(control): State<Shared>, caller: Caller, Id(id): Id<Call
     caller.call(&control, &id, Action::Read, Part::Recording).await?;
     let recording = ready(&control, &id).await?;
     let path = manifest_path(&place(&control, &id, &recording).await?);
+    note(&control, &caller, &id, Download::Manifest).await?;
     match tokio::fs::read(path).await {
         Ok(bytes) => {
             Ok(([(header::CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "private, no-store")], bytes)
@@ -209,6 +217,11 @@ async fn signing_key(State(control): State<Shared>, caller: Caller) -> Result<An
     }
     let key = control.vault.public_key().ok_or_else(Problem::not_found)?;
     Ok(Answer(SigningKey { public_key: key.to_string(), pem: key.pem() }))
+}
+
+/// Who took what out of the house, in the log: see [`Download`].
+pub(super) async fn note(control: &Shared, caller: &Caller, id: &CallId, what: Download) -> Result<(), Problem> {
+    Ok(control.switchboard.note_download(caller.asker(), id, what).await?)
 }
 
 /// Opens it, with its key if it is sealed.

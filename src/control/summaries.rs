@@ -13,9 +13,11 @@ use super::auth::{Caller, Part};
 use super::extract::{Id, NoBody};
 use super::openapi::Problems;
 use super::problem::Problem;
+use super::recordings::note;
 use crate::model::id::CallId;
 use crate::model::summary::{Summary, SummaryState};
 use crate::policy::access::Action;
+use crate::switchboard::Download;
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(read, again))
@@ -45,6 +47,7 @@ async fn read(
     Id(id): Id<CallId>,
 ) -> Result<Answer<CallSummary>, Problem> {
     caller.call(&control, &id, Action::Read, Part::Recording).await?;
+    note(&control, &caller, &id, Download::Summary).await?;
     let (state, summary) = match control.store.summary(&id).await? {
         Some(kept) => (kept.state, kept.summary),
         None => (SummaryState::Off, None),

@@ -22,11 +22,13 @@ use super::auth::{Caller, Part};
 use super::extract::{Id, NoBody, Params};
 use super::openapi::Problems;
 use super::problem::Problem;
+use super::recordings::note;
 use super::stream::BEAT;
 use crate::model::id::CallId;
 use crate::model::transcript::{Segment, TranscriptState, Unheard, words_of};
 use crate::policy::access::Action;
 use crate::store::StoreError;
+use crate::switchboard::Download;
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(read, again)).routes(routes!(follow))
@@ -70,6 +72,7 @@ async fn read(
     Params(query): Params<TranscriptQuery>,
 ) -> Result<Answer<CallTranscript>, Problem> {
     caller.call(&control, &id, Action::Read, Part::Recording).await?;
+    note(&control, &caller, &id, Download::Transcript).await?;
     let live = control.switchboard.listen(&id);
     let (engine, language, state, mut segments, unheard) = match control.store.transcript(&id).await? {
         Some(kept) => (Some(kept.engine), kept.language, kept.state, kept.segments, kept.unheard),
@@ -122,6 +125,7 @@ pub(crate) fn plain(segments: &[Segment]) -> String {
     responses((status = 200, description = "The stream", body = String, content_type = "text/event-stream"), Problems))]
 async fn follow(State(control): State<Shared>, caller: Caller, Id(id): Id<CallId>) -> Result<Response, Problem> {
     caller.call(&control, &id, Action::Read, Part::Recording).await?;
+    note(&control, &caller, &id, Download::Transcript).await?;
     let mut beat = tokio::time::interval(BEAT);
     // The first tick is due at once.
     beat.tick().await;

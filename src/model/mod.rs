@@ -7,6 +7,7 @@ pub mod country;
 pub mod day;
 pub mod directory;
 pub mod event;
+pub mod files;
 pub mod id;
 pub mod money;
 pub mod phone;

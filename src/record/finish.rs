@@ -2,7 +2,7 @@
 //! of sound back for its digest would hold up the other files.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -15,6 +15,7 @@ use super::repair::repair;
 use super::wav::part_path;
 use super::{Finished, Format, Part, RecordEvent, Side, Sidecar, Vault};
 use crate::audio::{self, Stats};
+use crate::model::files::digest_too;
 use crate::model::id::{CallId, RecordingId};
 use crate::model::recording::{Consent, Pause};
 use crate::model::time::{Clock, Timestamp};
@@ -105,25 +106,6 @@ pub(super) fn weigh(path: &Path, parts: u32) -> io::Result<Weight> {
         });
     }
     Ok(Weight { parts: weighed, bytes, sha256: hex::encode(sha256.finish()) })
-}
-
-/// Length and SHA-256, in lower-case hex, of all there is to read.
-pub(super) fn digest(from: &mut impl Read) -> io::Result<(u64, String)> {
-    digest_too(from, |_| ())
-}
-
-fn digest_too(from: &mut impl Read, mut too: impl FnMut(&[u8])) -> io::Result<(u64, String)> {
-    let (mut bytes, mut sha256) = (0, digest::Context::new(&digest::SHA256));
-    let mut buffer = vec![0; 256 * 1024];
-    loop {
-        let len = from.read(&mut buffer)?;
-        if len == 0 {
-            return Ok((bytes, hex::encode(sha256.finish())));
-        }
-        sha256.update(&buffer[..len]);
-        too(&buffer[..len]);
-        bytes += len as u64;
-    }
 }
 
 /// Measures it, writes its details beside it, signs it, and says that it is there.

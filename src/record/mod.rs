@@ -18,6 +18,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::audio::Output;
+use crate::model::files::make_folder;
 use crate::model::id::{CallId, RecordingId};
 use crate::model::recording::{Consent, Pause};
 use crate::model::rtp::TapKey;
@@ -29,12 +30,14 @@ pub use announcement::{Announcement, AnnouncementConfig, AnnouncementError, Anno
 pub use config::{Config, ConfigError};
 pub use join::{Join, Piece, join};
 pub use keyfile::{KeyError, generate_key};
+pub use mend::{CutOff, amend_consent, mend_and_certify};
 pub use playback::{Playback, PlaybackError};
 pub use proof::{Fault, Manifest, ManifestError, PublicKey, Report, manifest_path, verify};
 pub use repair::{RepairError, Repaired, certify_repaired, repair};
 pub use sidecar::{Part, Side, Sidecar, sidecar_path};
 pub use sound::read_sound;
 pub use vault::Vault;
+pub use wav::part_path;
 
 mod announcement;
 mod config;
@@ -42,6 +45,7 @@ mod file;
 mod finish;
 mod join;
 mod keyfile;
+mod mend;
 mod ogg;
 mod pages;
 mod playback;
@@ -197,7 +201,7 @@ impl Recorder {
     ) -> Result<Self, StartError> {
         let dir = data_dir.join("recordings");
         let start = || {
-            file::make_folder(&dir)?;
+            make_folder(&dir)?;
             // A folder that is there may still be read-only; better to know before the first call.
             tempfile::tempfile_in(&dir)?;
             let queue = Arc::new(Queue::default());

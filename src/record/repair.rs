@@ -2,10 +2,11 @@
 //! half written; an Ogg's last page may be, and none says that it is the last.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::file::write_beside;
 use super::finish::weigh;
 use super::proof::{certify, mend};
 use super::repair_ogg::repair_ogg;
@@ -14,6 +15,10 @@ use super::wav::{FRAME_BYTES, HEADER_BYTES, header, part_path};
 use super::{Format, Sidecar, Vault, seal};
 use crate::audio;
 use crate::model::time::Timestamp;
+
+/// More than a stretch of sound and what it is wrapped in: a crash of the program tears no more than one. A power cut may
+/// tear some seconds, and damage in the midst leaves all that follows.
+const TORN_BYTES_MAX: u64 = 1 << 18;
 
 /// A recording that plays to its last whole sample.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +101,22 @@ fn repair_part(path: &Path, vault: &Vault) -> Result<Part, RepairError> {
         Format::Wav => repair_wav(path),
         Format::Opus => repair_ogg(path),
     }
+}
+
+/// Cuts a part's file off behind what is whole. What goes then is kept beside it, if a crash of the program cannot have torn
+/// it: `rec_x.torn`.
+pub(super) fn cut(path: &Path, mut file: &File, end: u64) -> io::Result<()> {
+    let len = file.metadata()?.len();
+    if len.saturating_sub(end) > TORN_BYTES_MAX {
+        let torn = path.with_extension("torn");
+        file.seek(SeekFrom::Start(end))?;
+        write_beside(path, &torn, |beside| io::copy(&mut file, beside).map(drop))?;
+        tracing::error!(
+            path = %path.display(), byte = end, torn = %torn.display(),
+            "a recording cannot be read from this byte on: it was cut there, and what followed lies beside it"
+        );
+    }
+    file.set_len(end)
 }
 
 fn repair_wav(path: &Path) -> Result<Part, RepairError> {

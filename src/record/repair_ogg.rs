@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::ogg::{headers, is_head};
 use super::pages::{Pages, nil_page};
-use super::repair::{Part, RepairError};
+use super::repair::{Part, RepairError, cut};
 
 /// Repairs one file. Safe to repeat, also after a crash in the midst of it.
 pub(super) fn repair_ogg(path: &Path) -> Result<Part, RepairError> {
@@ -17,7 +17,7 @@ pub(super) fn repair_ogg(path: &Path) -> Result<Part, RepairError> {
         return Err(RepairError::Foreign(path.to_owned()));
     };
     if !found.is_ended {
-        end(&mut file, &found).map_err(in_path)?;
+        end(path, &mut file, &found).map_err(in_path)?;
     }
     Ok(Part { frames: found.granule / 3, changed: !found.is_ended })
 }
@@ -66,8 +66,8 @@ pub(super) fn look(mut file: impl Read + Seek) -> io::Result<Option<Found>> {
     Ok(headers.starts_with(&start).then_some(found))
 }
 
-fn end(file: &mut File, found: &Found) -> io::Result<()> {
-    file.set_len(found.end)?;
+fn end(path: &Path, file: &mut File, found: &Found) -> io::Result<()> {
+    cut(path, file, found.end)?;
     file.seek(SeekFrom::Start(found.end))?;
     file.write_all(&found.ending())?;
     file.sync_data()
@@ -141,6 +141,23 @@ mod tests {
             lengths.insert(frames);
         }
         assert_eq!(lengths.into_iter().collect::<Vec<_>>(), [0, 25, 50, 75, 99]);
+    }
+
+    #[test]
+    fn what_follows_damage_in_the_midst_is_kept_beside_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rec_1.opus");
+        let mut ogg = Ogg::create(&path, Clock.instant(), &Vault::default()).unwrap();
+        (0..3_000).for_each(|frame| ogg.write_packet(vec![frame as u8; 200]).unwrap());
+        ogg.finish(3_000 * 320).unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[9_000] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        assert_eq!(repair(&path, &Vault::default()).unwrap().duration_ms, 500);
+        let kept = fs::read(dir.path().join("rec_1.torn")).unwrap();
+        let end = bytes.len() - kept.len();
+        assert!(kept == bytes[end..] && fs::read(&path).unwrap()[..end] == bytes[..end]);
+        assert!(!repair(&path, &Vault::default()).unwrap().changed);
     }
 
     #[test]

@@ -1,18 +1,15 @@
-//! Sealed recordings that a crash left behind: the frame that was half written goes, and a last one says that it is.
+//! Sealed recordings that a crash left behind: frames that were half written go, and a last one says that it is.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::repair::{Part, RepairError};
+use super::repair::{Part, RepairError, cut};
 use super::repair_ogg::look;
 use super::seal::{HEADER_BYTES, LEAD_BYTES, Scan, Sealer, UnsealError};
 use super::wav::FRAME_BYTES;
 use super::{Format, Vault};
-
-/// More than a stretch of sound and what it is wrapped in: a crash tears no more than one.
-const TORN_BYTES_MAX: u64 = 1 << 18;
 
 /// Repairs one file. Safe to repeat, also after a crash in the midst of it.
 pub(super) fn repair_sealed(path: &Path, vault: &Vault) -> Result<Part, RepairError> {
@@ -27,10 +24,12 @@ pub(super) fn repair_sealed(path: &Path, vault: &Vault) -> Result<Part, RepairEr
         return Ok(Part { frames: samples(path, whole).map_err(in_path)?, changed: false });
     }
     scan.drop_torn(&file).map_err(in_path)?;
-    let (end, len) = scan.ends();
-    if len - end > TORN_BYTES_MAX {
-        // Somebody else was here: what follows may still be of use to whoever looks into it.
-        return Err(RepairError::Damaged { path: path.to_owned(), byte: end });
+    let end = scan.end();
+    if scan.is_closed() {
+        // It was ended, and somebody put something behind it.
+        cut(path, &file, end).and_then(|()| file.sync_data()).map_err(in_path)?;
+        let whole = scan.unsealed(file);
+        return Ok(Part { frames: samples(path, whole).map_err(in_path)?, changed: true });
     }
     let sealer = scan.sealer();
     let (format, sound) = (scan.format(), scan.sound_bytes());
@@ -42,7 +41,7 @@ pub(super) fn repair_sealed(path: &Path, vault: &Vault) -> Result<Part, RepairEr
             _ => return Err(RepairError::Damaged { path: path.to_owned(), byte: end }),
         },
     };
-    close(&file, end, sealer, &ending).map_err(in_path)?;
+    cut(path, &file, end).and_then(|()| close(&file, end, sealer, &ending)).map_err(in_path)?;
     Ok(Part { frames, changed: true })
 }
 

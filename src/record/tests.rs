@@ -55,7 +55,7 @@ impl Site {
     }
 
     fn sign(&self, path: &Path) {
-        let parts = (1..).take_while(|&part| wav::part_path(path, part).exists()).count() as u32;
+        let parts = (1..).take_while(|&part| part_path(path, part).exists()).count() as u32;
         let weight = finish::weigh(path, parts).unwrap();
         let details = details(path, weight.parts, weight.sha256);
         details.write(path).unwrap();

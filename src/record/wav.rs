@@ -126,7 +126,7 @@ impl Wav {
 }
 
 /// The file of part `part`, counted from 1: `rec_x.wav`, `rec_x.part2.wav`, …
-pub(super) fn part_path(path: &Path, part: u32) -> PathBuf {
+pub fn part_path(path: &Path, part: u32) -> PathBuf {
     if part <= 1 {
         return path.to_owned();
     }
@@ -157,8 +157,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::model::files::make_folder;
     use crate::model::time::Clock;
-    use crate::record::file::make_folder;
 
     fn read(path: &Path) -> Vec<i16> {
         hound::WavReader::open(path).unwrap().into_samples().map(Result::unwrap).collect()

@@ -1,7 +1,9 @@
 //! What becomes of recordings once they are finished: into the object store, off the local disk, and away for good when
 //! their time is over. Each step is written down when it is done, so that a crash in between only repeats one.
 
-use sqlx::any::AnyRow;
+use sqlx::Any;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
 
 use super::error::{Result, StoreError};
 use super::recordings::read_recording;
@@ -14,9 +16,33 @@ use crate::model::reason::RecordingState;
 use crate::model::recording::{Progress, StoredFile};
 use crate::model::time::Timestamp;
 
+#[cfg(test)]
+mod plans;
+
 /// Rows of one look; the next one comes within seconds.
 const LOOK_MAX: i64 = 50;
+/// Recordings taken up by one look: after an upgrade all there are wait, and who writes about calls must not.
+const ENTER_MAX: i64 = 500;
 const DAY_MS: i64 = 24 * 3600 * 1000;
+
+const DUE_UPLOADS: &str = "SELECT * FROM recordings WHERE stored_at IS NULL AND local_since IS NOT NULL \
+    AND state IN ('ready', 'failed') AND due_at <= $1 ORDER BY due_at, finished_at, id LIMIT $2";
+
+const DUE_PURGES: &str = "SELECT * FROM recordings WHERE state = 'deleted' AND purged_at IS NULL AND due_at <= $1 \
+    ORDER BY due_at, id LIMIT $2";
+
+const SPARE_LOCALS: &str = "SELECT * FROM recordings WHERE store = $3 AND local_since IS NOT NULL AND local_since <= $1 \
+    AND stored_at IS NOT NULL AND state IN ('ready', 'failed') AND NOT EXISTS (SELECT 1 FROM transcripts t \
+    WHERE t.call_id = recordings.call_id AND t.state IN ('live', 'pending')) ORDER BY local_since, id LIMIT $2";
+
+/// Those that are older than the least of all times come first and alone; whose time it was is asked of them.
+const EXPIRED: &str = "SELECT r.call_id FROM recordings r JOIN calls c ON c.id = r.call_id \
+    JOIN numbers n ON n.id = c.number_id WHERE r.state IN ('ready', 'failed') AND r.held = 0 AND r.finished_at <= $5 \
+    AND COALESCE(n.keep_recordings_days, $1) > 0 \
+    AND r.finished_at <= $2 - COALESCE(n.keep_recordings_days, $1) * $3 ORDER BY r.finished_at LIMIT $4";
+
+const WAITING: &str = "SELECT COUNT(*) AS waiting, MIN(finished_at) AS oldest FROM recordings \
+    WHERE stored_at IS NULL AND local_since IS NOT NULL AND state IN ('ready', 'failed')";
 
 /// A finished recording and where its files are.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +70,7 @@ pub struct KeepingFigures {
 }
 
 impl Store {
-    /// Takes up recordings that were finished since the last look. Returns how many.
+    /// Takes up recordings that were finished since the last look, some hundred at a time. Returns how many.
     pub async fn enter_finished(&self, now: Timestamp) -> Result<u64> {
         // Asked every second, and mostly there is none: nobody who writes is made to wait for that.
         let any =
@@ -54,19 +80,15 @@ impl Store {
         }
         let done = sqlx::query(
             "UPDATE recordings SET local_since = $1, finished_at = COALESCE((SELECT MIN(calls.ended_at) FROM calls \
-             WHERE calls.id = recordings.call_id), $1) WHERE finished_at IS NULL AND state IN ('ready', 'failed')",
+             WHERE calls.id = recordings.call_id), $1) WHERE call_id IN (SELECT call_id FROM recordings \
+             WHERE finished_at IS NULL AND state IN ('ready', 'failed') LIMIT $2)",
         );
-        Ok(done.bind(now.as_millis()).execute(&self.writer).await?.rows_affected())
+        Ok(done.bind(now.as_millis()).bind(ENTER_MAX).execute(&self.writer).await?.rows_affected())
     }
 
     /// Recordings to be uploaded: new ones first, by age; then those that failed before and are due again.
     pub async fn due_uploads(&self, now: Timestamp) -> Result<Vec<Kept>> {
-        self.kept_where(
-            "stored_at IS NULL AND finished_at IS NOT NULL AND state IN ('ready', 'failed') AND due_at <= $1 \
-             ORDER BY due_at, finished_at, id",
-            now.as_millis(),
-        )
-        .await
+        self.read_all(sqlx::query(DUE_UPLOADS).bind(now.as_millis()).bind(LOOK_MAX)).await
     }
 
     /// The recording goes to this store; what is on its way to another is forgotten.
@@ -146,15 +168,20 @@ impl Store {
         Ok(logged)
     }
 
-    /// Stored recordings whose local files have been here since before `since`, and that nobody has still to listen to.
-    pub async fn spare_locals(&self, since: Timestamp) -> Result<Vec<Kept>> {
-        self.kept_where(
-            "local_since IS NOT NULL AND local_since <= $1 AND stored_at IS NOT NULL AND state IN ('ready', 'failed') \
-             AND NOT EXISTS (SELECT 1 FROM transcripts t WHERE t.call_id = recordings.call_id \
-             AND t.state IN ('live', 'pending')) ORDER BY local_since, id",
-            since.as_millis(),
-        )
-        .await
+    /// Recordings in this store whose local files have been here since before `since`, and that nobody has still to listen
+    /// to.
+    pub async fn spare_locals(&self, store: &str, since: Timestamp) -> Result<Vec<Kept>> {
+        self.read_all(sqlx::query(SPARE_LOCALS).bind(since.as_millis()).bind(LOOK_MAX).bind(store.to_owned())).await
+    }
+
+    /// Files came to a stored recording: until they are in the store too, it is not.
+    pub async fn store_again(&self, call: &CallId, now: Timestamp) -> Result<()> {
+        let query = sqlx::query(
+            "UPDATE recordings SET stored_at = NULL, due_at = 0, attempts = 0, local_since = COALESCE(local_since, $2) \
+             WHERE call_id = $1 AND stored_at IS NOT NULL AND state IN ('ready', 'failed')",
+        );
+        query.bind(call.as_str()).bind(now.as_millis()).execute(&self.writer).await?;
+        Ok(())
     }
 
     /// Since when the local files are here; `None`: they are gone.
@@ -164,19 +191,29 @@ impl Store {
         Ok(())
     }
 
+    /// Local files of a recording were found that is to be in the store alone: they are here since now.
+    pub async fn note_found(&self, call: &CallId, now: Timestamp) -> Result<()> {
+        let query = sqlx::query(
+            "UPDATE recordings SET local_since = $2 WHERE call_id = $1 AND local_since IS NULL AND stored_at IS NOT NULL \
+             AND state IN ('ready', 'failed')",
+        );
+        query.bind(call.as_str()).bind(now.as_millis()).execute(&self.writer).await?;
+        Ok(())
+    }
+
     /// Recordings whose time is over: their number's days, or `days` where it has none of its own. 0 = for ever.
     pub async fn expired_recordings(&self, days: u32, now: Timestamp) -> Result<Vec<CallId>> {
-        let rows = sqlx::query(
-            "SELECT r.call_id FROM recordings r JOIN calls c ON c.id = r.call_id JOIN numbers n ON n.id = c.number_id \
-             WHERE r.state IN ('ready', 'failed') AND r.held = 0 AND COALESCE(n.keep_recordings_days, $1) > 0 \
-             AND r.finished_at <= $2 - COALESCE(n.keep_recordings_days, $1) * $3 ORDER BY r.finished_at LIMIT $4",
-        )
-        .bind(i64::from(days))
-        .bind(now.as_millis())
-        .bind(DAY_MS)
-        .bind(LOOK_MAX)
-        .fetch_all(&self.reader)
-        .await?;
+        let row =
+            sqlx::query("SELECT MIN(keep_recordings_days) AS shortest FROM numbers WHERE keep_recordings_days > 0")
+                .fetch_one(&self.reader)
+                .await?;
+        let days = i64::from(days);
+        let Some(shortest) = row.int_opt("shortest")?.into_iter().chain((days > 0).then_some(days)).min() else {
+            return Ok(Vec::new());
+        };
+        let query = sqlx::query(EXPIRED).bind(days).bind(now.as_millis()).bind(DAY_MS).bind(LOOK_MAX);
+        let rows =
+            query.bind(now.as_millis().saturating_sub(shortest.saturating_mul(DAY_MS))).fetch_all(&self.reader).await?;
         rows.iter().map(|row| row.word("call_id")).collect()
     }
 
@@ -193,8 +230,9 @@ impl Store {
             return Ok(false);
         }
         let query = sqlx::query(
-            "UPDATE recordings SET state = 'deleted', due_at = 0, attempts = 0, deleted_by = $2 \
-             WHERE call_id = $1 AND state IN ('ready', 'failed') AND held = 0",
+            "UPDATE recordings SET state = 'deleted', due_at = 0, attempts = 0, deleted_by = $2, \
+             finished_at = COALESCE(finished_at, (SELECT MIN(calls.ended_at) FROM calls \
+             WHERE calls.id = recordings.call_id), 0) WHERE call_id = $1 AND state IN ('ready', 'failed') AND held = 0",
         );
         let by = by.map(json_text);
         let done = query.bind(call.as_str()).bind(by).execute(&mut *tx).await?.rows_affected() > 0;
@@ -206,8 +244,7 @@ impl Store {
 
     /// Deleted recordings whose files are still to go.
     pub async fn due_purges(&self, now: Timestamp) -> Result<Vec<Kept>> {
-        self.kept_where("state = 'deleted' AND purged_at IS NULL AND due_at <= $1 ORDER BY due_at, id", now.as_millis())
-            .await
+        self.read_all(sqlx::query(DUE_PURGES).bind(now.as_millis()).bind(LOOK_MAX)).await
     }
 
     /// The last file is gone: told, once.
@@ -267,20 +304,12 @@ impl Store {
     }
 
     pub async fn keeping_figures(&self) -> Result<KeepingFigures> {
-        let row = sqlx::query(
-            "SELECT COUNT(*) AS waiting, MIN(finished_at) AS oldest FROM recordings \
-             WHERE stored_at IS NULL AND finished_at IS NOT NULL AND state IN ('ready', 'failed')",
-        )
-        .fetch_one(&self.reader)
-        .await?;
+        let row = sqlx::query(WAITING).fetch_one(&self.reader).await?;
         Ok(KeepingFigures { waiting: row.int("waiting")?.unsigned_abs(), oldest: row.time_opt("oldest")? })
     }
 
-    /// `condition` has one parameter.
-    async fn kept_where(&self, condition: &'static str, limit: i64) -> Result<Vec<Kept>> {
-        // Safe: both pieces are literals of this file.
-        let sql = sqlx::AssertSqlSafe(format!("SELECT * FROM recordings WHERE {condition} LIMIT {LOOK_MAX}"));
-        let rows = sqlx::query(sql).bind(limit).fetch_all(&self.reader).await?;
+    async fn read_all(&self, query: Query<'_, Any, AnyArguments>) -> Result<Vec<Kept>> {
+        let rows = query.fetch_all(&self.reader).await?;
         let mut kept = Vec::with_capacity(rows.len());
         for row in &rows {
             kept.push(self.read_kept(row).await?);
@@ -414,8 +443,9 @@ mod tests {
     async fn local_files_are_spared_for_whoever_still_listens_and_only_if_the_store_has_them(t: Fixture) {
         let call = recorded(&t).await;
         t.store.enter_finished(at(5)).await.unwrap();
-        let spare = async |secs| t.store.spare_locals(at(secs)).await.unwrap().len();
+        let spare = async |secs| t.store.spare_locals(STORE, at(secs)).await.unwrap().len();
         assert_eq!(spare(9_999).await, 0, "the store does not have it");
+        t.store.begin_upload(&call, STORE).await.unwrap();
         t.store.put_stored(&call, 9, at(61)).await.unwrap();
         assert_eq!((spare(4).await, spare(5).await), (0, 1));
         t.store.begin_transcript(&call, "builtin", None, false).await.unwrap();
@@ -426,6 +456,51 @@ mod tests {
         assert_eq!(spare(9_999).await, 0);
         t.store.note_local(&call, Some(at(100))).await.unwrap();
         assert_eq!((spare(99).await, spare(100).await), (0, 1));
+        assert!(t.store.spare_locals("s3://elsewhere", at(100)).await.unwrap().is_empty());
+
+        // A file came to it.
+        t.store.store_again(&call, at(120)).await.unwrap();
+        assert_eq!((spare(9_999).await, t.store.due_uploads(at(120)).await.unwrap().len()), (0, 1));
+    }
+
+    on_both!(what_comes_after_a_recording_had_failed_is_stored_before_it_is_spared);
+    async fn what_comes_after_a_recording_had_failed_is_stored_before_it_is_spared(t: Fixture) {
+        let call = recorded(&t).await;
+        let ready = t.store.recording(&call).await.unwrap().unwrap();
+        sqlx::query("UPDATE recordings SET state = 'failed'").execute(&t.store.writer).await.unwrap();
+        t.store.enter_finished(at(5)).await.unwrap();
+        // It had been stored, so far as it was there; or there was nothing of it, and it is not asked for any more.
+        for stored in [true, false] {
+            t.store.begin_upload(&call, STORE).await.unwrap();
+            if stored {
+                t.store.put_stored(&call, 9, at(6)).await.unwrap();
+            } else {
+                t.store.put_off_keeping(&call, at(999), None, at(6)).await.unwrap();
+                t.store.note_local(&call, None).await.unwrap();
+                assert_eq!(t.store.keeping_figures().await.unwrap(), KeepingFigures::default());
+            }
+            assert!(t.store.due_uploads(at(9_999)).await.unwrap().is_empty(), "{stored}");
+            t.store.put_recording(&call, &ready).await.unwrap();
+            assert!(t.store.spare_locals(STORE, at(9_999)).await.unwrap().is_empty(), "{stored}");
+            assert_eq!(t.store.enter_finished(at(20)).await.unwrap(), 1, "{stored}");
+            let due = t.store.due_uploads(at(20)).await.unwrap().remove(0);
+            assert_eq!((due.stored_at, due.attempts, due.finished_at), (None, 0, T0), "{stored}");
+            t.store.put_stored(&call, 9, at(30)).await.unwrap();
+            assert!(t.store.spare_locals(STORE, at(19)).await.unwrap().is_empty(), "{stored}: it is here since 20");
+            assert_eq!(t.store.spare_locals(STORE, at(20)).await.unwrap().len(), 1, "{stored}");
+            // Once more.
+            sqlx::query("UPDATE recordings SET state = 'failed', stored_at = NULL")
+                .execute(&t.store.writer)
+                .await
+                .unwrap();
+        }
+    }
+
+    on_both!(a_recording_may_be_deleted_before_anybody_looked_at_it);
+    async fn a_recording_may_be_deleted_before_anybody_looked_at_it(t: Fixture) {
+        let call = recorded(&t).await;
+        assert!(t.store.delete_recording(&call, None).await.unwrap());
+        assert_eq!(t.store.due_purges(at(5)).await.unwrap().remove(0).finished_at, T0);
     }
 
     on_both!(what_is_over_its_time_goes_unless_it_is_held_and_a_crash_only_delays_it);

@@ -22,7 +22,8 @@ pub struct RecordingFile {
 }
 
 impl Store {
-    /// Creates or changes the recording of a call; a call has one.
+    /// Creates or changes the recording of a call; a call has one. What comes after it had failed is kept anew: it was not
+    /// there when its files were stored, if any were.
     ///
     /// # Errors
     /// [`StoreError::Missing`] when the call was not saved yet.
@@ -35,6 +36,11 @@ impl Store {
         sqlx::query(
             "INSERT INTO recordings (call_id, id, path, state, sha256) VALUES ($1, $2, $3, $4, $5) \
              ON CONFLICT (call_id) DO UPDATE SET id = excluded.id, path = excluded.path, sha256 = excluded.sha256, \
+             finished_at = CASE WHEN recordings.state = 'failed' THEN NULL ELSE recordings.finished_at END, \
+             stored_at = CASE WHEN recordings.state = 'failed' THEN NULL ELSE recordings.stored_at END, \
+             local_since = CASE WHEN recordings.state = 'failed' THEN NULL ELSE recordings.local_since END, \
+             due_at = CASE WHEN recordings.state = 'failed' THEN 0 ELSE recordings.due_at END, \
+             attempts = CASE WHEN recordings.state = 'failed' THEN 0 ELSE recordings.attempts END, \
              state = CASE WHEN recordings.state = 'deleted' THEN recordings.state ELSE excluded.state END",
         )
         .bind(call.as_str())
@@ -54,6 +60,15 @@ impl Store {
             .fetch_optional(&self.reader)
             .await?;
         row.as_ref().map(read_recording).transpose()
+    }
+
+    /// The call of a recording, and what became of it.
+    pub async fn recording_of_id(&self, id: &RecordingId) -> Result<Option<(CallId, RecordingState)>> {
+        let row = sqlx::query("SELECT call_id, state FROM recordings WHERE id = $1")
+            .bind(id.as_str())
+            .fetch_optional(&self.reader)
+            .await?;
+        row.map(|row| Ok((row.word("call_id")?, row.word("state")?))).transpose()
     }
 
     /// Recordings still being written, as a crash leaves them; their calls may have ended.

@@ -1,5 +1,7 @@
 //! Who is told before they are recorded, and who forbids it.
 
+use std::sync::Arc;
+
 use crate::metrics::Consented;
 use crate::model::recording::{Consent, ConsentState};
 use crate::shard::Command;
@@ -50,9 +52,13 @@ impl Line {
         let now = self.desk.parts.clock.now().wall;
         let Some(consent) = self.call.record_mut().recording.consent.as_mut() else { return };
         (consent.state, consent.opted_out_at) = (ConsentState::OptedOut, Some(now));
+        let last_word = consent.clone();
         tracing::info!(call = %self.call.record().id, "the customer does not want to be recorded");
         self.desk.parts.metrics.consented(Consented::OptedOut);
         self.tell_consent("recording.opted_out").await;
+        // The recorder may have closed the file before this was known here.
+        let (desk, call) = (Arc::clone(&self.desk), self.call.record().id.clone());
+        tokio::spawn(async move { desk.certify_consent(&call, Some(last_word)).await });
     }
 
     async fn tell_consent(&mut self, kind: &'static str) {

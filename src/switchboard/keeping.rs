@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared};
-use tokio::sync::{OwnedMutexGuard, Semaphore};
-use tokio::task::JoinSet;
+use tokio::sync::OwnedMutexGuard;
+use tokio::task::{JoinError, JoinSet};
 
+use super::bring_back::Fetches;
 use super::{Desk, Refusal, Switchboard};
 use crate::archive::{Archive, ArchiveError, NotOurs, Place};
 use crate::model::directory::Asker;
@@ -29,30 +28,14 @@ const SWEEP: Duration = Duration::from_secs(5);
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// A store that comes back is found within minutes.
 const AGAIN_MAX: Duration = Duration::from_secs(600);
+/// Deletions at once.
+const PURGES_MAX: usize = 8;
 /// Failures in a row before it is told: some two minutes. Whatever is shorter than that is mended by the next try.
 const TELL_AT: u32 = 5;
-/// Recordings brought back at once; each has several pieces under way, and calls use the same line.
-const FETCHES_MAX: usize = 4;
-/// A recording that was brought back stays at least so long: players ask for it piece by piece.
-const FETCHED_KEPT: Duration = Duration::from_secs(3600);
-/// How long a listener waits for it before being told to come again. Proxies give up after 30 s or more.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// A recording that was brought back stays at least so long: players ask for it piece by piece. One whose files cannot be
+/// spared is looked at again then.
+pub(super) const FETCHED_KEPT: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
-
-/// Why a recording cannot be had.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Absent {
-    #[error("The recording's file is gone.")]
-    Gone,
-    /// Asking again does not help.
-    #[error("The recording cannot be brought back: {0}.")]
-    Lost(String),
-    /// Asking again later does.
-    #[error("The recording cannot be brought back at this moment: {0}.")]
-    Away(String),
-    #[error("The recording is on its way back from the store; ask again in some seconds.")]
-    OnItsWay,
-}
 
 /// Figures for the metrics; totals run since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,40 +58,32 @@ pub struct KeepingStats {
     /// Recordings whose last file is gone.
     pub deleted: u64,
     pub delete_failures: u64,
+    /// Recordings of which files lie here that the books know nothing of, as of the last look; the log names them.
+    pub strays: u64,
+    /// Half-written files, and files of deleted recordings, that were found and removed.
+    pub leftovers_removed: u64,
 }
 
-type Fetch = Shared<BoxFuture<'static, Result<(), Absent>>>;
-
 /// What the steps of keeping share.
+#[derive(Default)]
 pub(super) struct Keeping {
     /// One at a time for each recording: it is not uploaded while it is deleted.
     turns: Mutex<HashMap<CallId, Arc<tokio::sync::Mutex<()>>>>,
-    /// All who wait for the same recording wait for the same fetch.
-    fetches: Mutex<HashMap<CallId, Fetch>>,
-    fetching: Semaphore,
+    pub(super) fetches: Fetches,
     stats: Mutex<KeepingStats>,
-}
-
-impl Default for Keeping {
-    fn default() -> Self {
-        Self {
-            turns: Mutex::default(),
-            fetches: Mutex::default(),
-            fetching: Semaphore::new(FETCHES_MAX),
-            stats: Mutex::default(),
-        }
-    }
 }
 
 /// Why a step came to nothing.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+pub(super) enum Failure {
     #[error("{}", .0.told())]
     Archive(#[from] ArchiveError),
     #[error(transparent)]
     Place(#[from] NotOurs),
     #[error("its file is gone")]
     Gone,
+    #[error("there is nothing of it")]
+    Nothing,
     #[error("its files are in {0}, which recording.store does not name any more; set it back")]
     Elsewhere(String),
     #[error("{0}")]
@@ -117,26 +92,15 @@ enum Failure {
     Store(#[from] StoreError),
 }
 
+impl Failure {
+    pub(super) fn local(error: std::io::Error) -> Self {
+        Self::Local(format!("the local files: {error}"))
+    }
+}
+
 impl Switchboard {
     pub fn keeping_stats(&self) -> KeepingStats {
         *self.0.keeping.stats()
-    }
-
-    /// Makes sure that a call's recording is in the local folder, and says where. One that is on its way is waited for, but
-    /// not for long.
-    ///
-    /// # Errors
-    /// [`Absent`].
-    pub async fn bring_back(&self, call: &CallId) -> Result<PathBuf, Absent> {
-        tokio::time::timeout(PATIENCE, self.bring_back_for_certain(call)).await.unwrap_or(Err(Absent::OnItsWay))
-    }
-
-    /// As [`Self::bring_back`], however long it takes.
-    ///
-    /// # Errors
-    /// [`Absent`].
-    pub async fn bring_back_for_certain(&self, call: &CallId) -> Result<PathBuf, Absent> {
-        self.0.bring_back(call).await
     }
 
     /// Deletes a finished recording wherever it is. Nobody gets it from now on; the files go within seconds or, where the
@@ -173,41 +137,21 @@ impl Switchboard {
 pub(super) async fn run_uploads(desk: Weak<Desk>) {
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut uploads = JoinSet::new();
-    // The books say that these are due until they are done.
-    let mut under_way: HashSet<CallId> = HashSet::new();
+    let mut uploads = Steps::default();
     loop {
         tokio::select! {
             _ = looks.tick() => {}
-            Some(done) = uploads.join_next() => {
-                match done {
-                    Ok(call) => drop(under_way.remove(&call)),
-                    // Which it was is not known; none may stay barred.
-                    Err(_) => under_way.clear(),
-                }
-            }
+            () = uploads.one_done() => {}
         }
         let Some(desk) = desk.upgrade() else { return };
         let Some(archive) = &desk.parts.archive else { return };
         let at_once = usize::try_from(desk.parts.uploads_max).unwrap_or(usize::MAX);
-        let due = match desk.due_uploads().await {
-            Ok(due) => due,
-            Err(error) => {
-                tracing::warn!(%error, "recordings to be stored cannot be read");
-                continue;
-            }
-        };
-        for kept in due {
-            if uploads.len() >= at_once {
-                break;
-            }
-            if under_way.insert(kept.call.clone()) {
+        match desk.due_uploads().await {
+            Ok(due) => uploads.begin(due, at_once, |kept| {
                 let (desk, archive) = (Arc::clone(&desk), archive.clone());
-                uploads.spawn(async move {
-                    desk.upload(&archive, &kept).await;
-                    kept.call
-                });
-            }
+                async move { desk.upload(&archive, &kept).await }
+            }),
+            Err(error) => tracing::warn!(%error, "recordings to be stored cannot be read"),
         }
     }
 }
@@ -216,11 +160,69 @@ pub(super) async fn run_uploads(desk: Weak<Desk>) {
 pub(super) async fn run_sweeps(desk: Weak<Desk>) {
     let mut sweeps = tokio::time::interval(SWEEP);
     sweeps.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut purges = Steps::default();
     loop {
-        sweeps.tick().await;
+        // A store that hangs holds up the purges under way, and no sweep.
+        let ticked = tokio::select! {
+            _ = sweeps.tick() => true,
+            () = purges.one_done() => false,
+        };
         let Some(desk) = desk.upgrade() else { return };
-        if let Err(error) = desk.sweep().await {
+        if ticked && let Err(error) = desk.sweep().await {
             tracing::warn!(%error, "recordings whose time is over cannot be read");
+        }
+        if !ticked && !purges.tasks.is_empty() {
+            continue;
+        }
+        match desk.parts.store.due_purges(desk.parts.clock.now().wall).await {
+            Ok(due) => purges.begin(due, PURGES_MAX, |kept| {
+                let desk = Arc::clone(&desk);
+                async move { desk.purge(&kept.call).await }
+            }),
+            Err(error) => tracing::warn!(%error, "recordings to be deleted cannot be read"),
+        }
+    }
+}
+
+/// Steps under way, one of a recording at a time: the books say that it is due until it is done.
+#[derive(Default)]
+struct Steps {
+    tasks: JoinSet<CallId>,
+    under_way: HashSet<CallId>,
+}
+
+impl Steps {
+    /// Begins those that are not under way, as far as there may be so many at once.
+    fn begin<F>(&mut self, due: Vec<Kept>, at_once: usize, step: impl Fn(Kept) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        for kept in due {
+            if self.tasks.len() >= at_once {
+                return;
+            }
+            let call = kept.call.clone();
+            if self.under_way.insert(call.clone()) {
+                let step = step(kept);
+                self.tasks.spawn(async move {
+                    step.await;
+                    call
+                });
+            }
+        }
+    }
+
+    /// Comes back when one has ended; never while there is none.
+    async fn one_done(&mut self) {
+        let Some(done) = self.tasks.join_next().await else { return std::future::pending().await };
+        self.note(done);
+    }
+
+    fn note(&mut self, done: Result<CallId, JoinError>) {
+        match done {
+            Ok(call) => drop(self.under_way.remove(&call)),
+            // Which it was is not known; none may stay barred.
+            Err(_) => self.under_way.clear(),
         }
     }
 }
@@ -255,6 +257,12 @@ impl Desk {
                 tracing::info!(call = %kept.call, bytes, "a recording is stored");
             }
             Ok(None) => {}
+            // What failed for want of its worker may still come, and is then due again.
+            Err(Failure::Nothing) => {
+                if let Err(error) = self.parts.store.note_local(&kept.call, None).await {
+                    tracing::warn!(call = %kept.call, %error, "that there is no recording to be stored could not be kept");
+                }
+            }
             Err(error) => {
                 self.keeping.stats().store_failures += 1;
                 self.put_off(kept, "recording.store_failed", &error).await;
@@ -267,9 +275,12 @@ impl Desk {
         let (store, call) = (&self.parts.store, &kept.call);
         let place = self.place(kept)?;
         let mut names = on_disk(&place, Place::names).await?;
-        // Nothing is never "stored": what failed for want of its worker may still come, and would then be spared as proven.
-        if names.is_empty() || (kept.file.state == RecordingState::Ready && !place.is_here()) {
-            return Err(Failure::Gone);
+        // Nothing is never "stored": what still comes would be spared as proven.
+        match kept.file.state {
+            RecordingState::Failed if names.is_empty() && kept.files.is_empty() => return Err(Failure::Nothing),
+            _ if names.is_empty() => return Err(Failure::Gone),
+            RecordingState::Ready if !place.is_here() => return Err(Failure::Gone),
+            _ => {}
         }
         store.begin_upload(call, archive.url()).await?;
         let known = kept.store.as_deref() == Some(archive.url());
@@ -311,54 +322,85 @@ impl Desk {
     }
 
     async fn sweep(&self) -> Result<(), StoreError> {
-        let (store, clock) = (&self.parts.store, &self.parts.clock);
-        store.enter_finished(clock.now().wall).await?;
-        for kept in store.spare_locals(before(clock.now().wall, DAY * self.parts.recording.local_days)).await? {
-            self.spare(&kept).await?;
+        let (store, now) = (&self.parts.store, self.parts.clock.now().wall);
+        store.enter_finished(now).await?;
+        // What another store has stays here: it cannot be brought back.
+        if let Some(archive) = &self.parts.archive {
+            for kept in store.spare_locals(archive.url(), before(now, self.local_for())).await? {
+                self.spare(&kept, now).await?;
+            }
         }
-        for call in store.expired_recordings(self.parts.recording.keep_days, clock.now().wall).await? {
+        for call in store.expired_recordings(self.parts.recording.keep_days, now).await? {
             if store.delete_recording(&call, None).await? {
                 tracing::info!(%call, "a recording's time is over");
             }
         }
-        for kept in store.due_purges(clock.now().wall).await? {
-            // An upload that is under way ends first.
-            let Some(_turn) = self.keeping.turn_now(&kept.call) else { continue };
-            let purged = self.purge(&kept).await;
-            match purged {
-                Ok(()) => {
-                    self.publish(store.put_purged(&kept.call, clock.now().wall).await?);
-                    self.keeping.stats().deleted += 1;
-                }
-                Err(error) => {
-                    self.keeping.stats().delete_failures += 1;
-                    self.put_off(&kept, "recording.delete_failed", &error).await;
-                }
-            }
-        }
         Ok(())
+    }
+
+    /// How long local files stay that the store has.
+    pub(super) fn local_for(&self) -> Duration {
+        DAY * self.parts.recording.local_days
+    }
+
+    /// From when on local files must be here to stay for [`FETCHED_KEPT`] at least.
+    pub(super) fn local_anew(&self, now: Timestamp) -> Timestamp {
+        now.plus(FETCHED_KEPT.saturating_sub(self.local_for()))
     }
 
     /// Removes the local files of a recording that the store has.
-    async fn spare(&self, kept: &Kept) -> Result<(), StoreError> {
-        // What cannot be brought back from the store as it is configured now stays here.
-        if self.parts.archive.as_ref().map(Archive::url) != kept.store.as_deref() {
-            return Ok(());
-        }
-        let Some(_turn) = self.keeping.turn_now(&kept.call) else { return Ok(()) };
-        let removed = async { on_disk(&self.place(kept)?, Place::remove).await };
-        match removed.await {
-            Ok(_) => {
-                self.parts.store.note_local(&kept.call, None).await?;
+    async fn spare(&self, kept: &Kept, now: Timestamp) -> Result<(), StoreError> {
+        let (store, call) = (&self.parts.store, &kept.call);
+        let Some(_turn) = self.keeping.turn_now(call) else { return Ok(()) };
+        let stored: Vec<StoredFile> = kept.files.iter().map(|(file, _)| file.clone()).collect();
+        let known = |name: &String| stored.iter().any(|file| file.name == *name);
+        let spared = async {
+            let stored = stored.clone();
+            on_disk(&self.place(kept)?, move |place| place.spare(&stored)).await
+        };
+        match spared.await {
+            Ok(unstored) if unstored.is_empty() => {
+                store.note_local(call, None).await?;
                 self.keeping.stats().spared += 1;
             }
-            Err(error) => tracing::error!(call = %kept.call, %error, "local files of a stored recording stay"),
+            Ok(unstored) if !unstored.iter().any(known) => {
+                tracing::info!(%call, ?unstored, "files came to a stored recording; they are stored too");
+                store.store_again(call, now).await?;
+            }
+            stays => {
+                let why = stays.map(|unstored| format!("not what was stored: {}", unstored.join(", ")));
+                let why = why.unwrap_or_else(|error| error.to_string());
+                tracing::error!(%call, why, "local files of a stored recording stay");
+                store.note_local(call, Some(self.local_anew(now))).await?;
+            }
         }
         Ok(())
     }
 
-    /// Removes every file of a deleted recording, here and there.
-    async fn purge(&self, kept: &Kept) -> Result<(), Failure> {
+    /// Removes every file of a deleted recording, here and there. An upload that is under way ends first.
+    async fn purge(&self, call: &CallId) {
+        let _turn = self.keeping.turn(call).await;
+        let (store, clock) = (&self.parts.store, &self.parts.clock);
+        let kept = match store.kept(call).await {
+            Ok(Some(kept)) => kept,
+            Ok(None) => return,
+            Err(error) => return tracing::warn!(%call, %error, "a recording to be deleted cannot be read"),
+        };
+        let purged = async {
+            self.remove_files(&kept).await?;
+            self.publish(store.put_purged(call, clock.now().wall).await?);
+            Ok::<_, Failure>(())
+        };
+        match purged.await {
+            Ok(()) => self.keeping.stats().deleted += 1,
+            Err(error) => {
+                self.keeping.stats().delete_failures += 1;
+                self.put_off(&kept, "recording.delete_failed", &error).await;
+            }
+        }
+    }
+
+    async fn remove_files(&self, kept: &Kept) -> Result<(), Failure> {
         on_disk(&self.place(kept)?, Place::remove).await?;
         if kept.files.is_empty() {
             return Ok(());
@@ -373,82 +415,11 @@ impl Desk {
         Ok(())
     }
 
-    /// See [`Switchboard::bring_back`].
-    pub(super) async fn bring_back(self: &Arc<Self>, call: &CallId) -> Result<PathBuf, Absent> {
-        let kept = self.parts.store.kept(call).await.map_err(away)?.ok_or(Absent::Gone)?;
-        let place = self.place(&kept).map_err(|_| Absent::Gone)?;
-        if kept.file.state == RecordingState::Deleted {
-            return Err(Absent::Gone);
-        }
-        if !place.is_here() {
-            if kept.stored_at.is_none() {
-                return Err(Absent::Gone);
-            }
-            self.fetch(call).await?;
-        }
-        Ok(place.path())
-    }
-
-    fn fetch(self: &Arc<Self>, call: &CallId) -> Fetch {
-        let mut fetches = self.keeping.fetches();
-        if let Some(fetch) = fetches.get(call) {
-            return fetch.clone();
-        }
-        let (desk, id) = (Arc::clone(self), call.clone());
-        // Whoever asked may leave; the next one finds it here.
-        let task = tokio::spawn(async move {
-            let fetched = desk.fetch_now(&id).await;
-            if let Err(error) = &fetched {
-                desk.keeping.stats().fetch_failures += 1;
-                tracing::error!(call = %id, %error, "a recording could not be brought back");
-            }
-            desk.keeping.fetches().remove(&id);
-            fetched
-        });
-        let fetch = task.map(|done| done.unwrap_or_else(|panic| Err(away(panic)))).boxed().shared();
-        fetches.insert(call.clone(), fetch.clone());
-        fetch
-    }
-
-    async fn fetch_now(&self, call: &CallId) -> Result<(), Absent> {
-        let _some = self.keeping.fetching.acquire().await.map_err(away)?;
-        let _turn = self.keeping.turn(call).await;
-        let kept = self.parts.store.kept(call).await.map_err(away)?.ok_or(Absent::Gone)?;
-        let (place, archive) = (self.place(&kept).map_err(lost)?, self.archive_of(&kept).map_err(lost)?);
-        if place.is_here() {
-            return Ok(());
-        }
-        if kept.stored_at.is_none() {
-            return Err(Absent::Gone);
-        }
-        let mut files: Vec<&StoredFile> = kept.files.iter().map(|(file, _)| file).collect();
-        // What is played comes last: once it is here, all is.
-        files.sort_by_key(|file| place.path_of(&file.name) == place.path());
-        for file in files {
-            archive.fetch(file, &place).await.map_err(|error| match error {
-                ArchiveError::Altered { .. } | ArchiveError::Missing { .. } => lost(error.told()),
-                ArchiveError::Refused(_)
-                | ArchiveError::NoBucket(_)
-                | ArchiveError::Away(_)
-                | ArchiveError::NoRoom { .. }
-                | ArchiveError::File { .. } => away(error.told()),
-            })?;
-            self.keeping.stats().fetched_bytes += file.bytes;
-        }
-        if !place.is_here() {
-            return Err(Absent::Gone);
-        }
-        self.keeping.stats().fetched += 1;
-        let days = DAY * self.parts.recording.local_days;
-        let since = self.parts.clock.now().wall.plus(FETCHED_KEPT.saturating_sub(days));
-        self.parts.store.note_local(call, Some(since)).await.map_err(away)
-    }
-
-    fn place(&self, kept: &Kept) -> Result<Place, NotOurs> {
+    pub(super) fn place(&self, kept: &Kept) -> Result<Place, NotOurs> {
         Place::of(&self.recordings_dir(), &kept.file.path, &kept.file.id)
     }
 
-    fn archive_of(&self, kept: &Kept) -> Result<&Archive, Failure> {
+    pub(super) fn archive_of(&self, kept: &Kept) -> Result<&Archive, Failure> {
         let fits = |archive: &&Archive| kept.store.as_deref() == Some(archive.url());
         let elsewhere = || Failure::Elsewhere(kept.store.clone().unwrap_or_default());
         self.parts.archive.as_ref().filter(fits).ok_or_else(elsewhere)
@@ -485,31 +456,22 @@ impl Keeping {
         (stats.waiting, stats.oldest_waiting) = (waiting, oldest_waiting);
     }
 
-    fn fetches(&self) -> MutexGuard<'_, HashMap<CallId, Fetch>> {
-        self.fetches.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn stats(&self) -> MutexGuard<'_, KeepingStats> {
+    pub(super) fn stats(&self) -> MutexGuard<'_, KeepingStats> {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Files are looked after on a thread that may wait for the disk.
-async fn on_disk<T: Send + 'static>(place: &Place, work: fn(&Place) -> std::io::Result<T>) -> Result<T, Failure> {
+pub(super) async fn on_disk<T: Send + 'static>(
+    place: &Place,
+    work: impl FnOnce(&Place) -> std::io::Result<T> + Send + 'static,
+) -> Result<T, Failure> {
     let place = place.clone();
     let done = tokio::task::spawn_blocking(move || work(&place)).await.map_err(std::io::Error::other);
-    done.and_then(|done| done).map_err(|error| Failure::Local(format!("the local files: {error}")))
+    done.and_then(|done| done).map_err(Failure::local)
 }
 
-fn away(error: impl ToString) -> Absent {
-    Absent::Away(error.to_string())
-}
-
-fn lost(error: impl ToString) -> Absent {
-    Absent::Lost(error.to_string())
-}
-
-fn before(now: Timestamp, time: Duration) -> Timestamp {
+pub(super) fn before(now: Timestamp, time: Duration) -> Timestamp {
     Timestamp::from_millis(now.as_millis().saturating_sub(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
 }
 

@@ -5,12 +5,15 @@
 
 mod admit;
 mod adopt;
+mod bring_back;
 mod completing;
 mod consent;
 mod documents;
+mod downloads;
 mod execute;
 mod inbox;
 mod keeping;
+mod leftovers;
 mod line;
 mod permissions;
 mod presence;
@@ -59,7 +62,9 @@ use crate::summary::Summariser;
 use crate::tap::Orders;
 
 pub use admit::{Callability, PlaceCall};
-pub use keeping::{Absent, KeepingStats};
+pub use bring_back::Absent;
+pub use downloads::Download;
+pub use keeping::KeepingStats;
 pub use presence::StreamGuard;
 pub use requests::AskPermission;
 pub use restrictions::Health;
@@ -169,6 +174,7 @@ pub(crate) struct Desk {
     summing: Mutex<SummingStats>,
     keeping: keeping::Keeping,
     untaken: recorded::Untaken,
+    downloads: downloads::Downloads,
     draining: AtomicBool,
     webhooks: mpsc::Sender<inbox::Kept>,
 }
@@ -192,6 +198,7 @@ impl Switchboard {
             summing: Mutex::default(),
             keeping,
             untaken: recorded::Untaken::default(),
+            downloads: downloads::Downloads::default(),
             draining: AtomicBool::new(false),
             webhooks,
         });
@@ -206,6 +213,7 @@ impl Switchboard {
         tokio::spawn(summaries::run(Arc::downgrade(&desk)));
         tokio::spawn(keeping::run_uploads(Arc::downgrade(&desk)));
         tokio::spawn(keeping::run_sweeps(Arc::downgrade(&desk)));
+        tokio::spawn(leftovers::run(Arc::downgrade(&desk)));
         Ok(Self(desk))
     }
 

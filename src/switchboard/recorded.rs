@@ -61,6 +61,9 @@ impl Desk {
 
     /// What the recorder reports goes to the call's task, or straight to the books when that is gone.
     pub(super) async fn take_record_event(&self, event: RecordEvent) {
+        if self.is_over(&event, call_of(&event)).await {
+            return;
+        }
         let event = match self.registry.line(call_of(&event)) {
             Some(line) => match line.send_back(Message::Recording(event)).await {
                 None => return,

@@ -10,7 +10,7 @@ use crate::model::id::CallId;
 use crate::model::reason::{CallState, EndReason, EndedBy, OfferCause, OfferOutcome, RecordingState};
 use crate::model::recording::RecordingReason;
 use crate::model::time::Timestamp;
-use crate::record::{Format, Sidecar, certify_repaired, manifest_path, repair};
+use crate::record::{CutOff, mend_and_certify};
 use crate::shard::{Command, ShardId};
 use crate::store::{RecordingFile, StoreError};
 
@@ -105,40 +105,19 @@ fn talked(answered: Option<Timestamp>, created: Timestamp, recorded_ms: i64, ali
 
 /// Makes a recording that was cut off playable and says so.
 async fn mend_recording(desk: &Desk, record: &mut CallRecord, file: RecordingFile) -> Result<NewEvent, StoreError> {
-    let (path, id, call) = (file.path.clone(), file.id.clone(), record.id.clone());
     let mut known = record.recording.clone();
+    known.end_pause();
+    let known = CutOff {
+        recording: file.id.clone(),
+        call: record.id.clone(),
+        started_at: None,
+        consent: known.consent,
+        pauses: known.pauses,
+    };
     let (vault, now) = (desk.parts.recorder.vault().clone(), desk.parts.clock.now().wall);
-    let mended = tokio::task::spawn_blocking(move || {
-        let mended = repair(&path, &vault).map_err(|error| chain(&error))?;
-        // The recorder had ended it, and the process died before that was written into the books.
-        if !mended.changed
-            && let (Ok(sidecar), true) = (Sidecar::read(&path), manifest_path(&path).exists())
-            && sidecar.parts == mended.parts
-        {
-            return Ok(sidecar);
-        }
-        known.duration_ms = i64::try_from(mended.duration_ms).unwrap_or(i64::MAX);
-        known.end_pause();
-        let sidecar = Sidecar {
-            recording_id: id,
-            call_id: call,
-            format: Format::of(&path),
-            started_at: None,
-            consent: known.consent,
-            duration_ms: mended.duration_ms,
-            gaps: 0,
-            pauses: known.pauses,
-            customer: None,
-            agent: None,
-            parts: mended.parts.clone(),
-            sha256: mended.sha256.clone(),
-        };
-        let written = sidecar.write(&path).and_then(|()| certify_repaired(&path, &sidecar, &mended, &vault, now));
-        if let Err(error) = written {
-            tracing::error!(call = %sidecar.call_id, %error, "a mended recording's details could not be written and signed");
-        }
-        Ok(sidecar)
-    });
+    let path = file.path.clone();
+    let mended =
+        tokio::task::spawn_blocking(move || mend_and_certify(&path, known, &vault, now).map_err(|error| chain(&error)));
     let (state, duration_ms) = match mended.await.unwrap_or_else(|panic| Err(panic.to_string())) {
         Ok(mended) => (RecordingState::Ready, i64::try_from(mended.duration_ms).unwrap_or(i64::MAX)),
         Err(error) => {

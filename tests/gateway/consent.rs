@@ -79,9 +79,18 @@ async fn both_are_told_first_and_after_the_customers_key_nothing_is_kept() {
     }
     // Whoever has the file can prove it too.
     let details = world.get(&format!("calls/{}/recording/details", talk.call_id)).await;
-    assert_eq!(details["consent"]["sha256"], consent["sha256"]);
+    assert_eq!(details["consent"], *consent, "the recorder knew of the announcement alone");
+    let manifest = world.get(&format!("calls/{}/recording/manifest", talk.call_id)).await;
+    let key = world.get("signing-key").await["public_key"].clone();
+    let key = tandem::record::PublicKey::read(key.as_str().unwrap()).unwrap();
+    let mut sound = world.dir.path().join("data/recordings");
+    sound.push(&manifest["started_at"].as_str().unwrap()[..10]);
+    sound.push(manifest["parts"][0]["name"].as_str().unwrap());
+    assert_eq!(tandem::record::verify(&sound, &key, &Default::default()).unwrap().faults, []);
     let csv = world.gateway.request("GET", "calls.csv", None).await;
-    assert!(String::from_utf8_lossy(&csv.body).contains(",ready,opted_out,"));
+    let csv = String::from_utf8_lossy(&csv.body).into_owned();
+    let told = ["language", "sha256", "announced_at", "opted_out_at"].map(|of| consent[of].as_str().unwrap());
+    assert!(csv.contains(",ready,opted_out,") && csv.contains(&told.join(",")), "{csv}");
 }
 
 #[tokio::test]

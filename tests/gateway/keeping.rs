@@ -89,12 +89,7 @@ async fn a_recording_is_stored_leaves_the_local_disk_and_is_played_as_it_was() {
     assert_eq!(files.len(), FILES, "{files:?}");
     let (sound, details) = (std::fs::read(&files[0]).unwrap(), world.get(&path(&call, "/details")).await);
     let mut database = open(&world).await;
-    let attempts = "SELECT attempts FROM recordings";
-    world
-        .until("the upload fails", async || {
-            sqlx::query_scalar::<_, i64>(attempts).fetch_one(&mut database).await.unwrap() > 0
-        })
-        .await;
+    upload_fails(&world, &mut database).await;
     assert!(s3.seen(&["PUT"]) > 0 && events(&world, "recording.store_failed").await.is_empty(), "it may be over soon");
     sqlx::query("UPDATE recordings SET attempts = 4, due_at = 0").execute(&mut database).await.unwrap();
     let failed = told(&world, "recording.store_failed").await;
@@ -148,6 +143,16 @@ async fn a_recording_is_stored_leaves_the_local_disk_and_is_played_as_it_was() {
     assert!(archive.body.windows(sound.len()).any(|piece| piece == sound), "an export brings it back too");
 }
 
+/// The first attempt has come to its end; the next one is seconds away.
+async fn upload_fails(world: &World, database: &mut sqlx::AnyConnection) {
+    let attempts = "SELECT attempts FROM recordings";
+    world
+        .until("the upload fails", async || {
+            sqlx::query_scalar::<_, i64>(attempts).fetch_one(&mut *database).await.unwrap() > 0
+        })
+        .await;
+}
+
 /// The gateway's database, SQLite.
 async fn open(world: &World) -> sqlx::AnyConnection {
     sqlx::any::install_default_drivers();
@@ -161,6 +166,8 @@ async fn an_upload_that_a_kill_interrupts_goes_on_after_the_restart() {
     s3.gate(|_| Fate::Broken);
     let mut world = world(&s3, "").await;
     call(&world).await;
+    let mut database = open(&world).await;
+    upload_fails(&world, &mut database).await;
     let sound = local(&world).remove(0);
     let long: Vec<u8> = (0..LONG).map(|i| (i % 251) as u8).collect();
     std::fs::write(&sound, &long).unwrap();
@@ -218,6 +225,49 @@ async fn a_recording_whose_time_is_over_goes_everywhere_unless_it_is_held() {
     assert_eq!(local(&world), [theirs]);
     let (holds, releases) = (events(&world, "recording.held").await, events(&world, "recording.released").await);
     assert_eq!((holds.len(), &holds[0]["data"]["by"]["kind"], releases.len()), (1, &json!("key"), 1));
+}
+
+#[tokio::test]
+async fn a_recording_that_comes_late_is_stored_before_its_only_copy_goes() {
+    let s3 = S3::start().await;
+    let mut world = world(&s3, "local_days = 0").await;
+    let agent = world.agent("agt_a").await;
+    world.nino_of("agt_a").await;
+    let phone = world.wa.call(InboundCall::from(NINO).says(Sound::beeps(2))).await.unwrap();
+    let talk = agent.next_offer(SOON).await.unwrap().accept().await.unwrap();
+    phone.answered(SOON).await.unwrap();
+    phone.finished_speaking(SOON).await.unwrap();
+    world.gateway.kill().await;
+    // As if another machine had it when the gateway died.
+    let recordings = world.dir.path().join("data/recordings");
+    let away = world.dir.path().join("away");
+    std::fs::rename(&recordings, &away).unwrap();
+    world.restart().await;
+    let call = world.settled(&talk.call_id).await;
+    assert_eq!(call["recording"]["state"], "failed", "{call}");
+    let mut database = open(&world).await;
+    let mut waits = async || {
+        let waits = "SELECT COUNT(*) FROM recordings WHERE finished_at IS NULL OR local_since IS NOT NULL";
+        sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut database).await.unwrap()
+    };
+    world.until("it is found that there is nothing to be stored", async || waits().await == 0).await;
+    assert_eq!((events(&world, "recording.stored").await.len(), s3.objects().len()), (0, 0), "nothing is never stored");
+
+    // It comes after all: the file, and then the word of it in the books.
+    std::fs::remove_dir_all(&recordings).unwrap();
+    std::fs::rename(&away, &recordings).unwrap();
+    let sound = local(&world).remove(0);
+    let id = tandem::model::id::CallId::parse(&talk.call_id).unwrap();
+    let store = tandem::store::Store::open("", &world.dir.path().join("data")).await.unwrap();
+    let mut file = store.recording(&id).await.unwrap().unwrap();
+    tandem::record::repair(&sound, &Default::default()).unwrap();
+    let bytes = std::fs::read(&sound).unwrap();
+    file.state = tandem::model::reason::RecordingState::Ready;
+    store.put_recording(&id, &file).await.unwrap();
+    told(&world, "recording.stored").await;
+    world.until("the local copy goes", async || local(&world).is_empty()).await;
+    let played = world.gateway.request("GET", &path(&call, ""), None).await;
+    assert!(played.status == 200 && played.body == bytes, "{}", played.status);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod contract;
 mod files;
 mod first_settings;
 mod fixture;
+mod keeping;
 mod once;
 mod reconciliations;
 mod refusals;

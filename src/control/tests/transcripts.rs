@@ -135,9 +135,9 @@ async fn exports_hold_the_calls_of_the_list_and_what_was_said_for_those_who_may_
     let [json, sound] = ["call.json", "recording.wav"].map(|name| format!("{id}/{name}"));
     let [words, text] = ["transcript.json", "transcript.txt"].map(|name| format!("{id}/{name}"));
     for (secret, want) in [
-        (&house.ana, vec![json.as_str(), &words, &text, &sound, "calls.csv"]),
-        (&calls_only, vec![json.as_str(), "calls.csv"]),
-        (&house.beka, vec!["calls.csv"]),
+        (&house.ana, vec![json.as_str(), &words, &text, &sound, "calls.csv", "index.json"]),
+        (&calls_only, vec![json.as_str(), "calls.csv", "index.json"]),
+        (&house.beka, vec!["calls.csv", "index.json"]),
     ] {
         let bytes = house.get("/v1/calls.zip", secret).await.bytes().await.unwrap();
         let mut zip = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
@@ -149,7 +149,7 @@ async fn exports_hold_the_calls_of_the_list_and_what_was_said_for_those_who_may_
             zip.by_name(name).unwrap().read_to_string(&mut content).unwrap();
             content
         };
-        if want.len() == 5 {
+        if want.len() == 6 {
             assert_eq!(read(&sound), "RIFF and so on");
             let lines =
                 "[00:00:00] agent: Good morning, <b>Ana</b> speaking\n[00:01:01] customer: Where is my parcel?\n";

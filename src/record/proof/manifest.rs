@@ -22,10 +22,11 @@ use utoipa::ToSchema;
 
 use super::super::seal::{self, HEADER_BYTES};
 use super::super::wav::part_path;
-use super::super::{Format, Playback, Sidecar, Vault, finish, sidecar_path};
+use super::super::{Format, Playback, Sidecar, Vault, sidecar_path};
 use super::PublicKey;
 use super::chain::{self, LINK_BYTES, Mended, chain_path};
 use crate::audio::duration;
+use crate::model::files;
 use crate::model::id::{CallId, RecordingId};
 use crate::model::recording::Pause;
 use crate::model::time::Timestamp;
@@ -208,7 +209,7 @@ fn certify_part(path: &Path, part: &super::super::Part, vault: &Vault) -> io::Re
     File::open(path)?.read_exact(&mut header)?;
     let (sound_bytes, sound_sha256) = match sealed_with(path)? {
         None => (part.bytes, part.sha256.clone()),
-        Some(_) => finish::digest(&mut Playback::open(path, vault)?)?,
+        Some(_) => files::digest(&mut Playback::open(path, vault)?)?,
     };
     let (name, bytes, sha256) = (part.name.clone(), part.bytes, part.sha256.clone());
     Ok(CertifiedPart { name, bytes, sha256, header: hex::encode(header), sound_bytes, sound_sha256 })

@@ -10,11 +10,12 @@ use std::path::Path;
 use aws_lc_rs::digest;
 
 use super::super::wav::part_path;
-use super::super::{Playback, Vault, finish, seal, sidecar_path};
+use super::super::{Playback, Vault, seal, sidecar_path};
 use super::chain::{self, Link, Stretch, chain_path, place_of};
 use super::manifest::{CertifiedFile, CertifiedPart};
 use super::{Manifest, ManifestError, PublicKey};
 use crate::audio::RATE_HZ;
+use crate::model::files;
 
 /// Places that are told one by one; who altered more altered the file.
 const FAULTS_MAX: usize = 100;
@@ -160,7 +161,7 @@ impl Check<'_> {
         };
         let mut start = [0; 8];
         let sealed = file.read_exact(&mut start).is_ok() && seal::is_sealed(&start);
-        let (bytes, sha256) = finish::digest(&mut File::open(&path)?)?;
+        let (bytes, sha256) = files::digest(&mut File::open(&path)?)?;
         if self.manifest.sealed_with.is_some() && matches!(&start[..4], b"RIFF" | b"OggS") {
             self.unsealed_copy(name, (bytes, sha256), certified);
             return Ok(None);
@@ -199,7 +200,7 @@ impl Check<'_> {
                 self.sound_checked = false;
                 return;
             }
-            opened => opened.map_err(io::Error::from).and_then(|mut sound| finish::digest(&mut sound)),
+            opened => opened.map_err(io::Error::from).and_then(|mut sound| files::digest(&mut sound)),
         };
         let why = match heard {
             Ok((_, sha256)) if sha256 == certified.sound_sha256 => return,

@@ -112,22 +112,30 @@ impl Scan {
         self.is_closed && self.end == self.len
     }
 
-    /// Where whole frames end, and the file.
-    pub(in crate::record) fn ends(&self) -> (u64, u64) {
-        (self.end, self.len)
+    /// Where whole frames end.
+    pub(in crate::record) fn end(&self) -> u64 {
+        self.end
     }
 
-    /// Leaves out frames at the end that do not open: a machine that lost its power may have kept their place alone.
+    /// Whether the last frame says that it is, whatever follows.
+    pub(in crate::record) fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// Leaves out the first frame that does not open, and all behind it: a machine that lost its power may have kept the
+    /// place of some alone, and of later ones what was in them.
     pub(in crate::record) fn drop_torn(&mut self, file: &File) -> io::Result<()> {
         let opener = Opener::new(&self.key);
-        while let Some((index, frame)) = self.frames.iter().enumerate().next_back() {
-            match opener.open(file, index, *frame) {
-                Ok(_) => break,
+        for (index, frame) in self.frames.iter().copied().enumerate() {
+            match opener.open(file, index, frame) {
+                Ok(_) => {}
                 Err(UnsealError::Io(error)) => return Err(error),
-                Err(_) => self.end = frame.at,
+                Err(_) => {
+                    (self.end, self.is_closed) = (frame.at, false);
+                    self.frames.truncate(index);
+                    break;
+                }
             }
-            self.frames.pop();
-            self.is_closed = false;
         }
         Ok(())
     }

@@ -68,6 +68,56 @@ proptest! {
 }
 
 #[test]
+fn the_last_word_on_consent_is_proven_like_the_first() {
+    let consent = |state, opted_out_at| Consent {
+        state,
+        language: "en".to_owned(),
+        sha256: "ab".repeat(32),
+        length_ms: 900,
+        announced_at: Some(Clock.now().wall),
+        opt_out_key: Some('9'),
+        opted_out_at,
+    };
+    for (format, sealed) in KINDS {
+        let site = Site::new(sealed);
+        let path = site.record(format);
+        let now = Clock.now().wall;
+        let last = consent(crate::model::recording::ConsentState::OptedOut, Some(now));
+        assert!(amend_consent(&path, &last, &site.vault, now).unwrap());
+        assert_eq!(Sidecar::read(&path).unwrap().consent.as_ref(), Some(&last));
+        assert_eq!(site.verify(&path).unwrap().faults, vec![], "{format} {sealed}");
+        assert!(!amend_consent(&path, &last, &site.vault, now).unwrap(), "it is said already");
+        // A crash between details and manifest: the next attempt goes on.
+        let mut details = Sidecar::read(&path).unwrap();
+        details.consent = Some(consent(crate::model::recording::ConsentState::Announced, None));
+        details.write(&path).unwrap();
+        assert!(amend_consent(&path, details.consent.as_ref().unwrap(), &site.vault, now).unwrap());
+        assert_eq!(site.verify(&path).unwrap().faults, vec![], "{format} {sealed}");
+    }
+    // Of one that a crash cut off it stays true how much was chained before.
+    let site = Site::new(false);
+    let (path, recording) = site.begin(Format::Wav);
+    drop(recording);
+    let known = CutOff {
+        recording: RecordingId::parse("rec_1").unwrap(),
+        call: CallId::parse("call_1").unwrap(),
+        started_at: None,
+        consent: Some(consent(crate::model::recording::ConsentState::Announced, None)),
+        pauses: Vec::new(),
+    };
+    let now = Clock.now().wall;
+    mend_and_certify(&path, known.clone(), &site.vault, now).unwrap();
+    let before = site.verify(&path).unwrap().manifest.chained_before_crash_ms;
+    let last = consent(crate::model::recording::ConsentState::OptedOut, Some(now));
+    // The same mending once more, and now it is known.
+    let again = CutOff { consent: Some(last.clone()), ..known };
+    let details = mend_and_certify(&path, again, &site.vault, now).unwrap();
+    assert_eq!((details.consent, before.is_some()), (Some(last), true));
+    let report = site.verify(&path).unwrap();
+    assert_eq!((report.faults, report.manifest.chained_before_crash_ms), (vec![], before));
+}
+
+#[test]
 fn every_byte_a_file_begins_with_is_proven() {
     for (format, sealed) in KINDS {
         let site = Site::new(sealed);

@@ -144,13 +144,24 @@ fn a_repair_takes_away_what_a_crash_can_have_torn_and_no_more() {
     check("a power cut kept the place of a frame alone", zeros.clone(), whole.samples - 1_600);
     zeros.extend([0; 9_000]);
     check("or of what followed it", zeros, whole.samples - 1_600);
-    // A length in the midst: most of the recording would go.
+    let mut some = bytes.clone();
+    for frame in [at.len() - 5, at.len() - 3] {
+        some[at[frame] + 40..at[frame + 1]].fill(0);
+    }
+    check("or of several frames, and not of those between them", some, 1_600 * (at.len() as u64 - 5));
+    let ended = {
+        fs::write(&path, &bytes).unwrap();
+        repair(&path, &site.vault).unwrap();
+        fs::read(&path).unwrap()
+    };
+    check("something was put behind its end", [&ended[..], b"x"].concat(), whole.samples);
+    assert_eq!(fs::read(&path).unwrap(), ended, "it ends once");
+    assert!(!repair(&path, &site.vault).unwrap().changed && !path.with_extension("torn").exists());
+    // A length in the midst: most of the recording goes, and is kept.
     let mut long = bytes.repeat(6);
     long[at[2] + 2] = 0xff;
-    fs::write(&path, &long).unwrap();
-    let error = repair(&path, &site.vault).unwrap_err();
-    assert!(matches!(&error, RepairError::Damaged { byte, .. } if *byte == at[2] as u64), "{error}");
-    assert_eq!(fs::read(&path).unwrap(), long, "it is left as it is");
+    check("it is damaged in the midst", long.clone(), 2 * 1_600);
+    assert!(fs::read(path.with_extension("torn")).unwrap() == long[at[2]..]);
     // Another's key.
     fs::write(&path, &bytes).unwrap();
     assert!(repair(&path, &Site::new(true).vault).is_err());
@@ -223,13 +234,13 @@ fn a_recording_of_several_parts_is_sealed_proven_and_heard_as_one() {
         assert_eq!(read_sound(&path, &site.vault, Side::Agent, 0, 60_000).unwrap(), want);
         let parts: Vec<i16> = (1..=4)
             .flat_map(|part| {
-                let bytes = played(&wav::part_path(&path, part), &site.vault).unwrap();
+                let bytes = played(&part_path(&path, part), &site.vault).unwrap();
                 hound::WavReader::new(&bytes[..]).unwrap().into_samples::<i16>().map(Result::unwrap).collect::<Vec<_>>()
             })
             .collect();
         assert_eq!(parts.as_chunks::<2>().0, samples());
         // One byte of the third.
-        let third = wav::part_path(&path, 3);
+        let third = part_path(&path, 3);
         let mut bytes = fs::read(&third).unwrap();
         bytes[9_000] ^= 1;
         fs::write(&third, bytes).unwrap();

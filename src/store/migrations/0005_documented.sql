@@ -20,3 +20,14 @@ ALTER TABLE calls ADD COLUMN documents_due_at BIGINT DEFAULT 0;
 UPDATE calls SET documents_due_at = NULL WHERE state = 'ended';
 CREATE INDEX calls_documents_due ON calls (documents_due_at) WHERE documents_due_at IS NOT NULL;
 CREATE INDEX calls_undocumented ON calls (id) WHERE undocumented IS NOT NULL;
+
+-- What the sweeps over finished recordings ask for, every second or every few: none of them reads what was purged or done
+-- with long ago. The planner takes such an index only for a query that says the same conditions.
+DROP INDEX recordings_unstored;
+DROP INDEX recordings_local;
+DROP INDEX recordings_by_age;
+CREATE INDEX recordings_to_store ON recordings (due_at, finished_at, id)
+    WHERE stored_at IS NULL AND local_since IS NOT NULL AND state IN ('ready', 'failed');
+CREATE INDEX recordings_to_spare ON recordings (store, local_since, id)
+    WHERE stored_at IS NOT NULL AND local_since IS NOT NULL AND state IN ('ready', 'failed');
+CREATE INDEX recordings_to_expire ON recordings (finished_at) WHERE state IN ('ready', 'failed') AND held = 0;
