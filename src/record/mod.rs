@@ -27,6 +27,7 @@ use queue::{Item, Queue};
 pub use crate::model::recording::Format;
 pub use announcement::{Announcement, AnnouncementConfig, AnnouncementError, Announcements};
 pub use config::{Config, ConfigError};
+pub use growing::finish_joins;
 pub use join::{Join, Piece, join};
 pub use keyfile::{KeyError, generate_key};
 pub use playback::{Playback, PlaybackError};
@@ -40,6 +41,7 @@ mod announcement;
 mod config;
 mod file;
 mod finish;
+mod growing;
 mod join;
 mod keyfile;
 mod ogg;
@@ -98,6 +100,12 @@ pub enum RecordEvent {
         call: CallId,
         recording: RecordingId,
         finished: Box<Finished>,
+    },
+    /// Another machine has it and is away. If that comes back, so does the recording, as `Late`.
+    Awaited {
+        call: CallId,
+        recording: RecordingId,
+        why: String,
     },
     /// An alarm: the disk is full or broken. `written_ms` of sound stay playable.
     Failed {

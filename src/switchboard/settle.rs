@@ -286,6 +286,12 @@ impl Desk {
                 }
                 (RecordingState::Ready, Some(sha256.clone()), about_call("recording.ready", &call, data))
             }
+            RecordEvent::Awaited { why, .. } => {
+                tracing::warn!(%call, why, "a recording is not there");
+                record.recording.end_pause();
+                let data = serde_json::json!({"call_id": call, "error": why, "written_ms": 0});
+                (RecordingState::Failed, None, about_call("recording.failed", &call, data))
+            }
             RecordEvent::Failed { error, written_ms, .. } => {
                 tracing::error!(%call, %error, "recording failed; the call goes on");
                 self.parts.metrics.recording_write_error();
@@ -324,6 +330,7 @@ fn call_of(event: &RecordEvent) -> &CallId {
         RecordEvent::Started { call, .. }
         | RecordEvent::Finished { call, .. }
         | RecordEvent::Late { call, .. }
+        | RecordEvent::Awaited { call, .. }
         | RecordEvent::Failed { call, .. } => call,
     }
 }

@@ -5,7 +5,7 @@ pub use manifest::{Manifest, ManifestError, manifest_path};
 pub use site_key::PublicKey;
 pub use verify::{Fault, Report, verify};
 
-pub(super) use chain::{Chain, mend};
+pub(super) use chain::{Chain, Mended, mend};
 pub(super) use manifest::certify;
 pub(super) use site_key::SiteKey;
 
