@@ -289,6 +289,19 @@ impl Entry {
 mod tests {
     use super::*;
 
+    /// The beginning of `rec_1`.
+    fn entry(path: &Path) -> Entry {
+        Entry {
+            gateway: "gw_1".to_owned(),
+            call: CallId::generate(),
+            recording: RecordingId::parse("rec_1").unwrap(),
+            started: Timestamp::from_millis(1_000),
+            path: path.to_owned(),
+            consent: None,
+            outcome: None,
+        }
+    }
+
     #[test]
     fn a_worker_that_died_knows_what_it_owes_and_forgets_only_what_is_safe() {
         let dir = tempfile::tempdir().unwrap();
@@ -298,15 +311,7 @@ mod tests {
             std::fs::write(path.with_file_name(name), name).unwrap();
         }
         let id = RecordingId::parse("rec_1").unwrap();
-        let entry = Entry {
-            gateway: "gw_1".to_owned(),
-            call: CallId::generate(),
-            recording: id.clone(),
-            started: Timestamp::from_millis(1_000),
-            path: path.clone(),
-            consent: None,
-            outcome: None,
-        };
+        let entry = entry(&path);
         let mended = Outcome { duration_ms: 70, ..Outcome::default() };
         let open = || {
             let mended = mended.clone();
@@ -343,15 +348,7 @@ mod tests {
         let outbox = open();
         std::fs::remove_dir(&outbox_dir).unwrap();
         let id = RecordingId::parse("rec_1").unwrap();
-        let entry = Entry {
-            gateway: "gw_1".to_owned(),
-            call: CallId::generate(),
-            recording: id.clone(),
-            started: Timestamp::from_millis(1_000),
-            path: dir.path().join("rec_1.wav"),
-            consent: None,
-            outcome: None,
-        };
+        let entry = entry(&dir.path().join("rec_1.wav"));
         assert!(outbox.begin(entry.clone()));
         outbox.flush().unwrap_err();
         let outcome = Outcome { duration_ms: 70, bytes: 9, ..Outcome::default() };
