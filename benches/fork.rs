@@ -60,7 +60,9 @@ fn main() {
     let forks = runtime
         .block_on(async {
             let (recorder, heard) = (recorder.inlet(), Arc::new(|_: &_, _| ()));
-            forks::start(&config, forks::Neighbours { recorder, ears: None, heard, events }, &pieces)
+            // Every call is in its books, whatever its recording is called.
+            let books: forks::Books = Arc::new(|_| Box::pin(async { Ok(Some(forks::Booked::default())) }));
+            forks::start(&config, forks::Neighbours { recorder, ears: None, heard, events, books }, &pieces)
         })
         .expect("forks")
         .expect("a worker is set");
@@ -135,6 +137,8 @@ async fn work(dir: &Path) {
     config.data.dir = dir.to_owned();
     config.worker.listen = "127.0.0.1:0".parse().expect("an address");
     config.worker.token_file = token(dir);
+    // As the gateway's recorder.
+    config.recording.signed = false;
     let worker = Worker::start(&config, None).expect("a worker");
     println!("{}\n{}", worker.address(), worker.fingerprint());
     let ended = tokio::task::spawn_blocking(|| std::io::stdin().lines().count());

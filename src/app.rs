@@ -40,11 +40,11 @@ use crate::signalling::whatsapp::{Graph, Webhook, read_secret_file};
 use crate::store::{Claim, IMPORTED, Store, StoreError, Terms};
 use crate::summary::Summariser;
 use crate::switchboard::{Parts, Switchboard};
-use crate::worker::Worker;
+use crate::worker::{Ops, Worker};
 use crate::{bus, console, tap};
 use figures::Figures;
 
-mod figures;
+pub(crate) mod figures;
 
 pub mod forks;
 
@@ -100,12 +100,21 @@ pub async fn serve(config: Config) -> anyhow::Result<Ended> {
 /// # Errors
 /// Whatever keeps the worker from starting, in one sentence.
 pub async fn work(config: Config) -> anyhow::Result<Ended> {
+    let door = control::bind("worker.metrics_listen", config.worker.metrics_listen)?;
+    let metrics = door.address();
     let _folder = claim(&config.data.dir)?;
     let mut signals = Signals::new()?;
-    let engine = recogniser(&config)?.map(|recogniser| recogniser.engine());
-    let worker = Worker::start(&config, engine)?;
-    tracing::info!(address = %worker.address(), pin = worker.fingerprint(), "the worker is ready: gateways name it in fork.workers and fork.pins");
+    let recogniser = recogniser(&config)?;
+    let worker = Worker::start(&config, recogniser.as_ref().map(Recogniser::engine))?;
+    let ops = Ops { watch: worker.watch(), recogniser, data_dir: config.data.dir.clone() };
+    let closing = CancellationToken::new();
+    let ops =
+        tokio::spawn(control::serve(door, ops.router(), None, closing.clone(), closing.clone().cancelled_owned()));
+    tracing::info!(address = %worker.address(), %metrics, pin = worker.fingerprint(), "the worker is ready: gateways name it in fork.workers and fork.pins");
     signals.recv().await;
+    closing.cancel();
+    // It is asked nothing any more, however it ended.
+    let _ended = ops.await;
     let cut = worker.stats().calls;
     worker.stop().await;
     Ok(if cut == 0 { Ended::InPeace } else { Ended::CallsCut(cut) })
@@ -208,6 +217,7 @@ impl App {
             ears: ears.clone(),
             heard: listener,
             events: record_events,
+            books: forks::books(store.clone()),
         };
         let forks = forks::start(config, neighbours, &pieces)?;
         let sockets = forks::sockets(config);
@@ -468,7 +478,7 @@ fn claim(dir: &Path) -> anyhow::Result<File> {
 }
 
 /// Who listens to calls; its figures are asked of it.
-enum Recogniser {
+pub(crate) enum Recogniser {
     Builtin(Arc<Builtin>),
     Remote(Arc<Remote>),
 }

@@ -19,9 +19,11 @@ use crate::model::reason::{BlockerCode, Direction, EndReason, LegKind, MediaAlar
 use crate::model::words;
 pub use away::{ArchiveFigures, ForkFigures, StreamFigures};
 pub use sound::{Consented, Outcome, RecorderFigures, RemoteSttFigures, SttFigures, TapFigures};
+pub use worker::WorkerFigures;
 
 mod away;
 mod sound;
+mod worker;
 
 /// From one packet to the longest anybody waits on the phone.
 const WAITS: &[f64] =
@@ -133,6 +135,21 @@ families! {
     summaries_total counter ["outcome"] "Summaries ended, ready or failed.";
     summary_seconds histogram [] "Making a summary." in WAITS;
     summary_ready_seconds histogram [] "From the end of a call to its summary." in LAGS;
+    worker_gateways_connected gauge [] "Of a `tandem worker`: gateways that are connected.";
+    worker_calls gauge [] "Calls of all gateways that are recorded here.";
+    worker_packets_total counter [] "Packets that came from gateways.";
+    worker_bytes_total counter [] "Bytes of sound that came from gateways.";
+    worker_lost_packets_total counter [] "Packets that gateways sent and that did not come.";
+    worker_malformed_packets_total counter [] "Datagrams that are no RTP of the call they name.";
+    worker_stray_packets_total counter [] "Packets of calls that never came to be, or are over.";
+    worker_dropped_partials_total counter [] "Partial texts that a gateway did not read in time; the next one says them again.";
+    worker_connections_refused_total counter [] "Connections refused: a wrong token, other keys, or media that no gateway named.";
+    worker_cut_calls_total counter [] "Calls whose gateway went in the middle.";
+    worker_outbox_recordings gauge [] "Finished recordings that wait for their gateway to take them.";
+    worker_outbox_bytes gauge [] "Their bytes.";
+    worker_delivered_recordings_total counter [] "Recordings that their gateway has safe.";
+    worker_refused_recordings_total counter [] "Times a gateway could not take a recording; it is offered again.";
+    worker_disk_free_bytes gauge [] "Free bytes of the disk that recordings lie on.";
     fork_workers_connected gauge [] "Workers that are connected.";
     fork_calls gauge [] "Calls sent to workers now.";
     fork_rtt_seconds level [] "Round trip to the farthest worker.";

@@ -1,22 +1,32 @@
 //! `tandem worker`: the tap, the recorder and the recogniser of other machines' calls, without calls of its own.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::app::forks::{keys_of, sounds};
 use crate::asr::{self, Heard, Leg};
 use crate::config::Config;
 use crate::fork::control::{Outcome, Said};
 use crate::fork::{Cut, Fork, Listener, WorkerHooks, WorkerStats};
 use crate::model::id::RecordingId;
-use crate::record::{CutOff, Finished, Format, Open, RecordEvent, Recorder, Sidecar, Vault, mend_and_certify, path_of};
+use crate::record::{
+    CutOff, Finished, Format, Inlet, Open, RecordEvent, Recorder, Sidecar, Vault, mend_and_certify, path_of,
+};
 use crate::shard::TapRing;
 use crate::signalling::whatsapp::read_secret_file;
-use crate::tap;
+use crate::{record, tap};
+pub(crate) use ops::Ops;
+
+mod ops;
 
 /// As a gateway's shard: 0.6 s of 1,000 calls.
 const TAP_RING: usize = 65_536;
+
+/// Control records that found the tap's ring full go on at most so much later.
+const FLUSH_EVERY: Duration = Duration::from_millis(50);
 
 /// For the last recordings to be delivered when the process must go.
 const LAST_DELIVERIES: Duration = Duration::from_secs(3);
@@ -72,7 +82,7 @@ impl Worker {
             inlet.take(sound)
         };
         let tap = tap::spawn(vec![records], sink).context("no thread for the tap")?;
-        let (inlet, orders, ring) = (recorder.inlet(), tap.orders(), Mutex::new(TapRing::new(ring)));
+        let (inlet, orders, ring) = (recorder.inlet(), tap.orders(), Arc::new(Mutex::new(TapRing::new(ring))));
         let listens = ears.is_some();
         let hooks = WorkerHooks {
             place: {
@@ -81,7 +91,7 @@ impl Worker {
             },
             open: {
                 let data_dir = data_dir.clone();
-                Box::new(move |Fork { tap, call, recording, started, format, listen }| {
+                Box::new(move |Fork { tap, call, recording, started, format, listen, consent }| {
                     let listen = listen && listens;
                     let frames = format == Format::Opus;
                     orders.expect(tap, tap::Wants { samples: listen || !frames, frames });
@@ -89,15 +99,21 @@ impl Worker {
                         ears.open(tap, &call);
                     }
                     let path = path_of(&data_dir, &recording, started, format);
-                    inlet.open(Open { tap, recording, call, path, started_at: started, consent: None });
+                    inlet.open(Open { tap, recording, call, path, started_at: started, consent });
                 })
             },
+            keys: keys_of(&vault),
             listens,
-            record: Box::new(move |record| ring.lock().unwrap_or_else(PoisonError::into_inner).push(record)),
+            record: {
+                let ring = Arc::clone(&ring);
+                Box::new(move |record| ring.lock().unwrap_or_else(PoisonError::into_inner).push(record))
+            },
         };
         let listener =
             Arc::new(Listener::start(&config.worker, &token, &data_dir, move |cut| mend(cut, &vault), hooks)?);
         let _only_once = door.set(Arc::clone(&listener));
+        tokio::spawn(flush_now_and_then(Arc::downgrade(&ring)));
+        tell_of_orphans(&data_dir.join("recordings"), &listener);
         Ok(Self { listener, tap, recorder })
     }
 
@@ -114,6 +130,12 @@ impl Worker {
         self.listener.stats()
     }
 
+    /// The figures of all of its parts, for somebody else.
+    pub(crate) fn watch(&self) -> Watch {
+        let (listener, tap) = (Arc::downgrade(&self.listener), self.tap.watch());
+        Watch { listener, tap: Box::new(tap), recorder: self.recorder.inlet() }
+    }
+
     /// Ends in peace: gateways take their calls elsewhere, what is finished is delivered if that is quick.
     pub async fn stop(self) {
         let running = self.listener.stats().calls;
@@ -126,10 +148,11 @@ impl Worker {
             tracing::warn!("recordings are left in the outbox; they are delivered after the next start");
         }
         self.listener.close().await;
-        let (tap, recorder) = (self.tap, self.recorder);
+        let (tap, recorder, listener) = (self.tap, self.recorder, self.listener);
         let stopped = tokio::task::spawn_blocking(move || {
             tap.stop();
             recorder.stop();
+            listener.flush();
         });
         if stopped.await.is_err() {
             tracing::error!("the threads did not stop cleanly");
@@ -138,10 +161,48 @@ impl Worker {
     }
 }
 
+/// See [`Worker::watch`].
+pub(crate) struct Watch {
+    listener: Weak<Listener>,
+    tap: Box<dyn Fn() -> tap::Stats + Send + Sync>,
+    recorder: Inlet,
+}
+
+impl Watch {
+    fn worker(&self) -> WorkerStats {
+        self.listener.upgrade().map(|listener| listener.stats()).unwrap_or_default()
+    }
+
+    fn tap(&self) -> tap::Stats {
+        (self.tap)()
+    }
+
+    fn recorder(&self) -> record::Stats {
+        self.recorder.stats()
+    }
+}
+
+/// The last word of a call must not wait for the next call.
+async fn flush_now_and_then(ring: Weak<Mutex<TapRing>>) {
+    let mut turns = tokio::time::interval(FLUSH_EVERY);
+    loop {
+        turns.tick().await;
+        let Some(ring) = ring.upgrade() else { return };
+        ring.lock().unwrap_or_else(PoisonError::into_inner).flush();
+    }
+}
+
+/// Recordings that no gateway will ask for: their entries were lost, or they were put here by hand.
+fn tell_of_orphans(recordings: &Path, listener: &Listener) {
+    for (path, _) in sounds(recordings).filter(|(_, recording)| !listener.owes(recording)) {
+        tracing::warn!(path = %path.display(), "a recording of which is not known whose it is; copy it to its gateway, or remove it");
+    }
+}
+
 /// What an end of the recorder's means for the gateway.
 fn ended(event: RecordEvent) -> Option<(RecordingId, Outcome)> {
     match event {
-        RecordEvent::Started { .. } | RecordEvent::Late { .. } => None,
+        RecordEvent::Started { .. } | RecordEvent::Late { .. } | RecordEvent::Awaited { .. } => None,
         RecordEvent::Finished { recording, finished, .. } => Some((recording, outcome_of(&finished))),
         RecordEvent::Failed { recording, error, written_ms, .. } => {
             Some((recording, Outcome { duration_ms: written_ms, error: Some(error), ..Outcome::default() }))
@@ -161,7 +222,7 @@ fn mend(cut: &Cut<'_>, vault: &Vault) -> Result<Outcome, String> {
         recording: cut.recording.clone(),
         call: cut.call.clone(),
         started_at: Some(cut.started),
-        consent: None,
+        consent: cut.consent.cloned(),
         pauses: Vec::new(),
     };
     let now = crate::model::time::Clock.now().wall;

@@ -38,14 +38,8 @@ impl Figures {
             seconds.tick().await;
             self.media();
             self.away();
-            match &self.recogniser {
-                Some(Recogniser::Builtin(engine)) => {
-                    let now = engine.stats();
-                    self.metrics.stt(&stt_figures(&before, &now));
-                    before = now;
-                }
-                Some(Recogniser::Remote(engine)) => self.metrics.remote_stt(&remote_stt_figures(&engine.stats())),
-                None => {}
+            if let Some(recogniser) = &self.recogniser {
+                recogniser.tell(&self.metrics, &mut before);
             }
             if second % 3600 == 60
                 && let Err(error) = self.store.prune(self.clock.now().wall).await
@@ -77,20 +71,7 @@ impl Figures {
                 },
             );
         }
-        let tap = (self.tap)();
-        self.metrics.tap(&TapFigures {
-            open: tap.open,
-            lag: Duration::from_millis(tap.ring_lag_ms),
-            refused_blocks: tap.dropped_blocks,
-            panics: tap.panics,
-        });
-        let recorder = self.recorder.stats();
-        self.metrics.recorder(&RecorderFigures {
-            open: recorder.open,
-            queued: Duration::from_millis(recorder.queued_ms),
-            bytes: recorder.bytes,
-            turn_max: Duration::from_millis(recorder.turn_ms_max),
-        });
+        sound(&self.metrics, &(self.tap)(), &self.recorder.stats());
     }
 
     fn away(&self) {
@@ -132,6 +113,36 @@ impl Figures {
             deleted: now.deleted,
             delete_failures: now.delete_failures,
         });
+    }
+}
+
+/// What the tap and the recorder count.
+pub(crate) fn sound(metrics: &Metrics, tap: &tap::Stats, recorder: &record::Stats) {
+    metrics.tap(&TapFigures {
+        open: tap.open,
+        lag: Duration::from_millis(tap.ring_lag_ms),
+        refused_blocks: tap.dropped_blocks,
+        panics: tap.panics,
+    });
+    metrics.recorder(&RecorderFigures {
+        open: recorder.open,
+        queued: Duration::from_millis(recorder.queued_ms),
+        bytes: recorder.bytes,
+        turn_max: Duration::from_millis(recorder.turn_ms_max),
+    });
+}
+
+impl Recogniser {
+    /// What it counts; `before` is what it had counted at the last look.
+    pub(crate) fn tell(&self, metrics: &Metrics, before: &mut asr::BuiltinStats) {
+        match self {
+            Self::Builtin(engine) => {
+                let now = engine.stats();
+                metrics.stt(&stt_figures(before, &now));
+                *before = now;
+            }
+            Self::Remote(engine) => metrics.remote_stt(&remote_stt_figures(&engine.stats())),
+        }
     }
 }
 

@@ -84,6 +84,8 @@ pub struct WorkerConfig {
     pub key_file: PathBuf,
     /// Gateways must know the word in this file.
     pub token_file: PathBuf,
+    /// `/metrics`, `/healthz` and `/readyz`, open to whoever reaches it; port 0: any.
+    pub metrics_listen: SocketAddr,
 }
 
 impl Default for WorkerConfig {
@@ -93,6 +95,8 @@ impl Default for WorkerConfig {
             cert_file: PathBuf::new(),
             key_file: PathBuf::new(),
             token_file: PathBuf::new(),
+            // Beside a gateway's 9464.
+            metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9465)),
         }
     }
 }

@@ -7,8 +7,9 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::keys::Keys;
 use crate::model::id::{CallId, RecordingId};
-use crate::model::recording::{Format, Pause};
+use crate::model::recording::{Consent, Format, Pause};
 use crate::model::rtp::Side;
 use crate::model::time::Timestamp;
 use crate::model::transcript::{Segment, Unheard};
@@ -33,6 +34,8 @@ pub enum Goodbye {
     Nonsense = 2,
     /// The media connection did not come, or went.
     NoMedia = 3,
+    /// The worker signs or seals with other keys.
+    OtherKeys = 4,
 }
 
 /// The word gateways and workers share. Never printed.
@@ -111,6 +114,9 @@ pub struct Open {
     pub format: Format,
     /// Whether what is said is to be written down too.
     pub listen: bool,
+    /// What was announced before it, to stand beside the recording.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<Consent>,
 }
 
 /// Worker to gateway.
@@ -121,6 +127,9 @@ pub enum ToGateway {
         version: String,
         /// Whether there is a recogniser.
         listens: bool,
+        /// What its recordings are signed and sealed with.
+        #[serde(default)]
+        keys: Keys,
     },
     /// The media connection was found; calls may be opened.
     Ready,
@@ -250,6 +259,7 @@ mod tests {
             started: Timestamp::from_millis(1_795_000_000_123),
             format: Format::Opus,
             listen: true,
+            consent: None,
         };
         check(
             &ToWorker::Open(open),
@@ -269,5 +279,10 @@ mod tests {
         let hello = ToWorker::Hello { token: Token("hunter2".into()), gateway: "g".into(), version: "1".into() };
         check(&hello, r#"{"type":"hello","token":"hunter2","gateway":"g","version":"1"}"#);
         assert!(!format!("{hello:?}").contains("hunter2"));
+        let keys = Keys { signing: Some("ab".into()), sealing: None };
+        let json = r#"{"type":"welcome","version":"1","listens":true,"keys":{"signing":"ab","sealing":null}}"#;
+        let welcome = ToGateway::Welcome { version: "1".into(), listens: true, keys };
+        assert_eq!(serde_json::to_string(&welcome).unwrap(), json);
+        assert_eq!(serde_json::from_str::<ToGateway>(json).unwrap(), welcome);
     }
 }

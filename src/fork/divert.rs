@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::control::{Open, ToWorker};
-use super::hush::Hush;
 use super::link::{Link, Live, Sent};
+use super::pauses::PauseFilter;
 use super::{Fork, Shared, roq};
 use crate::model::id::RecordingId;
 use crate::model::rtp::{Route, Side, TapKey, TapMedia, TapRecord};
@@ -27,13 +27,13 @@ struct Flow {
     also_here: bool,
     /// Sample 0 of the whole recording.
     opened: Instant,
-    hush: Hush,
+    pauses: PauseFilter,
     voices: [Voice; 2],
-    way: Way,
+    branch: Branch,
 }
 
 /// The worker that has a call, or its last piece.
-struct Way {
+struct Branch {
     /// Sample 0 of the piece this worker has.
     opened: Instant,
     link: Arc<Link>,
@@ -51,7 +51,7 @@ struct Voice {
     /// The newest one sent.
     last: Option<u64>,
     /// One stayed here because of a pause since then.
-    hushed: bool,
+    withheld: bool,
     /// How many numbers pauses took, for those that follow: nobody is to look for packets that were not to be sent.
     skipped: u64,
 }
@@ -75,7 +75,7 @@ impl Diverter {
             }
             return Route::Here;
         };
-        if flow.way.live.is_dead()
+        if flow.branch.live.is_dead()
             && let Some(route) = self.go_elsewhere(tap, record)
         {
             return route;
@@ -86,17 +86,17 @@ impl Diverter {
             TapRecord::Open { .. } => {}
             TapRecord::Media(media) => flow.media(media),
             TapRecord::Gap { side, count, .. } => {
-                flow.way.tell(|flow| ToWorker::Gap { flow, side: *side, count: *count });
+                flow.branch.tell(|flow| ToWorker::Gap { flow, side: *side, count: *count });
             }
-            TapRecord::Switch { side, .. } => flow.way.tell(|flow| ToWorker::Switch { flow, side: *side }),
+            TapRecord::Switch { side, .. } => flow.branch.tell(|flow| ToWorker::Switch { flow, side: *side }),
             TapRecord::Pause { at, .. } => {
-                flow.hush.pause(*at);
-                flow.way.pause(*at);
+                flow.pauses.pause(*at);
+                flow.branch.pause(*at);
             }
             TapRecord::Resume { at, .. } => {
-                flow.hush.resume(*at);
-                let at_us = flow.way.since(*at);
-                flow.way.tell(|flow| ToWorker::Resume { flow, at_us });
+                flow.pauses.resume(*at);
+                let at_us = flow.branch.since(*at);
+                flow.branch.tell(|flow| ToWorker::Resume { flow, at_us });
             }
             TapRecord::Close { at, .. } => self.close(tap, *at),
         }
@@ -115,8 +115,15 @@ impl Diverter {
                     (self.shared.hooks.listen)(tap, &fork.call);
                 }
                 let also_here = self.also_here || (fork.listen && !listens);
-                let way = Way::begin(&fork, fork.recording.clone(), listens, at, link, live);
-                let flow = Flow { fork, also_here, opened: at, hush: Hush::default(), voices: Default::default(), way };
+                let branch = Branch::begin(&fork, fork.recording.clone(), listens, at, link, live);
+                let flow = Flow {
+                    fork,
+                    also_here,
+                    opened: at,
+                    pauses: PauseFilter::default(),
+                    voices: Default::default(),
+                    branch,
+                };
                 let route = flow.route();
                 self.flows.insert(tap, flow);
                 route
@@ -137,28 +144,29 @@ impl Diverter {
     /// is still to be sent, to the new one.
     fn go_elsewhere(&mut self, tap: TapKey, record: &TapRecord) -> Option<Route> {
         let flow = self.flows.get_mut(&tap)?;
-        flow.way.live.calls.down();
         let at = record.at();
         let length = at.saturating_duration_since(flow.opened);
         if matches!(record, TapRecord::Close { .. }) {
-            let Flow { fork, also_here, .. } = self.flows.remove(&tap)?;
+            let Flow { fork, also_here, branch, .. } = self.flows.remove(&tap)?;
+            branch.live.calls.down();
             self.shared.close(&fork, length, at);
             return Some(route(also_here));
         }
-        self.shared.moved.add(1);
         let elsewhere = self.shared.least_loaded();
         // What is decoded here already has its positions from the call's beginning; the silence before is overlaid by the
         // first piece.
         let begins = if elsewhere.is_none() && flow.also_here { Duration::ZERO } else { length };
         let recording = flow.fork.recording.clone();
         let piece = self.shared.runs().go_on(&recording, begins)?;
-        tracing::warn!(call = %flow.fork.call, worker = flow.way.link.address, %piece, at_ms = length.as_millis() as u64,
+        flow.branch.live.calls.down();
+        self.shared.moved.add(1);
+        tracing::warn!(call = %flow.fork.call, worker = flow.branch.link.address, %piece, at_ms = length.as_millis() as u64,
             "a call lost its worker; what it heard last is missing, the rest goes on elsewhere");
         if let Some((link, live)) = elsewhere {
             // Nobody listens to a rest: see `speech`.
-            flow.way = Way::begin(&flow.fork, piece, false, at, link, live);
-            if flow.hush.lasts() {
-                flow.way.pause(at);
+            flow.branch = Branch::begin(&flow.fork, piece, false, at, link, live);
+            if flow.pauses.lasts() {
+                flow.branch.pause(at);
             }
             return None;
         }
@@ -174,9 +182,9 @@ impl Diverter {
         for side in [Side::Customer, Side::Agent] {
             flow.confess(side);
         }
-        let (length_us, packets) = (flow.way.since(at), flow.way.packets);
-        flow.way.tell(|flow| ToWorker::Close { flow, length_us, packets });
-        flow.way.live.calls.down();
+        let (length_us, packets) = (flow.branch.since(at), flow.branch.packets);
+        flow.branch.tell(|flow| ToWorker::Close { flow, length_us, packets });
+        flow.branch.live.calls.down();
         let length = at.saturating_duration_since(flow.opened);
         self.shared.close(&flow.fork, length, at);
     }
@@ -194,16 +202,16 @@ impl Flow {
     fn media(&mut self, media: &TapMedia) {
         let voice = &mut self.voices[media.side as usize];
         let overtaken = voice.last.is_some_and(|last| media.seq <= last);
-        if self.hush.covers(media) {
-            voice.hushed = true;
-            return self.way.link.counters.withheld.add(1);
+        if self.pauses.covers(media) {
+            voice.withheld = true;
+            return self.branch.link.counters.withheld.add(1);
         }
-        if voice.hushed {
+        if voice.withheld {
             if overtaken {
                 // From before the pause, and its number is taken.
-                return self.way.link.counters.withheld.add(1);
+                return self.branch.link.counters.withheld.add(1);
             }
-            voice.hushed = false;
+            voice.withheld = false;
             voice.skipped += voice.last.map_or(0, |last| media.seq - last - 1);
         }
         voice.last = voice.last.max(Some(media.seq));
@@ -211,16 +219,16 @@ impl Flow {
         if voice.unsent > 0 {
             self.confess(media.side);
         }
-        let datagram = self.way.datagram(media, seq);
+        let datagram = self.branch.datagram(media, seq);
         let len = datagram.len() as u64;
-        match self.way.live.send(datagram) {
+        match self.branch.live.send(datagram) {
             Sent::Yes => {
-                self.way.packets += 1;
-                self.way.link.counters.packets.add(1);
-                self.way.link.counters.bytes.add(len);
+                self.branch.packets += 1;
+                self.branch.link.counters.packets.add(1);
+                self.branch.link.counters.bytes.add(len);
             }
             Sent::Dropped => {
-                self.way.link.counters.dropped.add(1);
+                self.branch.link.counters.dropped.add(1);
                 let unsent = &mut self.voices[media.side as usize].unsent;
                 *unsent = unsent.saturating_add(1);
             }
@@ -231,12 +239,12 @@ impl Flow {
     fn confess(&mut self, side: Side) {
         let count = std::mem::take(&mut self.voices[side as usize].unsent);
         if count > 0 {
-            self.way.tell(|flow| ToWorker::Gap { flow, side, count });
+            self.branch.tell(|flow| ToWorker::Gap { flow, side, count });
         }
     }
 }
 
-impl Way {
+impl Branch {
     /// `opened`: sample 0 of this piece.
     fn begin(
         fork: &Fork,
@@ -249,8 +257,8 @@ impl Way {
         live.calls.up();
         let id = live.next_flow();
         let ssrc = [(id as u32).wrapping_mul(2), (id as u32).wrapping_mul(2).wrapping_add(1)];
-        let Fork { call, started, format, .. } = fork.clone();
-        live.tell(ToWorker::Open(Open { flow: id, ssrc, call, recording, started, format, listen }));
+        let Fork { call, started, format, consent, .. } = fork.clone();
+        live.tell(ToWorker::Open(Open { flow: id, ssrc, call, recording, started, format, listen, consent }));
         Self { opened, link, live, id, ssrc, packets: 0 }
     }
 

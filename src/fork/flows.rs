@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::control::Open;
-use super::early::Early;
+use super::early::{EARLY_FOR, Early};
 use super::roq::{self, Malformed, Packet};
 use crate::model::rtp::{Side, TapKey, TapMedia, TapPayload, TapRecord, Unwrapper};
 
@@ -35,6 +35,14 @@ struct Flow {
     /// Per side.
     seq: [Unwrapper; 2],
     packets: u64,
+}
+
+impl Flow {
+    /// The moment that the gateway means: its beginning of the call may be a little before ours, but it does not know what
+    /// is to come.
+    fn when(&self, after: Duration, now: Instant) -> Instant {
+        self.opened + after.min(now.saturating_duration_since(self.opened) + EARLY_FOR)
+    }
 }
 
 impl Flows {
@@ -72,11 +80,13 @@ impl Flows {
         out(TapRecord::Media(TapMedia { tap: flow.tap, side, seq, rtp_time: rtp.time, arrival: now, payload }));
     }
 
-    /// False: there is such a flow already.
-    pub(super) fn open(&mut self, open: &Open, tap: TapKey, now: Instant, out: &mut dyn FnMut(TapRecord)) -> bool {
-        if self.open.contains_key(&open.flow) || open.ssrc[0] == open.ssrc[1] {
-            return false;
-        }
+    /// Whether such a flow can be opened: there is none of its number, and its sides can be told apart.
+    pub(super) fn takes(&self, open: &Open) -> bool {
+        !self.open.contains_key(&open.flow) && open.ssrc[0] != open.ssrc[1]
+    }
+
+    /// One that [`Flows::takes`] was asked about.
+    pub(super) fn open(&mut self, open: &Open, tap: TapKey, now: Instant, out: &mut dyn FnMut(TapRecord)) {
         let mine = self.early.take(open.flow);
         // The call's sound began no later than its first packet came.
         let opened = mine.front().map_or(now, |early| early.arrival.min(now));
@@ -86,7 +96,6 @@ impl Flows {
         for early in mine {
             self.datagram(&early.bytes, early.arrival, out);
         }
-        true
     }
 
     pub(super) fn gap(&mut self, id: u64, side: Side, count: u32, now: Instant, out: &mut dyn FnMut(TapRecord)) {
@@ -102,23 +111,29 @@ impl Flows {
     }
 
     /// From `at` after the call's beginning on nobody may hear it.
-    pub(super) fn pause(&mut self, id: u64, at: Duration, out: &mut dyn FnMut(TapRecord)) {
+    pub(super) fn pause(&mut self, id: u64, at: Duration, now: Instant, out: &mut dyn FnMut(TapRecord)) {
         if let Some(flow) = self.open.get(&id) {
-            out(TapRecord::Pause { tap: flow.tap, at: flow.opened + at });
+            out(TapRecord::Pause { tap: flow.tap, at: flow.when(at, now) });
         }
     }
 
-    pub(super) fn resume(&mut self, id: u64, at: Duration, out: &mut dyn FnMut(TapRecord)) {
+    pub(super) fn resume(&mut self, id: u64, at: Duration, now: Instant, out: &mut dyn FnMut(TapRecord)) {
         if let Some(flow) = self.open.get(&id) {
-            out(TapRecord::Resume { tap: flow.tap, at: flow.opened + at });
+            out(TapRecord::Resume { tap: flow.tap, at: flow.when(at, now) });
         }
     }
 
     /// The call's sound ended `length` after its beginning; so many packets of it were sent.
-    pub(super) fn close(&mut self, id: u64, length: Duration, packets: u64, out: &mut dyn FnMut(TapRecord)) {
+    pub(super) fn close(
+        &mut self,
+        id: u64,
+        (length, packets): (Duration, u64),
+        now: Instant,
+        out: &mut dyn FnMut(TapRecord),
+    ) {
         if let Some(flow) = self.open.remove(&id) {
             self.stats.lost += packets.saturating_sub(flow.packets);
-            out(TapRecord::Close { tap: flow.tap, at: flow.opened + length });
+            out(TapRecord::Close { tap: flow.tap, at: flow.when(length, now) });
         }
     }
 
@@ -194,9 +209,12 @@ mod tests {
                 started: Timestamp::from_millis(0),
                 format: Format::Wav,
                 listen: false,
+                consent: None,
             };
-            let mut fine = false;
-            self.act(ms, |flows, now, out| fine = flows.open(&open, TAP, now, out));
+            let fine = self.flows.takes(&open);
+            if fine {
+                self.act(ms, |flows, now, out| flows.open(&open, TAP, now, out));
+            }
             fine
         }
 
@@ -217,9 +235,9 @@ mod tests {
         bench.datagram(40, 3, 7, 0);
         bench.act(50, |flows, now, out| flows.gap(3, Side::Agent, 2, now, out));
         bench.act(50, |flows, now, out| flows.switch(3, Side::Agent, now, out));
-        bench.act(60, |flows, _, out| flows.pause(3, Duration::from_millis(54), out));
-        bench.act(70, |flows, _, out| flows.resume(3, Duration::from_millis(64), out));
-        bench.act(99, |flows, _, out| flows.close(3, Duration::from_millis(90), 5, out));
+        bench.act(60, |flows, now, out| flows.pause(3, Duration::from_millis(54), now, out));
+        bench.act(70, |flows, now, out| flows.resume(3, Duration::from_millis(64), now, out));
+        bench.act(99, |flows, now, out| flows.close(3, (Duration::from_millis(90), 5), now, out));
         bench.datagram(100, 3, 7, 1);
         assert_eq!(
             bench.heard.join(" "),
@@ -239,6 +257,16 @@ mod tests {
         bench.datagram(700, 3, 6, 1);
         bench.act(5_000, |flows, _, out| assert_eq!(flows.cut(out), 1));
         assert_eq!(bench.heard.join(" "), "open@0 customer1@700 close@700");
+    }
+
+    #[test]
+    fn no_gateway_knows_when_a_call_will_end() {
+        let mut bench = Bench::new();
+        assert!(bench.open(0));
+        bench.act(100, |flows, now, out| flows.pause(3, Duration::MAX, now, out));
+        bench.act(200, |flows, now, out| flows.resume(3, Duration::from_secs(1 << 40), now, out));
+        bench.act(300, |flows, now, out| flows.close(3, (Duration::from_micros(u64::MAX), 0), now, out));
+        assert_eq!(bench.heard.join(" "), "open@0 pause@1100 resume@1200 close@1300");
     }
 
     #[test]

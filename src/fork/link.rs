@@ -1,5 +1,6 @@
 //! The way to one worker: two QUIC connections, kept up as long as the gateway runs.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +12,8 @@ use tokio::sync::mpsc;
 
 use super::config::split_address;
 use super::control::{BINDING_LABEL, FrameError, Goodbye, ToGateway, ToWorker, read_frame, write_frame};
-use super::delivery;
+use super::delivery::{self, ReceiveError};
+use super::keys::Keys;
 use super::stats::{Counter, Level};
 use super::tls::{Clients, SEND_BUFFER};
 use super::{Shared, control::Token};
@@ -21,6 +23,9 @@ const COMMANDS: usize = 4_096;
 
 /// From the first attempt to a connection that may carry calls.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+/// The same for one of the addresses of a name, so that one nobody answers at costs a second and no more.
+const ADDRESS_WITHIN: Duration = Duration::from_secs(2);
 
 /// Between attempts, doubling: a worker that restarts is back within the first ones.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
@@ -36,7 +41,7 @@ const _: () = assert!(QUEUED_MIN < SEND_BUFFER);
 
 /// What every link needs to be somebody at the worker's.
 #[derive(Debug)]
-pub(super) struct Passport {
+pub(super) struct Credentials {
     pub(super) endpoint: Endpoint,
     pub(super) clients: Clients,
     pub(super) token: Token,
@@ -48,6 +53,8 @@ pub(super) struct Passport {
 pub(super) struct Link {
     pub(super) address: String,
     live: Mutex<Option<Arc<Live>>>,
+    /// The last attempt met other keys.
+    other_keys: AtomicBool,
     pub(super) counters: Counters,
 }
 
@@ -60,6 +67,8 @@ pub(super) struct Counters {
     pub(super) withheld: Counter,
     pub(super) connects: Counter,
     pub(super) refused: Counter,
+    /// Of connections that are gone.
+    pub(super) quic_lost: Counter,
     pub(super) delivered: Counter,
     pub(super) undelivered: Counter,
 }
@@ -102,13 +111,15 @@ enum ConnectError {
     Unexpected,
     #[error("the media connection has no name of its own")]
     Binding,
-    #[error("no answer within {CONNECT_WITHIN:?}")]
+    #[error("{0}")]
+    OtherKeys(String),
+    #[error("no answer within {ADDRESS_WITHIN:?}")]
     Timeout,
 }
 
 impl Link {
     pub(super) fn new(address: String) -> Self {
-        Self { address, live: Mutex::default(), counters: Counters::default() }
+        Self { address, live: Mutex::default(), other_keys: AtomicBool::new(false), counters: Counters::default() }
     }
 
     /// The worker, if it is there.
@@ -116,13 +127,20 @@ impl Link {
         self.lock().clone().filter(|live| !live.is_dead())
     }
 
+    /// Whether the worker is there and not used, because it signs or seals with other keys.
+    pub(super) fn has_other_keys(&self) -> bool {
+        self.other_keys.load(Ordering::Relaxed)
+    }
+
     /// Keeps the worker connected for ever; to be aborted at the end.
-    pub(super) async fn run(self: Arc<Self>, passport: Arc<Passport>, shared: Arc<Shared>) {
+    pub(super) async fn run(self: Arc<Self>, credentials: Arc<Credentials>, shared: Arc<Shared>) {
         let mut pause = PAUSE_MIN;
         let mut told = String::new();
         loop {
-            let connected = tokio::time::timeout(CONNECT_WITHIN, self.connect(&passport)).await;
-            match connected.unwrap_or(Err(ConnectError::Timeout)) {
+            let connected = tokio::time::timeout(CONNECT_WITHIN, self.connect(&credentials, &shared.hooks.keys)).await;
+            let connected = connected.unwrap_or(Err(ConnectError::Timeout));
+            self.other_keys.store(matches!(connected, Err(ConnectError::OtherKeys(_))), Ordering::Relaxed);
+            match connected {
                 Ok(connected) => {
                     pause = PAUSE_MIN;
                     told.clear();
@@ -146,23 +164,10 @@ impl Link {
         }
     }
 
-    async fn connect(&self, passport: &Passport) -> Result<Connected, ConnectError> {
+    async fn connect(&self, credentials: &Credentials, keys: &Keys) -> Result<Connected, ConnectError> {
         let (host, port) = split_address(&self.address).ok_or(ConnectError::Nameless)?;
-        let mut found = tokio::net::lookup_host((host, port)).await.map_err(ConnectError::Resolve)?;
-        let address = found.next().ok_or(ConnectError::Nameless)?;
-        let control = passport.endpoint.connect_with(passport.clients.control.clone(), address, host)?.await?;
-        let (mut send, mut receive) = control.open_bi().await?;
-        let (token, gateway) = (passport.token.clone(), passport.gateway.clone());
-        let version = env!("CARGO_PKG_VERSION").to_owned();
-        write_frame(&mut send, &ToWorker::Hello { token, gateway, version }).await?;
-        let welcome = answer(&control, &mut receive).await?;
-        let ToGateway::Welcome { listens, .. } = welcome else { return Err(ConnectError::Unexpected) };
-
-        let media = passport.endpoint.connect_with(passport.clients.media.clone(), address, host)?.await?;
-        let binding = binding(&media).ok_or(ConnectError::Binding)?;
-        write_frame(&mut send, &ToWorker::Media { binding }).await?;
-        let ToGateway::Ready = answer(&control, &mut receive).await? else { return Err(ConnectError::Unexpected) };
-        Ok(Connected { control, media, send, receive, listens })
+        let found = tokio::net::lookup_host((host, port)).await.map_err(ConnectError::Resolve)?;
+        first(found, |address| meet(credentials, keys, address, host)).await
     }
 
     /// Carries calls until the worker is gone; says why.
@@ -189,6 +194,7 @@ impl Link {
         };
         live.dead.store(true, Ordering::Release);
         *self.lock() = None;
+        self.counters.quic_lost.add(live.lost());
         shared.lose_ears(live.number);
         control.close(VarInt::from_u32(Goodbye::Leaving as u32), b"");
         media.close(VarInt::from_u32(super::roq::ErrorCode::None.code()), b"");
@@ -207,20 +213,27 @@ impl Link {
                 Ok(stream) => stream,
                 Err(error) => return error.to_string(),
             };
-            let answer = match delivery::receive(&mut stream, &shared.hooks.place).await {
-                Ok(delivery::Received { delivery, aside }) => {
+            let answer = match delivery::receive(&mut stream, &shared.hooks.intake).await {
+                Ok(received) => {
                     self.counters.delivered.add(1);
-                    let recording = delivery.recording.clone();
-                    if aside {
-                        tracing::warn!(call = %delivery.call, %recording, "a part of a recording came too late; it lies beside the recording");
-                    } else {
-                        shared.take_delivery(delivery);
-                    }
-                    ToWorker::Kept { recording }
+                    ToWorker::Kept { recording: shared.take_received(received) }
                 }
-                Err(delivery::ReceiveError::Frame(error)) => return chain(&error),
-                Err(delivery::ReceiveError::Cut) => return "a delivery ended in the middle".to_owned(),
-                Err(delivery::ReceiveError::Refused { recording, why }) => {
+                // If the connection broke, the next delivery says so.
+                Err(ReceiveError::Cut) => {
+                    self.counters.undelivered.add(1);
+                    tracing::warn!(worker = self.address, "a delivery ended in the middle; the worker offers it again");
+                    continue;
+                }
+                Err(error @ ReceiveError::Nonsense(_)) => {
+                    self.counters.undelivered.add(1);
+                    tracing::error!(
+                        worker = self.address,
+                        why = chain(&error),
+                        "a worker's recording could not be taken; the worker keeps it"
+                    );
+                    continue;
+                }
+                Err(ReceiveError::Refused { recording, why }) => {
                     self.counters.undelivered.add(1);
                     tracing::error!(worker = self.address, %recording, why, "a worker's recording could not be taken; the worker keeps it");
                     ToWorker::Refused { recording, why }
@@ -298,6 +311,49 @@ impl Live {
     }
 }
 
+/// What the first of these addresses gives that gives anything.
+async fn first<T, F>(
+    addresses: impl Iterator<Item = SocketAddr>,
+    attempt: impl Fn(SocketAddr) -> F,
+) -> Result<T, ConnectError>
+where
+    F: Future<Output = Result<T, ConnectError>>,
+{
+    let mut why = ConnectError::Nameless;
+    for address in addresses {
+        match tokio::time::timeout(ADDRESS_WITHIN, attempt(address)).await.unwrap_or(Err(ConnectError::Timeout)) {
+            Ok(connected) => return Ok(connected),
+            Err(error) => why = error,
+        }
+    }
+    Err(why)
+}
+
+/// Introduces itself to a worker, and makes sure that it is one.
+async fn meet(
+    credentials: &Credentials,
+    keys: &Keys,
+    address: SocketAddr,
+    host: &str,
+) -> Result<Connected, ConnectError> {
+    let control = credentials.endpoint.connect_with(credentials.clients.control.clone(), address, host)?.await?;
+    let (mut send, mut receive) = control.open_bi().await?;
+    let (token, gateway) = (credentials.token.clone(), credentials.gateway.clone());
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    write_frame(&mut send, &ToWorker::Hello { token, gateway, version }).await?;
+    let welcome = answer(&control, &mut receive).await?;
+    let ToGateway::Welcome { listens, keys: theirs, .. } = welcome else { return Err(ConnectError::Unexpected) };
+    if let Some(why) = keys.differ(&theirs) {
+        control.close(VarInt::from_u32(Goodbye::OtherKeys as u32), why.as_bytes());
+        return Err(ConnectError::OtherKeys(why));
+    }
+    let media = credentials.endpoint.connect_with(credentials.clients.media.clone(), address, host)?.await?;
+    let binding = binding(&media).ok_or(ConnectError::Binding)?;
+    write_frame(&mut send, &ToWorker::Media { binding }).await?;
+    let ToGateway::Ready = answer(&control, &mut receive).await? else { return Err(ConnectError::Unexpected) };
+    Ok(Connected { control, media, send, receive, listens })
+}
+
 struct Connected {
     control: Connection,
     media: Connection,
@@ -357,6 +413,22 @@ async fn answer(control: &Connection, receive: &mut quinn::RecvStream) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_nobody_answers_at_does_not_hide_the_next_one() {
+        let address = |host: u8| SocketAddr::from(([127, 0, 0, host], 4_433));
+        let attempt = async |at: SocketAddr| match at {
+            at if at == address(1) => std::future::pending().await,
+            at if at == address(2) => Err(ConnectError::Unexpected),
+            at => Ok(at),
+        };
+        let begun = tokio::time::Instant::now();
+        assert_eq!(first([1, 2, 3].map(address).into_iter(), attempt).await.unwrap(), address(3));
+        assert!(begun.elapsed() < CONNECT_WITHIN);
+        let why = first([2, 1].map(address).into_iter(), attempt).await.unwrap_err();
+        assert!(matches!(why, ConnectError::Timeout), "{why}");
+        assert!(matches!(first(std::iter::empty(), attempt).await, Err(ConnectError::Nameless)));
+    }
 
     #[test]
     fn no_more_than_a_quarter_of_a_second_waits_for_the_network() {

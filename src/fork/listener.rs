@@ -9,22 +9,23 @@ use std::time::Duration;
 use quinn::crypto::rustls::HandshakeData;
 use quinn::{Connection, Endpoint, Incoming, VarInt};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use super::control::{self, Goodbye, Outcome, Said, Token};
 use super::outbox::{Cut, Outbox};
 use super::session::Ear;
 use super::stats::{Counter, Level, WorkerStats};
-use super::{Fork, Place, TlsError, WorkerConfig, link, lock, roq, session, socket, tls};
+use super::{Fork, Keys, Place, TlsError, WorkerConfig, link, lock, roq, session, socket, tls};
 use crate::model::id::{CallId, RecordingId};
 use crate::model::rtp::TapRecord;
 
 /// A connection must say who it is within this time.
 pub(super) const INTRODUCE_WITHIN: Duration = Duration::from_secs(5);
 
-/// Connections that have not said so yet; more are turned away unread.
-const STRANGERS_MAX: usize = 64;
+/// Connections that have not said so yet; more are turned away unread. Each may make us hold 20 MB, and a gateway needs two,
+/// for as long as a round trip.
+const STRANGERS_MAX: usize = 16;
 
 /// What the listener needs from its neighbours; called on its threads, must not wait.
 pub struct WorkerHooks {
@@ -32,6 +33,8 @@ pub struct WorkerHooks {
     pub place: Place,
     /// Record this call. Comes before the first record of its tap.
     pub open: Box<dyn Fn(Fork) + Send + Sync>,
+    /// What recordings are signed and sealed with here.
+    pub keys: Keys,
     /// Whether this machine has a recogniser, which tells [`Listener::said`] what it hears of calls opened to be listened to.
     pub listens: bool,
     /// In order for each tap.
@@ -51,7 +54,7 @@ pub enum ListenError {
 
 /// The running receiving side.
 pub struct Listener {
-    house: Arc<House>,
+    worker: Arc<WorkerState>,
     endpoint: Endpoint,
     /// SHA-256 of the certificate in hex, for `fork.pins`.
     pub fingerprint: String,
@@ -59,24 +62,30 @@ pub struct Listener {
 }
 
 /// What all sessions share.
-pub(super) struct House {
+pub(super) struct WorkerState {
     pub(super) token: Token,
     pub(super) hooks: WorkerHooks,
     pub(super) outbox: Outbox,
     /// Something new may be delivered.
     pub(super) news: Notify,
     /// Media connections nobody has named yet, by their exporter.
-    media: Mutex<HashMap<String, Connection>>,
+    media: Mutex<HashMap<String, Unclaimed>>,
     media_came: Notify,
     /// Where the words of calls go that are being listened to.
     pub(super) ears: Mutex<HashMap<CallId, Ear>>,
     strangers: Level,
     pub(super) gateways: Level,
-    pub(super) counters: HouseCounters,
+    pub(super) counters: WorkerCounters,
+}
+
+/// A media connection, and whom to tell when it is claimed.
+struct Unclaimed {
+    connection: Connection,
+    _claimed: oneshot::Sender<()>,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct HouseCounters {
+pub(super) struct WorkerCounters {
     pub(super) calls: Level,
     pub(super) packets: Counter,
     pub(super) bytes: Counter,
@@ -87,6 +96,7 @@ pub(super) struct HouseCounters {
     pub(super) refused: Counter,
     pub(super) cut: Counter,
     pub(super) delivered: Counter,
+    pub(super) undelivered: Counter,
 }
 
 impl Listener {
@@ -106,7 +116,7 @@ impl Listener {
         let (server, fingerprint) = tls::server(config, data_dir)?;
         let endpoint =
             socket::endpoint(config.listen, Some(server)).map_err(|error| ListenError::Bind(config.listen, error))?;
-        let house = Arc::new(House {
+        let worker = Arc::new(WorkerState {
             token: Token(token.expose_secret().to_owned()),
             hooks,
             outbox,
@@ -116,10 +126,10 @@ impl Listener {
             ears: Mutex::default(),
             strangers: Level::default(),
             gateways: Level::default(),
-            counters: HouseCounters::default(),
+            counters: WorkerCounters::default(),
         });
-        let door = tokio::spawn(welcome(endpoint.clone(), Arc::clone(&house)));
-        Ok(Self { house, endpoint, fingerprint, door })
+        let door = tokio::spawn(welcome(endpoint.clone(), Arc::clone(&worker)));
+        Ok(Self { worker, endpoint, fingerprint, door })
     }
 
     /// Where it listens.
@@ -132,25 +142,34 @@ impl Listener {
 
     /// What the recogniser heard. Never waits.
     pub fn said(&self, call: &CallId, said: Said) {
-        self.house.said(call, said);
+        self.worker.said(call, said);
     }
 
     /// A recording has ended; it is delivered as soon as its gateway is there.
     pub fn finished(&self, recording: &RecordingId, outcome: Outcome) {
-        match self.house.outbox.finish(recording, outcome) {
-            Ok(Some(_)) => self.house.news.notify_waiters(),
-            Ok(None) => tracing::error!(%recording, "a recording of no gateway ended; it stays here"),
-            Err(error) => {
-                tracing::error!(%recording, %error, "the outbox cannot be written; it is delivered all the same")
-            }
+        match self.worker.outbox.finish(recording, outcome) {
+            true => self.worker.news.notify_waiters(),
+            false => tracing::error!(%recording, "a recording of no gateway ended; it stays here"),
+        }
+    }
+
+    /// Whether this recording is to be delivered to a gateway, now or when it has ended.
+    pub fn owes(&self, recording: &RecordingId) -> bool {
+        self.worker.outbox.has(recording)
+    }
+
+    /// Makes sure that the next process knows what is left. Waits for the disk; to be called last.
+    pub fn flush(&self) {
+        if let Err(error) = self.worker.outbox.flush() {
+            tracing::error!(%error, "the outbox cannot be written: recordings may be left that the next process does not know of");
         }
     }
 
     pub fn stats(&self) -> WorkerStats {
-        let house = &self.house;
-        let of = &house.counters;
+        let worker = &self.worker;
+        let (of, waiting) = (&worker.counters, worker.outbox.waiting());
         WorkerStats {
-            gateways: house.gateways.get(),
+            gateways: worker.gateways.get(),
             calls: of.calls.get(),
             packets: of.packets.get(),
             bytes: of.bytes.get(),
@@ -160,8 +179,10 @@ impl Listener {
             dropped_partials: of.dropped_partials.get(),
             refused: of.refused.get(),
             cut: of.cut.get(),
-            waiting: house.outbox.len(),
+            waiting: waiting.recordings,
+            waiting_bytes: waiting.bytes,
             delivered: of.delivered.get(),
+            undelivered: of.undelivered.get(),
         }
     }
 
@@ -171,7 +192,7 @@ impl Listener {
         self.door.abort();
         self.endpoint.close(VarInt::from_u32(Goodbye::Leaving as u32), b"the worker ends");
         let gone = async {
-            while self.house.gateways.get() > 0 {
+            while self.worker.gateways.get() > 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             self.endpoint.wait_idle().await;
@@ -180,7 +201,7 @@ impl Listener {
     }
 }
 
-impl House {
+impl WorkerState {
     fn said(&self, call: &CallId, said: Said) {
         let mut ears = lock(&self.ears);
         let Some(ear) = ears.get_mut(call) else { return };
@@ -195,8 +216,8 @@ impl House {
             loop {
                 let mut came = std::pin::pin!(self.media_came.notified());
                 came.as_mut().enable();
-                if let Some(connection) = lock(&self.media).remove(binding) {
-                    return connection;
+                if let Some(unclaimed) = lock(&self.media).remove(binding) {
+                    return unclaimed.connection;
                 }
                 came.await;
             }
@@ -207,11 +228,13 @@ impl House {
     /// Keeps a media connection until its gateway names it.
     async fn offer(&self, connection: Connection) {
         let Some(binding) = link::binding(&connection) else { return };
-        lock(&self.media).insert(binding.clone(), connection);
+        let (sender, claimed) = oneshot::channel();
+        lock(&self.media).insert(binding.clone(), Unclaimed { connection, _claimed: sender });
         self.media_came.notify_waiters();
-        tokio::time::sleep(INTRODUCE_WITHIN).await;
+        // The sender is dropped once it is claimed.
+        let _claimed = tokio::time::timeout(INTRODUCE_WITHIN, claimed).await;
         let unclaimed = lock(&self.media).remove(&binding);
-        if let Some(connection) = unclaimed {
+        if let Some(Unclaimed { connection, .. }) = unclaimed {
             self.counters.refused.add(1);
             tracing::warn!(from = %connection.remote_address(), "a media connection that no gateway named; closed");
             let code = VarInt::from_u32(roq::ErrorCode::ExpectationUnmet.code());
@@ -220,29 +243,36 @@ impl House {
     }
 }
 
-async fn welcome(endpoint: Endpoint, house: Arc<House>) {
+async fn welcome(endpoint: Endpoint, worker: Arc<WorkerState>) {
     while let Some(incoming) = endpoint.accept().await {
-        if house.strangers.get() >= STRANGERS_MAX {
-            house.counters.refused.add(1);
+        if !incoming.remote_address_validated() {
+            // Nothing is kept for an address that may be a forged one (RFC 9000 section 8.1.2).
+            if let Err(error) = incoming.retry() {
+                error.into_incoming().refuse();
+            }
+            continue;
+        }
+        if worker.strangers.get() >= STRANGERS_MAX {
+            worker.counters.refused.add(1);
             incoming.refuse();
             continue;
         }
-        house.strangers.up();
+        worker.strangers.up();
         tokio::spawn({
-            let house = Arc::clone(&house);
+            let worker = Arc::clone(&worker);
             async move {
-                introduce(incoming, &house).await;
+                introduce(incoming, &worker).await;
             }
         });
     }
 }
 
-async fn introduce(incoming: Incoming, house: &Arc<House>) {
+async fn introduce(incoming: Incoming, worker: &Arc<WorkerState>) {
     let from = incoming.remote_address();
     let connection = match tokio::time::timeout(INTRODUCE_WITHIN, incoming).await {
         Ok(Ok(connection)) => Some(connection),
         Ok(Err(error)) => {
-            house.counters.refused.add(1);
+            worker.counters.refused.add(1);
             tracing::warn!(%from, why = link::chain(&error), "a connection did not come about");
             None
         }
@@ -250,12 +280,12 @@ async fn introduce(incoming: Incoming, house: &Arc<House>) {
     };
     let control = connection.as_ref().is_some_and(is_control);
     match connection {
-        Some(connection) if control => session::run(connection, house, || house.strangers.down()).await,
+        Some(connection) if control => session::run(connection, worker, || worker.strangers.down()).await,
         Some(connection) => {
-            house.offer(connection).await;
-            house.strangers.down();
+            worker.offer(connection).await;
+            worker.strangers.down();
         }
-        None => house.strangers.down(),
+        None => worker.strangers.down(),
     }
 }
 

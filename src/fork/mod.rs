@@ -18,7 +18,7 @@
 //! wait for the network, what is more is dropped, counted and told to the worker as a gap. A dead worker is noticed
 //! within four seconds; its calls go on as a further piece on another worker or in the gateway, and the pieces are
 //! joined at the end ([`runs`]). What such a call says is no more written down live, but afterwards, from the recording
-//! ([`speech`]). Sound of a pause stays here ([`hush`]). A worker keeps a recording until the gateway has it safe on its disk ([`delivery`]);
+//! ([`speech`]). Sound of a pause stays here ([`pauses`]). A worker keeps a recording until the gateway has it safe on its disk ([`delivery`]);
 //! if it was away, it delivers when it is back.
 
 use std::collections::BTreeMap;
@@ -32,18 +32,20 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinSet;
 
 use crate::model::id::{CallId, RecordingId};
-use crate::model::recording::Format;
+use crate::model::recording::{Consent, Format};
 use crate::model::rtp::TapKey;
 use crate::model::time::{Clock, Timestamp};
 use control::{Delivery, Goodbye, Outcome, Said, Token};
-use link::{Link, Live, Passport};
+use delivery::Received;
+use link::{Credentials, Link, Live};
 use runs::Runs;
 use speech::Speech;
 use stats::Counter;
 
 pub use config::{Config, WorkerConfig};
-pub use delivery::Place;
+pub use delivery::{Intake, Place, Wanted};
 pub use divert::Diverter;
+pub use keys::Keys;
 pub use link::chain;
 pub use listener::{ListenError, Listener, WorkerHooks};
 pub use outbox::Cut;
@@ -56,12 +58,14 @@ mod config;
 pub mod control;
 mod delivery;
 mod divert;
+mod durable;
 mod early;
 mod flows;
-mod hush;
+mod keys;
 mod link;
 mod listener;
 mod outbox;
+mod pauses;
 pub mod roq;
 mod runs;
 mod session;
@@ -88,11 +92,15 @@ pub struct Fork {
     pub format: Format,
     /// Whether what is said is to be written down. At the gateway, [`Forks::listen`] sets it.
     pub listen: bool,
+    /// What was announced before it.
+    pub consent: Option<Consent>,
 }
 
 /// What the forks need from their neighbours; called on their threads, must not wait.
 pub struct Hooks {
-    pub place: Place,
+    pub intake: Intake,
+    /// What recordings are signed and sealed with here: only workers are used that do the same.
+    pub keys: Keys,
     /// Record this call here: no worker has it, or has it any more. Called before the first block of its sound.
     pub here: Box<dyn Fn(Fork) + Send + Sync>,
     /// Listen to this call here: its worker, if it has one, has no recogniser. Called before the first block of its sound.
@@ -158,7 +166,7 @@ impl Forks {
             .or_else(|_| socket::endpoint(SocketAddr::from(([0, 0, 0, 0], 0)), None))
             .map_err(StartError::Port)?;
         let token = Token(token.expose_secret().to_owned());
-        let passport = Arc::new(Passport { endpoint: endpoint.clone(), clients, token, gateway });
+        let credentials = Arc::new(Credentials { endpoint: endpoint.clone(), clients, token, gateway });
         let shared = Arc::new(Shared {
             links: config.workers.iter().map(|address| Arc::new(Link::new(address.clone()))).collect(),
             calls_per_worker: config.calls_per_worker,
@@ -171,7 +179,7 @@ impl Forks {
         });
         let mut tasks = JoinSet::new();
         for link in &shared.links {
-            tasks.spawn(Arc::clone(link).run(Arc::clone(&passport), Arc::clone(&shared)));
+            tasks.spawn(Arc::clone(link).run(Arc::clone(&credentials), Arc::clone(&shared)));
         }
         tasks.spawn(wait_in_vain(Arc::clone(&shared)));
         Ok(Self { shared, endpoint, tasks: Arc::new(Mutex::new(tasks)) })
@@ -221,6 +229,8 @@ impl Forks {
             all.withheld += one.withheld.get();
             all.reconnects += one.connects.get().saturating_sub(1);
             all.refused += one.refused.get();
+            all.other_keys += usize::from(link.has_other_keys());
+            all.quic_lost += one.quic_lost.get();
             all.delivered += one.delivered.get();
             all.undelivered += one.undelivered.get();
         }
@@ -308,6 +318,22 @@ impl Shared {
         Ok(())
     }
 
+    /// The recording that its worker need not keep any longer.
+    fn take_received(&self, received: Received) -> RecordingId {
+        let (Received::Here(delivery) | Received::Aside(delivery) | Received::Deleted(delivery)) = &received;
+        let (call, recording) = (delivery.call.clone(), delivery.recording.clone());
+        match received {
+            Received::Here(delivery) => self.take_delivery(delivery),
+            Received::Aside(_) => {
+                tracing::warn!(%call, %recording, "a part of a recording came too late; it lies beside the recording");
+            }
+            Received::Deleted(_) => {
+                tracing::info!(%call, %recording, "a worker had a recording that was deleted meanwhile; its copy goes too");
+            }
+        }
+        recording
+    }
+
     fn take_delivery(&self, delivery: Delivery) {
         if let Err(outcome) = self.arrive(&delivery.recording, delivery.outcome.clone()) {
             (self.hooks.late)(Delivery { outcome, ..delivery });
@@ -343,7 +369,7 @@ fn gateway_name(path: &Path) -> std::io::Result<String> {
 
 fn write_name(path: &Path) -> std::io::Result<String> {
     let name = format!("gw_{}", uuid::Uuid::now_v7().simple());
-    std::fs::write(path, &name)?;
+    durable::write(path, name.as_bytes())?;
     Ok(name)
 }
 

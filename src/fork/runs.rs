@@ -142,6 +142,7 @@ mod tests {
             started: Timestamp::from_millis(0),
             format: Format::Wav,
             listen: false,
+            consent: None,
         });
         runs
     }

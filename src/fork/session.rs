@@ -1,6 +1,8 @@
 //! One gateway at a worker: its words, its media, and what it is owed.
 
 use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use super::control::{FrameError, Goodbye, Open, Said, ToGateway, ToWorker, Token
 use super::delivery::{self, SendError};
 use super::flows::{FlowStats, Flows};
 use super::link::{self, chain};
-use super::listener::{House, HouseCounters, INTRODUCE_WITHIN};
+use super::listener::{INTRODUCE_WITHIN, WorkerCounters, WorkerState};
 use super::outbox::Entry;
 use super::{Fork, lock, roq};
 use crate::model::id::{CallId, RecordingId};
@@ -32,7 +34,7 @@ const WORDS: usize = 4_096;
 const CHUNK: usize = 16 * 1024;
 
 struct Session {
-    house: Arc<House>,
+    worker: Arc<WorkerState>,
     gateway: String,
     flows: Mutex<Flows>,
     /// Offered on this connection.
@@ -51,7 +53,7 @@ pub(super) struct Ear {
 
 impl Ear {
     /// Never waits. True: that was the last word.
-    pub(super) fn tell(&mut self, call: &CallId, said: Said, counters: &HouseCounters) -> bool {
+    pub(super) fn tell(&mut self, call: &CallId, said: Said, counters: &WorkerCounters) -> bool {
         let (partial, ended) = (said.is_partial(), matches!(said, Said::Ended { .. }));
         if self.words.try_send(ToGateway::Said { call: call.clone(), said }).is_err() {
             if partial {
@@ -69,14 +71,14 @@ impl Ear {
 }
 
 /// Serves a control connection to its end. `introduced` is called once it is known whose it is, or that it is nobody's.
-pub(super) async fn run(control: Connection, house: &Arc<House>, introduced: impl FnOnce()) {
+pub(super) async fn run(control: Connection, worker: &Arc<WorkerState>, introduced: impl FnOnce()) {
     let from = control.remote_address();
-    let met = tokio::time::timeout(INTRODUCE_WITHIN * 2, meet(&control, house)).await;
+    let met = tokio::time::timeout(INTRODUCE_WITHIN * 2, meet(&control, worker)).await;
     introduced();
     let met = match met.unwrap_or(Err((Goodbye::NoMedia, "it did not say who it is".to_owned()))) {
         Ok(met) => met,
         Err((goodbye, why)) => {
-            house.counters.refused.add(1);
+            worker.counters.refused.add(1);
             tracing::warn!(%from, why, "a gateway was refused");
             control.close(VarInt::from_u32(goodbye as u32), why.as_bytes());
             return;
@@ -85,9 +87,9 @@ pub(super) async fn run(control: Connection, house: &Arc<House>, introduced: imp
     let Met { gateway, media, receive, send } = met;
     let (words, queue) = mpsc::channel(WORDS);
     tracing::info!(%from, gateway, "a gateway is there");
-    house.gateways.up();
+    worker.gateways.up();
     let session = Arc::new(Session {
-        house: Arc::clone(house),
+        worker: Arc::clone(worker),
         gateway,
         flows: Mutex::default(),
         offered: Mutex::default(),
@@ -106,7 +108,7 @@ pub(super) async fn run(control: Connection, house: &Arc<House>, introduced: imp
     tracing::info!(%from, gateway = session.gateway, why, calls_cut = cut, "a gateway is gone");
     control.close(VarInt::from_u32(Goodbye::Leaving as u32), b"");
     media.close(VarInt::from_u32(roq::ErrorCode::None.code()), b"");
-    house.gateways.down();
+    worker.gateways.down();
 }
 
 /// Who is there.
@@ -117,24 +119,29 @@ struct Met {
     send: SendStream,
 }
 
-async fn meet(control: &Connection, house: &House) -> Result<Met, (Goodbye, String)> {
+async fn meet(control: &Connection, worker: &WorkerState) -> Result<Met, (Goodbye, String)> {
     let nonsense = |error: FrameError| (Goodbye::Nonsense, chain(&error));
     let gone = |error: quinn::ConnectionError| (Goodbye::Nonsense, error.to_string());
     let (mut send, mut receive) = control.accept_bi().await.map_err(gone)?;
     let Some(ToWorker::Hello { token, gateway, version }) = read_frame(&mut receive).await.map_err(nonsense)? else {
         return Err((Goodbye::Nonsense, "it did not introduce itself".to_owned()));
     };
-    if !is_same(&token, &house.token) {
+    if !is_same(&token, &worker.token) {
         let why = "wrong token: give gateway and worker the same word (fork.token_file, worker.token_file)";
         return Err((Goodbye::WrongToken, why.to_owned()));
     }
     tracing::debug!(gateway, version, "introduced");
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    write_frame(&mut send, &ToGateway::Welcome { version, listens: house.hooks.listens }).await.map_err(nonsense)?;
+    write_frame(
+        &mut send,
+        &ToGateway::Welcome { version, listens: worker.hooks.listens, keys: worker.hooks.keys.clone() },
+    )
+    .await
+    .map_err(nonsense)?;
     let Some(ToWorker::Media { binding }) = read_frame(&mut receive).await.map_err(nonsense)? else {
         return Err((Goodbye::Nonsense, "it did not name its media connection".to_owned()));
     };
-    let media = house
+    let media = worker
         .claim(&binding)
         .await
         .ok_or_else(|| (Goodbye::NoMedia, "its media connection did not come".to_owned()))?;
@@ -155,8 +162,8 @@ impl Session {
             let now = Clock.instant();
             match message {
                 ToWorker::Open(open) => {
-                    if !self.open(&open, control) {
-                        return format!("flow {} was opened twice", open.flow);
+                    if let Err(why) = self.open(&open, control) {
+                        return why;
                     }
                 }
                 ToWorker::Gap { flow, side, count } => {
@@ -164,57 +171,57 @@ impl Session {
                 }
                 ToWorker::Switch { flow, side } => self.on_flows(|flows, out| flows.switch(flow, side, now, out)),
                 ToWorker::Pause { flow, at_us } => {
-                    self.on_flows(|flows, out| flows.pause(flow, Duration::from_micros(at_us), out));
+                    self.on_flows(|flows, out| flows.pause(flow, Duration::from_micros(at_us), now, out));
                 }
                 ToWorker::Resume { flow, at_us } => {
-                    self.on_flows(|flows, out| flows.resume(flow, Duration::from_micros(at_us), out));
+                    self.on_flows(|flows, out| flows.resume(flow, Duration::from_micros(at_us), now, out));
                 }
                 ToWorker::Close { flow, length_us, packets } => {
                     let session = Arc::clone(self);
                     closing.spawn(async move {
                         tokio::time::sleep(LAST_PACKETS).await;
-                        session
-                            .on_flows(|flows, out| flows.close(flow, Duration::from_micros(length_us), packets, out));
+                        let end = (Duration::from_micros(length_us), packets);
+                        session.on_flows(|flows, out| flows.close(flow, end, now, out));
                     });
                     while closing.try_join_next().is_some() {}
                 }
                 ToWorker::Kept { recording } => self.kept(recording).await,
                 ToWorker::Refused { recording, why } => {
+                    self.worker.counters.undelivered.add(1);
                     tracing::error!(gateway = self.gateway, %recording, why, "the gateway cannot take a recording; it is asked again");
-                    let session = Arc::clone(self);
-                    tokio::spawn(async move {
-                        tokio::time::sleep(OFFER_AGAIN).await;
-                        lock(&session.offered).remove(&recording);
-                        session.house.news.notify_waiters();
-                    });
+                    self.offer_again(recording);
                 }
                 ToWorker::Hello { .. } | ToWorker::Media { .. } => return "it introduced itself twice".to_owned(),
             }
         }
     }
 
-    fn open(&self, open: &Open, control: &Connection) -> bool {
+    /// Why it cannot be: the gateway then takes all of its calls elsewhere.
+    fn open(&self, open: &Open, control: &Connection) -> Result<(), String> {
+        let Open { call, recording, started, format, listen, consent, .. } = open.clone();
+        if !lock(&self.flows).takes(open) {
+            return Err(format!("flow {} was opened twice", open.flow));
+        }
         let tap = TapKey::next();
-        let Open { call, recording, started, format, listen, .. } = open.clone();
         let entry = Entry {
             gateway: self.gateway.clone(),
             call: call.clone(),
             recording: recording.clone(),
             started,
-            path: (self.house.hooks.place)(&recording, started, format),
+            path: (self.worker.hooks.place)(&recording, started, format),
+            consent: consent.clone(),
             outcome: None,
         };
-        if let Err(error) = self.house.outbox.begin(entry) {
-            tracing::error!(%call, %recording, %error, "the outbox cannot be written; a crash would lose sight of this recording");
+        if !self.worker.outbox.begin(entry) {
+            return Err(format!("{recording} is being recorded here already, or waits to be delivered"));
         }
         if listen {
             let ear = Ear { words: self.words.clone(), control: control.clone(), sides: 2 };
-            lock(&self.house.ears).insert(call.clone(), ear);
+            lock(&self.worker.ears).insert(call.clone(), ear);
         }
-        (self.house.hooks.open)(Fork { tap, call, recording, started, format, listen });
-        let mut fine = false;
-        self.on_flows(|flows, out| fine = flows.open(open, tap, Clock.instant(), out));
-        fine
+        (self.worker.hooks.open)(Fork { tap, call, recording, started, format, listen, consent });
+        self.on_flows(|flows, out| flows.open(open, tap, Clock.instant(), out));
+        Ok(())
     }
 
     /// Datagrams, as they come.
@@ -251,7 +258,7 @@ impl Session {
                     }
                     Ok(None) => break,
                     Err(error) => {
-                        self.house.counters.malformed.add(1);
+                        self.worker.counters.malformed.add(1);
                         tracing::debug!(%error, "a RoQ stream");
                         let _closed = stream.stop(VarInt::from_u32(roq::ErrorCode::Packet.code()));
                         return;
@@ -262,28 +269,22 @@ impl Session {
     }
 
     /// Recordings of this gateway, one after another, as they are finished.
-    async fn deliver(&self, control: &Connection) -> String {
+    async fn deliver(self: &Arc<Self>, control: &Connection) -> String {
         loop {
-            let mut news = std::pin::pin!(self.house.news.notified());
+            let mut news = std::pin::pin!(self.worker.news.notified());
             news.as_mut().enable();
-            let pending = self.house.outbox.pending(&self.gateway);
-            for entry in pending {
+            for entry in self.worker.outbox.pending(&self.gateway) {
                 if !lock(&self.offered).insert(entry.recording.clone()) {
                     continue;
                 }
-                let sent = match entry.delivery() {
-                    Ok(Some(delivery)) => {
-                        let folder = entry.path.parent().unwrap_or_else(|| std::path::Path::new(""));
-                        delivery::send(control, delivery, folder).await
-                    }
-                    Ok(None) => continue,
-                    Err(error) => Err(SendError::Disk(error)),
-                };
-                match sent {
+                let recording = entry.recording.clone();
+                match send(control, entry).await {
                     Ok(()) => {}
+                    Err(SendError::Stopped) => tracing::debug!(%recording, "stopped by the gateway"),
                     Err(SendError::Gone(error)) => return chain(&error),
-                    Err(error) => {
-                        tracing::error!(recording = %entry.recording, why = chain(&error), "a recording cannot be delivered; it is tried at the next connection");
+                    Err(error @ SendError::Disk(_)) => {
+                        tracing::error!(%recording, why = chain(&error), "a recording cannot be delivered; it is tried again");
+                        self.offer_again(recording);
                     }
                 }
             }
@@ -291,12 +292,21 @@ impl Session {
         }
     }
 
+    fn offer_again(self: &Arc<Self>, recording: RecordingId) {
+        let session = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(OFFER_AGAIN).await;
+            lock(&session.offered).remove(&recording);
+            session.worker.news.notify_waiters();
+        });
+    }
+
     async fn kept(&self, recording: RecordingId) {
-        let (house, gateway, id) = (Arc::clone(&self.house), self.gateway.clone(), recording.clone());
-        let removed = tokio::task::spawn_blocking(move || house.outbox.remove(&id, &gateway));
+        let (worker, gateway, id) = (Arc::clone(&self.worker), self.gateway.clone(), recording.clone());
+        let removed = tokio::task::spawn_blocking(move || worker.outbox.remove(&id, &gateway));
         match removed.await {
             Ok(Ok(true)) => {
-                self.house.counters.delivered.add(1);
+                self.worker.counters.delivered.add(1);
                 tracing::info!(%recording, "delivered");
             }
             Ok(Ok(false)) => tracing::warn!(%recording, "the gateway kept a recording that is none of its own"),
@@ -305,18 +315,18 @@ impl Session {
         }
     }
 
-    /// Does something to the flows; what comes out goes to the tap, the figures to the house.
+    /// Does something to the flows; what comes out goes to the tap, the figures to the worker.
     fn on_flows(&self, act: impl FnOnce(&mut Flows, &mut dyn FnMut(crate::model::rtp::TapRecord))) {
         let mut flows = lock(&self.flows);
         let before = (flows.len(), flows.stats);
-        act(&mut flows, &mut |record| (self.house.hooks.record)(record));
+        act(&mut flows, &mut |record| (self.worker.hooks.record)(record));
         let after = (flows.len(), flows.stats);
         drop(flows);
         self.count(before, after);
     }
 
     fn count(&self, before: (usize, FlowStats), after: (usize, FlowStats)) {
-        let to = &self.house.counters;
+        let to = &self.worker.counters;
         for _ in before.0..after.0 {
             to.calls.up();
         }
@@ -332,10 +342,21 @@ impl Session {
 
     fn end(&self) -> usize {
         let mut cut = 0;
-        lock(&self.house.ears).retain(|_, ear| !ear.words.same_channel(&self.words));
+        lock(&self.worker.ears).retain(|_, ear| !ear.words.same_channel(&self.words));
         self.on_flows(|flows, out| cut = flows.cut(out));
-        self.house.counters.cut.add(cut as u64);
+        self.worker.counters.cut.add(cut as u64);
         cut
+    }
+}
+
+async fn send(control: &Connection, entry: Entry) -> Result<(), SendError> {
+    let folder = entry.path.parent().unwrap_or_else(|| Path::new("")).to_owned();
+    // Looks what lies in the folder.
+    let delivery = tokio::task::spawn_blocking(move || entry.delivery()).await;
+    let delivery = delivery.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(SendError::Disk)?;
+    match delivery {
+        Some(delivery) => delivery::send(control, delivery, &folder).await,
+        None => Ok(()),
     }
 }
 

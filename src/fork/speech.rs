@@ -20,10 +20,10 @@ const WORD_MS: u64 = 200;
 
 /// All calls that workers listen to.
 #[derive(Debug, Default)]
-pub(super) struct Speech(BTreeMap<CallId, Talk>);
+pub(super) struct Speech(BTreeMap<CallId, Listening>);
 
 #[derive(Debug)]
-struct Talk {
+struct Listening {
     /// Of the connection that it was given to.
     link: u64,
     /// Nothing more comes from there.
@@ -38,25 +38,25 @@ struct Talk {
 impl Speech {
     /// A worker begins to listen.
     pub(super) fn begin(&mut self, call: CallId, link: u64) {
-        let talk = Talk { link, lost: false, until_ms: [0; 2], ended: [false; 2], closed: None };
-        self.0.insert(call, talk);
+        let one = Listening { link, lost: false, until_ms: [0; 2], ended: [false; 2], closed: None };
+        self.0.insert(call, one);
     }
 
     /// A worker's word. False: it is about no call that it listens to.
     pub(super) fn take(&mut self, call: &CallId, link: u64, said: &Said) -> bool {
-        let Some(talk) = self.0.get_mut(call).filter(|talk| talk.link == link && !talk.lost) else { return false };
+        let Some(one) = self.0.get_mut(call).filter(|one| one.link == link && !one.lost) else { return false };
         let side = said.speaker() as usize;
-        if talk.ended[side] {
+        if one.ended[side] {
             return false;
         }
-        let until_ms = &mut talk.until_ms[side];
+        let until_ms = &mut one.until_ms[side];
         match said {
             Said::Segment(segment) if segment.is_final => *until_ms = segment.end_ms.max(*until_ms),
             Said::Segment(_) => {}
             Said::Missed(unheard) => *until_ms = unheard.end_ms.max(*until_ms),
-            Said::Ended { .. } => talk.ended[side] = true,
+            Said::Ended { .. } => one.ended[side] = true,
         }
-        if talk.ended == [true; 2] {
+        if one.ended == [true; 2] {
             self.0.remove(call);
         }
         true
@@ -64,35 +64,35 @@ impl Speech {
 
     /// A worker is gone; what is to be said instead of it about calls that are over.
     pub(super) fn lose(&mut self, link: u64) -> Vec<(CallId, Said)> {
-        for talk in self.0.values_mut().filter(|talk| talk.link == link) {
-            talk.lost = true;
+        for one in self.0.values_mut().filter(|one| one.link == link) {
+            one.lost = true;
         }
-        self.drain(|talk| talk.lost && talk.closed.is_some())
+        self.drain(|one| one.lost && one.closed.is_some())
     }
 
     /// A call's sound has ended; what is to be said instead of a worker that is gone.
     pub(super) fn close(&mut self, call: &CallId, length: Duration, now: Instant) -> Vec<(CallId, Said)> {
-        let Some(talk) = self.0.get_mut(call) else { return Vec::new() };
-        talk.closed = Some((now, length));
-        self.drain(|talk| talk.lost && talk.closed.is_some())
+        let Some(one) = self.0.get_mut(call) else { return Vec::new() };
+        one.closed = Some((now, length));
+        self.drain(|one| one.lost && one.closed.is_some())
     }
 
     /// Workers that are there and say nothing.
     pub(super) fn give_up(&mut self, now: Instant) -> Vec<(CallId, Said)> {
-        self.drain(|talk| talk.closed.is_some_and(|(at, _)| now.saturating_duration_since(at) >= LAST_WORDS_WITHIN))
+        self.drain(|one| one.closed.is_some_and(|(at, _)| now.saturating_duration_since(at) >= LAST_WORDS_WITHIN))
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    fn drain(&mut self, over: impl Fn(&Talk) -> bool) -> Vec<(CallId, Said)> {
-        let over = self.0.extract_if(.., |_, talk| over(talk));
-        over.flat_map(|(call, talk)| talk.rest().into_iter().map(move |said| (call.clone(), said))).collect()
+    fn drain(&mut self, over: impl Fn(&Listening) -> bool) -> Vec<(CallId, Said)> {
+        let over = self.0.extract_if(.., |_, one| over(one));
+        over.flat_map(|(call, one)| one.rest().into_iter().map(move |said| (call.clone(), said))).collect()
     }
 }
 
-impl Talk {
+impl Listening {
     fn rest(&self) -> Vec<Said> {
         let mut rest = Vec::new();
         let end_ms = self.closed.map_or(0, |(_, length)| length.as_millis() as u64);

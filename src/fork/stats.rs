@@ -20,12 +20,14 @@ pub struct Stats {
     pub dropped: u64,
     /// Packets of pauses, which stay here.
     pub withheld: u64,
-    /// QUIC packets that did not arrive, of the connections that are up; each held up to a dozen of ours.
+    /// QUIC packets that did not arrive; each held up to a dozen of ours.
     pub quic_lost: u64,
     /// Connections that came about, after the first.
     pub reconnects: u64,
     /// Attempts that failed, for whatever reason.
     pub refused: u64,
+    /// Workers that are not used because they sign or seal with other keys than this gateway; 0 is how it should be.
+    pub other_keys: usize,
     /// Recordings that came back and are safe here.
     pub delivered: u64,
     /// Recordings that came back broken, or could not be stored; they are asked for again.
@@ -55,9 +57,12 @@ pub struct WorkerStats {
     pub refused: u64,
     /// Calls whose gateway went in the middle.
     pub cut: u64,
-    /// Recordings that wait for their gateway to take them.
+    /// Recordings that wait for their gateway to take them, and their bytes.
     pub waiting: usize,
+    pub waiting_bytes: u64,
     pub delivered: u64,
+    /// Times a gateway could not take a recording.
+    pub undelivered: u64,
 }
 
 /// Counters many threads add to.
@@ -84,10 +89,25 @@ impl Level {
     }
 
     pub(super) fn down(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        // Told once too often, it would be taken for 2^64.
+        let _was = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| now.checked_sub(1));
     }
 
     pub(super) fn get(&self) -> usize {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_never_fewer_than_none() {
+        let level = Level::default();
+        level.down();
+        assert_eq!(level.get(), 0);
+        level.up();
+        assert_eq!(level.get(), 1);
     }
 }

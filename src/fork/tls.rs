@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, Serve
 use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use super::config::read_pin;
-use super::{Config, WorkerConfig, control, roq};
+use super::{Config, WorkerConfig, control, durable, roq};
 
 /// A silent path is told dead after this: three lost keep-alives. Until then a call's copy goes nowhere.
 const IDLE_MAX: Duration = Duration::from_secs(4);
@@ -160,19 +160,12 @@ fn own_certificate(dir: &Path) -> Result<(CertificateDer<'static>, PrivateKeyDer
     if !key.exists() || !cert.exists() {
         let made = rcgen::generate_simple_self_signed(vec!["tandem-worker".to_owned()])?;
         std::fs::create_dir_all(dir).map_err(keep(dir))?;
-        write_private(&key, &made.signing_key.serialize_der()).map_err(keep(&key))?;
-        std::fs::write(&cert, made.cert.der()).map_err(keep(&cert))?;
+        durable::write(&key, &made.signing_key.serialize_der()).map_err(keep(&key))?;
+        durable::write(&cert, made.cert.der()).map_err(keep(&cert))?;
     }
     let key_bytes = std::fs::read(&key).map_err(keep(&key))?;
     let cert_bytes = std::fs::read(&cert).map_err(keep(&cert))?;
     Ok((CertificateDer::from(cert_bytes), PrivatePkcs8KeyDer::from(key_bytes).into()))
-}
-
-fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(bytes)
 }
 
 fn fingerprint(cert: &CertificateDer<'_>) -> [u8; 32] {

@@ -26,6 +26,8 @@ words! {
         OptedOut = "opted_out",
         /// The recorder could not go on, here or on another machine; `recording.failed` in the event log says what it met.
         RecorderFailed = "recorder_failed",
+        /// It is on another machine that is away, and comes when that is back.
+        Awaited = "awaited",
         /// The program died, and what it left cannot be mended or is on a machine that is away.
         Interrupted = "interrupted",
     }

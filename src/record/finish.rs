@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 use aws_lc_rs::digest;
 
-use super::proof::certify;
+use super::proof::{Mended, certify};
 use super::repair::repair;
 use super::wav::part_path;
 use super::{Finished, Format, Part, RecordEvent, Side, Sidecar, Vault};
@@ -67,7 +67,7 @@ pub(super) fn spawn(vault: Vault, events: Events) -> io::Result<(mpsc::Sender<En
     let thread = std::thread::Builder::new().name("record-finish".to_owned()).spawn(move || {
         for ending in receiver {
             events(match ending {
-                Ending::Complete(complete) => finish(complete, &vault),
+                Ending::Complete(complete) => finish(complete, None, &vault),
                 Ending::Cut(cut) => mend(cut, &vault),
             });
         }
@@ -108,8 +108,9 @@ pub(super) fn weigh(path: &Path, parts: u32) -> io::Result<Weight> {
     Ok(Weight { parts: weighed, bytes, sha256: hex::encode(sha256.finish()) })
 }
 
-/// Measures it, writes its details beside it, signs it, and says that it is there.
-pub(super) fn finish(complete: Complete, vault: &Vault) -> RecordEvent {
+/// Measures it, writes its details beside it, signs it, and says that it is there. `mended`: how much its chain proves, if it
+/// was not chained while it was recorded.
+pub(super) fn finish(complete: Complete, mended: Option<Mended>, vault: &Vault) -> RecordEvent {
     let Complete { call, recording, path, parts, samples, gaps, stats, sides, pauses, started_at, consent } = complete;
     let [customer, agent] = sides;
     let duration_ms = audio::duration(samples).as_millis() as u64;
@@ -132,7 +133,7 @@ pub(super) fn finish(complete: Complete, vault: &Vault) -> RecordEvent {
             if let Err(error) = sidecar.write(&path) {
                 // The sound is there, and the database has what matters most.
                 tracing::error!(%call, %recording, %error, "a recording's details could not be written");
-            } else if let Err(error) = certify(&path, &sidecar, None, vault, Clock.now().wall) {
+            } else if let Err(error) = certify(&path, &sidecar, mended, vault, Clock.now().wall) {
                 tracing::error!(%call, %recording, %error, "a recording could not be signed");
             }
             let finished = Finished { duration_ms, gaps, bytes, parts, sha256, stats, pauses };

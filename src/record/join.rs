@@ -1,6 +1,5 @@
 //! Makes one recording of the pieces a call left on several machines.
 
-use std::fs;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
@@ -9,11 +8,13 @@ use ogg::PacketReader;
 
 use super::file::{Sound, SoundFile};
 use super::finish::{Complete, finish};
+use super::growing::Growing;
+use super::proof::{ManifestError, Mended, verify};
 use super::sound::into_io;
 use super::{Playback, RecordEvent, Side, Sidecar, Vault};
 use crate::audio::{self, Block, SLOT_SAMPLES};
 use crate::model::id::{CallId, RecordingId};
-use crate::model::recording::{Format, Pause};
+use crate::model::recording::{Consent, Format, Pause};
 use crate::model::rtp::TapKey;
 use crate::model::time::{Clock, Timestamp};
 
@@ -50,22 +51,27 @@ pub struct Piece {
 
 /// Joins the pieces to a recording, with details beside it, and removes them. Holes are silence and counted as gaps; where
 /// two pieces overlap the earlier one is heard. In Ogg Opus all packets stay as they are. The vault opens the pieces, and signs
-/// and seals the whole.
+/// and seals the whole; its manifest says that nothing of it was chained while it was recorded.
+///
+/// The whole grows in a folder of its own, and takes its place once it is complete: see [`super::finish_joins`].
 ///
 /// # Errors
-/// When a piece cannot be read or the disk is full; all pieces are still there then.
-pub fn join(mut whole: Join, vault: &Vault) -> io::Result<RecordEvent> {
-    step_aside(&mut whole)?;
-    let written = write(&whole, vault);
+/// When a piece cannot be read, is not as it was recorded, or the disk is full; all pieces are still there then.
+pub fn join(whole: Join, vault: &Vault) -> io::Result<RecordEvent> {
+    for piece in &whole.pieces {
+        check(&piece.path, vault)?;
+    }
+    let growing = Growing::at(&whole.path, &whole.recording)?;
+    let written = write(&whole, &growing.path, vault);
     if written.is_err() {
-        let _incomplete = remove(&whole.path);
+        growing.give_up();
     }
     let Written { samples, holes, parts } = written?;
-    let Join { call, recording, started_at, path, pieces, gaps, .. } = whole;
+    let Join { call, recording, started_at, pieces, gaps, .. } = whole;
     let complete = Complete {
         call,
         recording,
-        path,
+        path: growing.path.clone(),
         parts,
         samples,
         gaps: gaps + holes,
@@ -73,16 +79,30 @@ pub fn join(mut whole: Join, vault: &Vault) -> io::Result<RecordEvent> {
         sides: sides_of(&pieces),
         pauses: pauses_of(&pieces),
         started_at,
-        // It stands in the call.
-        consent: None,
+        consent: consent_of(&pieces),
     };
-    let event = finish(complete, vault);
-    if matches!(event, RecordEvent::Finished { .. }) {
-        for piece in pieces {
-            remove(&piece.path)?;
-        }
+    let event = finish(complete, Some(Mended { samples: 0 }), vault);
+    if !matches!(event, RecordEvent::Finished { .. }) {
+        growing.give_up();
+        return Ok(event);
     }
+    let pieces = pieces.iter().filter_map(|piece| piece.path.file_stem()?.to_str());
+    growing.take_its_place(&pieces.collect::<Vec<_>>())?;
     Ok(event)
+}
+
+/// Nothing is signed anew that is not as it was signed before.
+fn check(piece: &Path, vault: &Vault) -> io::Result<()> {
+    let Some(key) = vault.public_key() else { return Ok(()) };
+    let altered = |why: String| Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    match verify(piece, &key, vault) {
+        Ok(report) => report.faults.first().map_or(Ok(()), |fault| altered(fault.to_string())),
+        Err(ManifestError::Missing(_)) => {
+            tracing::warn!(path = %piece.display(), "a part of a recording that was never signed");
+            Ok(())
+        }
+        Err(error) => altered(error.to_string()),
+    }
 }
 
 struct Written {
@@ -91,23 +111,12 @@ struct Written {
     parts: u32,
 }
 
-/// A piece that lies where the whole belongs gets another name, with what lies beside it.
-fn step_aside(whole: &mut Join) -> io::Result<()> {
-    for piece in whole.pieces.iter_mut().filter(|piece| piece.path == whole.path) {
-        let aside = format!("{}-p0", whole.recording);
-        for (file, rest) in files_of(&piece.path)? {
-            fs::rename(&file, file.with_file_name(format!("{aside}.{rest}")))?;
-        }
-        piece.path = whole.path.with_file_name(format!("{aside}.{}", Format::of(&whole.path).extension()));
-    }
-    Ok(())
-}
-
-fn write(whole: &Join, vault: &Vault) -> io::Result<Written> {
-    let mut file = SoundFile::create(&whole.path, Clock.instant(), vault)?;
+fn write(whole: &Join, path: &Path, vault: &Vault) -> io::Result<Written> {
+    let format = Format::of(path);
+    let mut file = SoundFile::create(path, Clock.instant(), vault)?;
     let mut holes = 0;
     for piece in &whole.pieces {
-        holes += u64::from(match Format::of(&whole.path) {
+        holes += u64::from(match format {
             Format::Wav => append_wav(&mut file, piece, vault)?,
             Format::Opus => append_ogg(&mut file, piece, vault)?,
         });
@@ -117,7 +126,7 @@ fn write(whole: &Join, vault: &Vault) -> io::Result<Written> {
         holes += u64::from(missing > ROUNDING_SAMPLES);
     }
     let (all, parts) = (file.samples(), file.parts());
-    let samples = match Format::of(&whole.path) {
+    let samples = match format {
         Format::Wav => all,
         // The last frame may reach beyond the end.
         Format::Opus => all.min(whole.samples.max(all.saturating_sub(SLOT_SAMPLES.cast_unsigned()))),
@@ -213,26 +222,15 @@ fn sum(one: Side, other: Side) -> Side {
     }
 }
 
-fn remove(piece: &Path) -> io::Result<()> {
-    files_of(piece)?.into_iter().try_for_each(|(file, _)| fs::remove_file(file))
-}
-
-/// A recording's file and what lies beside it, each with what follows the recording's own name.
-fn files_of(recording: &Path) -> io::Result<Vec<(PathBuf, String)>> {
-    let (Some(folder), Some(name)) = (recording.parent(), recording.file_stem()) else { return Ok(Vec::new()) };
-    let before = format!("{}.", name.to_string_lossy());
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if let Some(rest) = entry.file_name().to_string_lossy().strip_prefix(&before) {
-            files.push((entry.path(), rest.to_owned()));
-        }
-    }
-    Ok(files)
+/// What the last of them knows of it.
+fn consent_of(pieces: &[Piece]) -> Option<Consent> {
+    pieces.iter().rev().find_map(|piece| Sidecar::read(&piece.path).ok()?.consent)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+
     use super::*;
     use crate::audio::{Frame, Frames};
     use crate::record::ogg::Ogg;
@@ -329,7 +327,7 @@ mod tests {
         let whole = whole(dir.path(), Format::Opus, 180 * 320 + 100, pieces);
         let main = whole.path.clone();
         assert_eq!(finished(whole), (3_606, 3, Vec::new()));
-        let mut packets = PacketReader::new(fs::File::open(&main).unwrap());
+        let mut packets = PacketReader::new(File::open(&main).unwrap());
         let configs: Vec<u8> = std::iter::from_fn(|| packets.read_packet().unwrap())
             .skip(OGG_HEADERS)
             .map(|packet| packet.data[0] >> 3)
@@ -387,8 +385,79 @@ mod tests {
         let bad = Piece { path: path(dir.path(), "rec_1-p1", Format::Wav), first_sample: 200, pauses: Vec::new() };
         fs::write(&bad.path, "no sound").unwrap();
         join(whole(dir.path(), Format::Wav, 300, vec![good, bad]), &Vault::default()).unwrap_err();
-        let aside = path(dir.path(), "rec_1-p0", Format::Wav);
-        assert_eq!(WavReader::open(&aside).unwrap().duration(), 100);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        assert_eq!(WavReader::open(path(dir.path(), "rec_1", Format::Wav)).unwrap().duration(), 100);
+        assert_eq!(names(dir.path()), "rec_1-p1.wav rec_1.wav");
+    }
+
+    fn names(dir: &Path) -> String {
+        let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names.join(" ")
+    }
+
+    #[test]
+    fn a_piece_that_cannot_be_removed_does_not_make_a_good_recording_a_failed_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let pieces = vec![wav(dir.path(), "rec_1", 0, 1, 100), wav(dir.path(), "rec_1-p1", 100, 2, 100)];
+        fs::create_dir(dir.path().join("rec_1-p1.folder")).unwrap();
+        let event = join(whole(dir.path(), Format::Wav, 200, pieces), &Vault::default()).unwrap();
+        assert!(matches!(event, RecordEvent::Finished { .. }), "{event:?}");
+        assert_eq!(names(dir.path()), "rec_1-p1.folder rec_1.json rec_1.wav");
+    }
+
+    fn signing(dir: &Path) -> Vault {
+        Vault::open(&crate::record::Config::default(), dir).unwrap()
+    }
+
+    /// A recording of the vault's, with all that lies beside it.
+    fn signed(dir: &Path, name: &str, first_sample: u64, vault: &Vault) -> Piece {
+        let path = path(dir, name, Format::Wav);
+        let mut wav = Wav::create(&path, Clock.instant(), vault).unwrap();
+        wav.write(&[[1, 1]; 16_000]).unwrap();
+        wav.finish().unwrap();
+        let complete = Complete {
+            call: CallId::generate(),
+            recording: RecordingId::parse(name).unwrap(),
+            path: path.clone(),
+            parts: 1,
+            samples: 16_000,
+            gaps: 0,
+            stats: audio::Stats::default(),
+            sides: [None, None],
+            pauses: Vec::new(),
+            started_at: Timestamp::from_millis(0),
+            consent: None,
+        };
+        assert!(matches!(finish(complete, None, vault), RecordEvent::Finished { .. }));
+        Piece { path, first_sample, pauses: Vec::new() }
+    }
+
+    #[test]
+    fn what_was_joined_is_signed_and_says_that_it_was_not_chained_while_it_was_recorded() {
+        let (dir, keys) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let vault = signing(keys.path());
+        let pieces = ["rec_1", "rec_1-p1"].into_iter().zip([0, 16_000]);
+        let pieces = pieces.map(|(name, first)| signed(dir.path(), name, first, &vault)).collect();
+        let whole = whole(dir.path(), Format::Wav, 32_000, pieces);
+        let main = whole.path.clone();
+        assert!(matches!(join(whole, &vault).unwrap(), RecordEvent::Finished { .. }));
+        let report = verify(&main, &vault.public_key().unwrap(), &vault).unwrap();
+        assert_eq!((report.faults, report.manifest.chained_before_crash_ms), (Vec::new(), Some(0)));
+        assert_eq!(names(dir.path()), "rec_1.chain rec_1.json rec_1.manifest.json rec_1.wav");
+    }
+
+    #[test]
+    fn a_piece_that_is_not_as_it_was_recorded_is_not_signed_anew() {
+        let (dir, keys) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let vault = signing(keys.path());
+        let pieces = ["rec_1", "rec_1-p1"].map(|name| signed(dir.path(), name, 0, &vault)).to_vec();
+        let mut bytes = fs::read(&pieces[1].path).unwrap();
+        bytes[5_000] ^= 1;
+        fs::write(&pieces[1].path, bytes).unwrap();
+        let before = names(dir.path());
+        let error = join(whole(dir.path(), Format::Wav, 32_000, pieces), &vault).unwrap_err().to_string();
+        assert!(error.contains("rec_1-p1.wav was altered"), "{error}");
+        assert_eq!(names(dir.path()), before);
     }
 }

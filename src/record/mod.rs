@@ -28,6 +28,7 @@ use queue::{Item, Queue};
 pub use crate::model::recording::Format;
 pub use announcement::{Announcement, AnnouncementConfig, AnnouncementError, Announcements};
 pub use config::{Config, ConfigError};
+pub use growing::finish_joins;
 pub use join::{Join, Piece, join};
 pub use keyfile::{KeyError, generate_key};
 pub use mend::{CutOff, amend_consent, mend_and_certify};
@@ -43,6 +44,7 @@ mod announcement;
 mod config;
 mod file;
 mod finish;
+mod growing;
 mod join;
 mod keyfile;
 mod mend;
@@ -102,6 +104,12 @@ pub enum RecordEvent {
         call: CallId,
         recording: RecordingId,
         finished: Box<Finished>,
+    },
+    /// Another machine has it and is away. If that comes back, so does the recording, as `Late`.
+    Awaited {
+        call: CallId,
+        recording: RecordingId,
+        why: String,
     },
     /// An alarm: the disk is full or broken. `written_ms` of sound stay playable.
     Failed {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::proof::{PublicKey, SiteKey};
-use super::seal::Master;
+use super::seal::{self, Master};
 use super::{Config, KeyError, keyfile};
 
 const SIGNING: &str = "recording.signing_key_file";
@@ -58,6 +58,16 @@ impl Vault {
     /// What others check this gateway's signatures with.
     pub fn public_key(&self) -> Option<PublicKey> {
         self.0.site.as_ref().map(SiteKey::public_key)
+    }
+
+    /// Which key seals new recordings, if any does.
+    pub fn sealing_key_id(&self) -> Option<String> {
+        self.sealing().map(|master| master.id().to_string())
+    }
+
+    /// Whether a file of sound that begins like this is as recordings lie here: sealed, if they are to be.
+    pub fn fits(&self, start: &[u8]) -> bool {
+        self.sealing().is_none() || seal::is_sealed(start)
     }
 
     pub(super) fn signs(&self) -> bool {

@@ -52,7 +52,7 @@ impl TapRing {
     }
 
     /// Moves control records that found the ring full; to be called now and then.
-    pub(super) fn flush(&mut self) {
+    pub fn flush(&mut self) {
         while let Some(record) = self.waiting.pop_front() {
             if let Err(PushError::Full(record)) = self.ring.push(record) {
                 self.waiting.push_front(record);

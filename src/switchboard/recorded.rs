@@ -139,6 +139,13 @@ impl Desk {
                 record.recording.reason = None;
                 (RecordingState::Ready, about_call("recording.ready", &call, data))
             }
+            RecordEvent::Awaited { why, .. } => {
+                tracing::warn!(%call, why, "a recording is not there");
+                record.recording.end_pause();
+                record.recording.reason = Some(RecordingReason::Awaited);
+                let data = serde_json::json!({"call_id": call, "error": why, "written_ms": 0});
+                (RecordingState::Failed, about_call("recording.failed", &call, data))
+            }
             RecordEvent::Failed { error, written_ms, .. } => {
                 tracing::error!(%call, %error, "recording failed; the call goes on");
                 self.parts.metrics.recording_write_error();
@@ -176,7 +183,9 @@ impl Desk {
             RecordEvent::Finished { finished, .. } | RecordEvent::Late { finished, .. } => {
                 RecordingFile { state: RecordingState::Ready, sha256: Some(finished.sha256.clone()), ..file }
             }
-            RecordEvent::Failed { .. } => RecordingFile { state: RecordingState::Failed, ..file },
+            RecordEvent::Awaited { .. } | RecordEvent::Failed { .. } => {
+                RecordingFile { state: RecordingState::Failed, ..file }
+            }
         };
         self.parts.store.put_recording(call, &file).await?;
         self.untaken.rows().remove(call);
@@ -189,6 +198,7 @@ fn call_of(event: &RecordEvent) -> &CallId {
         RecordEvent::Started { call, .. }
         | RecordEvent::Finished { call, .. }
         | RecordEvent::Late { call, .. }
+        | RecordEvent::Awaited { call, .. }
         | RecordEvent::Failed { call, .. } => call,
     }
 }

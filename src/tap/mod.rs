@@ -97,7 +97,7 @@ impl Tap {
     }
 
     /// [`Tap::stats`] for somebody else, also when the worker is gone.
-    pub fn watch(&self) -> impl Fn() -> Stats + Send + use<> {
+    pub fn watch(&self) -> impl Fn() -> Stats + Send + Sync + use<> {
         let stats = Arc::clone(&self.stats);
         move || *stats.lock().unwrap_or_else(PoisonError::into_inner)
     }

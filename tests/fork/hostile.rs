@@ -19,7 +19,7 @@ use super::world::{CUSTOMER_HZ, start_worker, until, voice};
 async fn hostile_media_is_counted_and_harms_nothing_and_streams_are_heard_like_datagrams() {
     let dir = tempfile::tempdir().unwrap();
     let worker = start_worker(dir.path());
-    let mut peer = Peer::introduced(&worker, dir.path()).await;
+    let mut peer = Peer::introduced(&worker, dir.path(), "gw_by_hand").await;
     peer.open(1).await;
     until("opened", || worker.stats().calls == 1).await;
     let long = vec![0xff; 1_000];
@@ -69,41 +69,91 @@ async fn who_does_not_introduce_himself_gets_nothing() {
     send.write_all(&[0xff; 8]).await.unwrap();
     assert_eq!(closing_code(&control).await, Goodbye::Nonsense as u64);
     // A media connection of somebody else cannot be claimed by guessing.
-    let (control, mut send, _receive) = hello(&worker, dir.path()).await;
+    let (control, mut send, _receive) = hello(&worker, dir.path(), "gw_by_hand").await;
     write_frame(&mut send, &ToWorker::Media { binding: "00".repeat(32) }).await.unwrap();
     assert_eq!(closing_code(&control).await, Goodbye::NoMedia as u64);
     assert_eq!((worker.stats().refused, worker.stats().gateways), (4, 0));
     worker.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_ends_when_it_ends_whatever_its_gateway_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let worker = start_worker(dir.path());
+    let mut peer = Peer::introduced(&worker, dir.path(), "gw_by_hand").await;
+    peer.open(1).await;
+    until("opened", || worker.stats().calls == 1).await;
+    peer.say(ToWorker::Pause { flow: 1, at_us: u64::MAX }).await;
+    peer.say(ToWorker::Resume { flow: 1, at_us: u64::MAX }).await;
+    peer.say(ToWorker::Close { flow: 1, length_us: u64::MAX, packets: u64::MAX }).await;
+    until("its recording is finished", || worker.stats().waiting == 1).await;
+    let bytes = worker.stats().waiting_bytes;
+    assert!(bytes < 10 * 64_000, "{bytes} bytes of a call of a moment");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flow_or_a_recording_that_is_open_already_is_not_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let worker = start_worker(dir.path());
+    let mut peer = Peer::introduced(&worker, dir.path(), "gw_one").await;
+    let recording = peer.open(1).await;
+    until("opened", || worker.stats().calls == 1).await;
+    // Another gateway may not take over what is owed to this one.
+    let mut other = Peer::introduced(&worker, dir.path(), "gw_two").await;
+    other.open_as(1, recording.clone()).await;
+    assert_eq!(closing_code(&other.control).await, Goodbye::Leaving as u64);
+    assert_eq!((worker.stats().calls, worker.stats().cut), (1, 0));
+    // The same flow again, as another recording: of that one there is no trace.
+    let second = peer.open(1).await;
+    assert_eq!(closing_code(&peer.control).await, Goodbye::Leaving as u64);
+    until("what was open is closed", || worker.stats().waiting == 1).await;
+    assert_eq!((worker.stats().calls, worker.stats().cut), (0, 1));
+    worker.stop().await;
+    let entry = |recording: &RecordingId| std::fs::read_to_string(dir.path().join(format!("outbox/{recording}.json")));
+    assert!(entry(&recording).unwrap().contains("gw_one"));
+    entry(&second).unwrap_err();
+}
+
 struct Peer {
-    _control: Connection,
+    control: Connection,
     send: SendStream,
     media: Connection,
 }
 
 impl Peer {
-    async fn introduced(worker: &Worker, dir: &Path) -> Self {
-        let (control, mut send, mut receive) = hello(worker, dir).await;
+    async fn introduced(worker: &Worker, dir: &Path, gateway: &str) -> Self {
+        let (control, mut send, mut receive) = hello(worker, dir, gateway).await;
         let media = connect(worker, dir, roq::ALPN).await;
         let mut binding = [0; 32];
         media.export_keying_material(&mut binding, control::BINDING_LABEL, b"").unwrap();
         write_frame(&mut send, &ToWorker::Media { binding: hex::encode(binding) }).await.unwrap();
         assert_eq!(read_frame::<ToGateway>(&mut receive).await.unwrap(), Some(ToGateway::Ready));
-        Self { _control: control, send, media }
+        Self { control, send, media }
     }
 
-    async fn open(&mut self, flow: u64) {
+    async fn open(&mut self, flow: u64) -> RecordingId {
+        let recording = RecordingId::generate();
+        self.open_as(flow, recording.clone()).await;
+        recording
+    }
+
+    async fn open_as(&mut self, flow: u64, recording: RecordingId) {
         let open = Open {
             flow,
             ssrc: [2, 3],
             call: CallId::generate(),
-            recording: RecordingId::generate(),
+            recording,
             started: Clock.now().wall,
             format: Format::Wav,
             listen: true,
+            consent: None,
         };
-        write_frame(&mut self.send, &ToWorker::Open(open)).await.unwrap();
+        self.say(ToWorker::Open(open)).await;
+    }
+
+    async fn say(&mut self, message: ToWorker) {
+        write_frame(&mut self.send, &message).await.unwrap();
     }
 
     fn send(&self, flow: u64, rtp: Rtp<'_>) {
@@ -111,10 +161,10 @@ impl Peer {
     }
 }
 
-async fn hello(worker: &Worker, dir: &Path) -> (Connection, SendStream, quinn::RecvStream) {
+async fn hello(worker: &Worker, dir: &Path, gateway: &str) -> (Connection, SendStream, quinn::RecvStream) {
     let control = connect(worker, dir, control::ALPN).await;
     let (mut send, mut receive) = control.open_bi().await.unwrap();
-    let (gateway, version) = ("gw_by_hand".to_owned(), "0".to_owned());
+    let (gateway, version) = (gateway.to_owned(), "0".to_owned());
     write_frame(&mut send, &ToWorker::Hello { token: Token(TOKEN.to_owned()), gateway, version }).await.unwrap();
     let answer = read_frame::<ToGateway>(&mut receive).await.unwrap();
     assert!(matches!(answer, Some(ToGateway::Welcome { .. })), "{answer:?}");

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails there")]
 
+mod deliveries;
 mod ears;
 mod hostile;
+mod keys;
 mod listener;
 mod program;
 mod receiver;
@@ -128,7 +130,12 @@ async fn a_worker_killed_in_the_middle_costs_a_hole_that_is_told_and_what_it_had
     program.kill();
     let killed_ms = shard.length().as_millis() as u64;
     // Noticed after four seconds of silence; the gateway goes on by itself.
-    shard = shard.talk_for(Duration::from_secs(9)).await;
+    while gateway.forks.stats().moved == 0 {
+        assert!(shard.length() < Duration::from_secs(60), "nobody noticed");
+        shard = shard.talk_for(Duration::from_millis(100)).await;
+    }
+    let moved_ms = shard.length().as_millis() as u64;
+    shard = shard.talk_for(Duration::from_secs(3)).await;
     let stats = gateway.forks.stats();
     assert_eq!((stats.connected, stats.moved, stats.fallbacks), (0, 1, 1));
     // A call that begins now is the gateway's from its first word.
@@ -154,7 +161,7 @@ async fn a_worker_killed_in_the_middle_costs_a_hole_that_is_told_and_what_it_had
         };
         assert!(heard_tone(300, killed_ms - 1_000) > 0.7, "before the kill: {}", heard_tone(300, killed_ms - 1_000));
         let last = length.as_millis() as u64;
-        assert!(heard_tone(killed_ms + 6_000, last - 300) > 0.7, "after the gateway took over");
+        assert!(heard_tone(moved_ms + 200, last - 300) > 0.7, "after the gateway took over");
         let hole: Vec<i16> = heard[(killed_ms + 500) as usize * 16..(killed_ms + 2_500) as usize * 16]
             .iter()
             .map(|frame| frame[channel])
@@ -233,4 +240,55 @@ fn strangers_are_refused_on_both_sides_with_a_sentence_that_helps() {
         "wrong token: give gateway and worker the same word",
     );
     check(|config| config.fork.pins = vec!["00".repeat(32)], "invalid peer certificate");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workers_operators_see_its_calls_its_outbox_and_its_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = Program::start(&dir.path().join("worker"), 0, "");
+    let mut gateway = Gateway::start(&config(dir.path(), program.address, &program.fingerprint));
+    until("the worker is connected", || gateway.forks.stats().connected == 1).await;
+    gateway.record(1);
+    let shard = Shard::start(gateway.ring.take().unwrap(), &[1]).talk_for(Duration::from_millis(600)).await;
+    let told = |lines: &'static [&'static str]| async move {
+        until_told(program.metrics, lines).await;
+    };
+    told(&[
+        "tandem_worker_gateways_connected 1",
+        "tandem_worker_calls 1",
+        "tandem_tap_open 1",
+        "tandem_recordings_open 1",
+    ])
+    .await;
+    shard.end();
+    gateway.finished().await;
+    told(&["tandem_worker_calls 0", "tandem_worker_delivered_recordings_total 1", "tandem_worker_outbox_recordings 0"])
+        .await;
+    let free = get(program.metrics, "/metrics").await;
+    let free = free.lines().find_map(|line| line.strip_prefix("tandem_worker_disk_free_bytes ")).unwrap();
+    assert!(free.parse::<u64>().unwrap() > 0);
+    assert!(get(program.metrics, "/healthz").await.starts_with("HTTP/1.1 200"));
+    let ready = get(program.metrics, "/readyz").await;
+    assert!(ready.contains("\"status\":\"ready\"") || ready.contains("MB are free"), "{ready}");
+    gateway.stop().await;
+}
+
+/// Waits until the figures have all of these lines.
+async fn until_told(from: std::net::SocketAddr, lines: &[&str]) {
+    loop {
+        let text = get(from, "/metrics").await;
+        if lines.iter().all(|wanted| text.lines().any(|line| line == *wanted)) {
+            return;
+        }
+    }
+}
+
+async fn get(from: std::net::SocketAddr, path: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(from).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: worker\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }

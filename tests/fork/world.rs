@@ -1,24 +1,26 @@
 //! A gateway's tap, recorder and forks as the gateway joins them, without calls; a worker; somebody who talks.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rtrb::{Producer, RingBuffer};
-use tandem::app::forks as joined;
+use tandem::app::forks::{self as joined, Booked, Books};
 use tandem::asr;
 use tandem::config::Config;
 use tandem::fork::{Forks, Sockets};
 use tandem::model::id::{CallId, RecordingId};
+use tandem::model::recording::Consent;
 use tandem::model::rtp::{Side, TapKey, TapMedia, TapPayload, TapRecord};
 use tandem::model::time::Clock;
-use tandem::record::{Finished, Format, Inlet, Open, RecordEvent, Recorder, path_of};
+use tandem::record::{Finished, Format, Inlet, Open, RecordEvent, Recorder, Vault, path_of};
 use tandem::tap;
 use tandem::worker::Worker;
 use tokio::sync::mpsc;
 
-use crate::program::token_file;
+use crate::program::{site_key, token_file};
 
 pub(crate) const CUSTOMER_HZ: f64 = 440.0;
 pub(crate) const AGENT_HZ: f64 = 1_000.0;
@@ -34,12 +36,13 @@ pub(crate) fn start_listening_worker(dir: &Path, engine: Option<Arc<dyn asr::Eng
     Worker::start(&worker_config(dir), engine).unwrap()
 }
 
-fn worker_config(dir: &Path) -> Config {
+pub(crate) fn worker_config(dir: &Path) -> Config {
     std::fs::create_dir_all(dir).unwrap();
     let mut config = Config::default();
     config.data.dir = dir.to_owned();
     config.worker.listen = "127.0.0.1:0".parse().unwrap();
     config.worker.token_file = token_file(dir);
+    config.recording.signing_key_file = site_key(dir);
     config
 }
 
@@ -51,7 +54,21 @@ pub(crate) fn config(dir: &Path, worker: SocketAddr, fingerprint: &str) -> Confi
     config.fork.workers = vec![worker.to_string()];
     config.fork.pins = vec![fingerprint.to_owned()];
     config.fork.token_file = token_file(dir);
+    config.recording.signing_key_file = site_key(dir);
     config
+}
+
+/// What a gateway's books say about calls; of those that are not named, that they run and are recorded.
+pub(crate) type Said = Arc<Mutex<BTreeMap<CallId, Booked>>>;
+
+fn books(said: &Said) -> Books {
+    let said = Arc::clone(said);
+    Arc::new(move |call| {
+        let recording = RecordingId::parse(&call.as_str().replace("call", "rec")).unwrap();
+        let usual = || Booked { recording: Some(recording), ..Booked::default() };
+        let booked = said.lock().unwrap().get(&call).cloned().unwrap_or_else(usual);
+        Box::pin(async move { Ok(Some(booked)) })
+    })
 }
 
 pub(crate) struct Gateway {
@@ -65,6 +82,7 @@ pub(crate) struct Gateway {
     pub(crate) ears: Option<asr::Inlet>,
     /// What was heard, by whomever.
     pub(crate) heard: Arc<Mutex<Vec<(asr::Leg, asr::Heard)>>>,
+    pub(crate) vault: Vault,
     dir: PathBuf,
     format: Format,
 }
@@ -75,10 +93,15 @@ impl Gateway {
     }
 
     pub(crate) fn start_listening(config: &Config, engine: Option<Arc<dyn asr::Engine>>) -> Self {
+        Self::start_knowing(config, engine, Said::default())
+    }
+
+    pub(crate) fn start_knowing(config: &Config, engine: Option<Arc<dyn asr::Engine>>, said: Said) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
+        let vault = Vault::open(&config.recording, &config.data.dir).unwrap();
         let told: joined::Events = Arc::new(move |event| drop(sender.send(event)));
         let pieces = joined::Pieces::default();
-        let recorder = Recorder::spawn(&config.data.dir, {
+        let recorder = Recorder::spawn_with(&config.data.dir, vault.clone(), {
             let (told, pieces) = (Arc::clone(&told), pieces.clone());
             move |event| {
                 if let Some(event) = pieces.take(event) {
@@ -92,8 +115,13 @@ impl Gateway {
         let listener: asr::Listener =
             Arc::new(move |leg: &asr::Leg, said| words.lock().unwrap().push((leg.clone(), said)));
         let ears = engine.map(|engine| asr::Inlet::new(engine, None, Arc::clone(&listener)));
-        let neighbours =
-            joined::Neighbours { recorder: recorder.inlet(), ears: ears.clone(), heard: listener, events: told };
+        let neighbours = joined::Neighbours {
+            recorder: recorder.inlet(),
+            ears: ears.clone(),
+            heard: listener,
+            events: told,
+            books: books(&said),
+        };
         let forks = joined::start(config, neighbours, &pieces).unwrap().unwrap();
         let (ring, records) = RingBuffer::new(65_536);
         let (inlet, mut diverter) = (recorder.inlet(), forks.diverter(false));
@@ -109,13 +137,18 @@ impl Gateway {
         let ears = ears.map(|ears| ears.or_elsewhere(joined::ears_elsewhere(forks.clone())));
         let inlet = recorder.inlet().or_elsewhere(joined::elsewhere(Some(forks.clone()), None));
         let (dir, format) = (config.data.dir.clone(), config.recording.format);
-        Self { ring: Some(ring), tap, forks, recorder, inlet, events, ears, heard, dir, format }
+        Self { ring: Some(ring), tap, forks, recorder, inlet, events, ears, heard, vault, dir, format }
     }
 
     pub(crate) fn record(&self, call: u64) -> PathBuf {
         let frames = self.format == Format::Opus;
         self.tap.orders().expect(TapKey(call), tap::Wants { samples: !frames, frames });
-        record(&self.inlet, &self.dir, call, self.format)
+        record(&self.inlet, &self.dir, call, self.format, None)
+    }
+
+    /// The same of a call whose parties were told something.
+    pub(crate) fn record_announced(&self, call: u64, consent: Consent) -> PathBuf {
+        record(&self.inlet, &self.dir, call, self.format, Some(consent))
     }
 
     /// The next word about a recording but that it began.
@@ -185,7 +218,7 @@ impl Talker {
     }
 
     pub(crate) fn record(&self, call: u64) -> PathBuf {
-        record(&self.inlet, self.dir.path(), call, Format::Wav)
+        record(&self.inlet, self.dir.path(), call, Format::Wav, None)
     }
 
     /// Its folder, with the recordings.
@@ -205,17 +238,10 @@ pub(crate) fn call_id(call: u64) -> CallId {
 }
 
 /// As the desk begins a recording; where it will lie.
-fn record(inlet: &Inlet, dir: &Path, call: u64, format: Format) -> PathBuf {
+fn record(inlet: &Inlet, dir: &Path, call: u64, format: Format, consent: Option<Consent>) -> PathBuf {
     let (recording, started_at) = (RecordingId::parse(&format!("rec_{call}")).unwrap(), Clock.now().wall);
     let path = path_of(dir, &recording, started_at, format);
-    inlet.open(Open {
-        tap: TapKey(call),
-        recording,
-        call: call_id(call),
-        path: path.clone(),
-        started_at,
-        consent: None,
-    });
+    inlet.open(Open { tap: TapKey(call), recording, call: call_id(call), path: path.clone(), started_at, consent });
     path
 }
 
@@ -303,8 +329,13 @@ pub(crate) fn voice(hz: f64) -> Vec<TapPayload> {
 
 /// A recording of either format.
 pub(crate) fn read(path: &Path) -> Vec<[i16; 2]> {
+    read_with(&Vault::default(), path)
+}
+
+/// The same of one that is sealed.
+pub(crate) fn read_with(vault: &Vault, path: &Path) -> Vec<[i16; 2]> {
     let ms = tandem::record::Sidecar::read(path).unwrap().duration_ms + 1;
-    let side = |side| tandem::record::read_sound(path, &tandem::record::Vault::default(), side, 0, ms).unwrap();
+    let side = |side| tandem::record::read_sound(path, vault, side, 0, ms).unwrap();
     std::iter::zip(side(Side::Customer), side(Side::Agent)).map(|(left, right)| [left, right]).collect()
 }
 

@@ -10,7 +10,7 @@ use tandem_loadtest::measure;
 use tandem_loadtest::sound::Sound;
 use tandem_loadtest::whatsapp::{CallHandle, InboundCall, Step};
 
-use crate::program::{Program, token_file};
+use crate::program::{Program, site_key, token_file};
 use crate::receiver::{Listener, heard};
 use crate::transcripts::{AGENT, CUSTOMER, PATIENCE, check_words, clip};
 use crate::world::{NINO, NUMBER, SOON, World, agent_share, agent_voice};
@@ -20,6 +20,13 @@ const CUSTOMER_HZ: f32 = 700.0;
 /// A gateway that knows this worker.
 pub(crate) async fn gateway_of(worker: &Program, dir: &tempfile::TempDir, more: &str) -> World {
     let (address, pin, token) = (worker.address, &worker.fingerprint, token_file(dir.path()));
+    // The same key on both machines.
+    let recording = format!("[recording]\nsigning_key_file = {:?}\n", site_key(dir.path()));
+    let more = if more.contains("[recording]") {
+        more.replace("[recording]\n", &recording)
+    } else {
+        more.to_owned() + &recording
+    };
     let fork = format!("[fork]\nworkers = ['{address}']\npins = ['{pin}']\ntoken_file = {token:?}\n{more}");
     let world = World::with(&fork, Default::default()).await;
     world.until("the worker knows the gateway", async || worker.log().contains("a gateway is there")).await;
@@ -83,6 +90,9 @@ async fn a_worker_records_and_writes_down_what_the_gateway_serves() {
     let details = world.get(&format!("calls/{id}/recording/details")).await;
     assert_eq!(details["parts"][0]["bytes"], json!(file.body.len()), "{details}");
     assert!(details["customer"]["packets"].as_u64() > Some(200), "{details}");
+    let manifest = world.get(&format!("calls/{id}/recording/manifest")).await;
+    let signing = world.get("signing-key").await;
+    assert_eq!((&manifest["public_key"], &manifest["call_id"]), (&signing["public_key"], &json!(id)), "{manifest}");
     world.until("the worker let go of its copy", async || worker.log().contains("\"delivered\"")).await;
     assert!(!worker.log().contains("ERROR"), "{}", worker.log());
 }

@@ -20,13 +20,13 @@ const TICKS_USUAL: u32 = OPUS_CLOCK_HZ / 50;
 
 /// The pauses of one call, and the clocks of its two sides.
 #[derive(Debug, Default)]
-pub(super) struct Hush {
+pub(super) struct PauseFilter {
     /// From and to; `None` while it lasts.
     pauses: Vec<(Instant, Option<Instant>)>,
     sides: [Punctual; 2],
 }
 
-impl Hush {
+impl PauseFilter {
     pub(super) fn pause(&mut self, at: Instant) {
         // No packet is that late.
         self.pauses.retain(|&(_, to)| to.is_none_or(|to| to + STRETCH > at));
@@ -111,11 +111,11 @@ mod tests {
     fn what_was_said_in_a_pause_stays_however_late_it_comes() {
         let start = Clock.instant() + Duration::from_secs(100);
         let at = |ms: u64| start + Duration::from_millis(ms);
-        let mut hush = Hush::default();
-        hush.pause(at(1_000));
-        hush.pause(at(1_100));
-        hush.resume(at(1_500));
-        hush.resume(at(1_700));
+        let mut filter = PauseFilter::default();
+        filter.pause(at(1_000));
+        filter.pause(at(1_100));
+        filter.resume(at(1_500));
+        filter.resume(at(1_700));
         let payload = TapPayload::new(&Arc::from(&[0x48, 1, 2, 3][..]));
         for (sent, delay, leaves) in [
             (0, 10, true),
@@ -144,7 +144,7 @@ mod tests {
                 arrival: at(sent + delay),
                 payload: payload.clone(),
             };
-            assert_eq!(hush.covers(&media), !leaves, "sent at {sent}, {delay} late");
+            assert_eq!(filter.covers(&media), !leaves, "sent at {sent}, {delay} late");
         }
         // The other side's clock is another one.
         let media = |rtp_time, ms| TapMedia {
@@ -155,13 +155,13 @@ mod tests {
             arrival: at(ms),
             payload: payload.clone(),
         };
-        assert!(!hush.covers(&media(77, 900)));
-        assert!(hush.covers(&media(77 + 48 * 200, 1_600)), "due at 1,100");
+        assert!(!filter.covers(&media(77, 900)));
+        assert!(filter.covers(&media(77 + 48 * 200, 1_600)), "due at 1,100");
         // A sender that begins anew is believed.
-        assert!(!hush.covers(&media(u32::MAX / 2, 1_700)));
-        assert!(!hush.covers(&media(u32::MAX / 2 + 960, 1_720)));
-        assert!(!hush.lasts());
-        hush.pause(at(1_730));
-        assert!(hush.lasts() && hush.covers(&media(u32::MAX / 2 + 960 * 2, 1_740)));
+        assert!(!filter.covers(&media(u32::MAX / 2, 1_700)));
+        assert!(!filter.covers(&media(u32::MAX / 2 + 960, 1_720)));
+        assert!(!filter.lasts());
+        filter.pause(at(1_730));
+        assert!(filter.lasts() && filter.covers(&media(u32::MAX / 2 + 960 * 2, 1_740)));
     }
 }
