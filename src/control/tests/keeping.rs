@@ -83,7 +83,8 @@ async fn an_export_holds_all_parts_with_their_proof_and_says_which_recording_is_
     };
     house.store.begin_transcript(&house.call, "builtin", None, false).await.unwrap();
     house.store.end_transcript(&house.call, now()).await.unwrap();
-    house.store.put_summary(&house.call, &summary, now()).await.unwrap();
+    let due = house.store.due_summaries(false, now()).await.unwrap().remove(0);
+    house.store.put_summary(&due, &summary, true, now()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let export = async || {
         let bytes = house.get("/v1/calls.zip", &house.ana).await.bytes().await.unwrap();
