@@ -7,7 +7,7 @@ use super::Recogniser;
 use crate::fork::{Forks, Sockets};
 use crate::metrics::{
     ArchiveFigures, ForkFigures, Metrics, RecorderFigures, RemoteSttFigures, ShardFigures, StreamFigures, SttFigures,
-    TapFigures,
+    SttInletFigures, TapFigures,
 };
 use crate::model::time::Clock;
 use crate::shard::Shards;
@@ -22,6 +22,7 @@ pub(super) struct Figures {
     pub(super) tap: Box<dyn Fn() -> tap::Stats + Send>,
     pub(super) recorder: record::Inlet,
     pub(super) recogniser: Option<Recogniser>,
+    pub(super) ears: Option<asr::Inlet>,
     pub(super) forks: Option<Forks>,
     pub(super) sockets: Option<Sockets>,
     pub(super) switchboard: Switchboard,
@@ -72,6 +73,16 @@ impl Figures {
             );
         }
         sound(&self.metrics, &(self.tap)(), &self.recorder.stats());
+        if let Some(ears) = &self.ears {
+            let now = ears.stats();
+            self.metrics.stt_inlet(&SttInletFigures {
+                queued: Duration::from_millis(now.waiting_ms),
+                refused_blocks: now.refused_blocks,
+                let_go: now.let_go,
+                panics: now.panics,
+                alive: now.alive,
+            });
+        }
     }
 
     fn away(&self) {
@@ -99,6 +110,9 @@ impl Figures {
                 connected: now.connected,
                 frames: now.frames,
                 dropped_blocks: now.dropped_blocks,
+                dropped: now.dropped_streams,
+                refused: now.refused,
+                reconnects: now.reconnects,
             });
         }
         let now = self.switchboard.keeping_stats();
@@ -123,12 +137,20 @@ pub(crate) fn sound(metrics: &Metrics, tap: &tap::Stats, recorder: &record::Stat
         lag: Duration::from_millis(tap.ring_lag_ms),
         refused_blocks: tap.dropped_blocks,
         panics: tap.panics,
+        lags: tap.lags,
+        let_go: tap.let_go,
+        strays: tap.strays,
+        diverted: tap.diverted,
+        alive: tap.alive,
     });
     metrics.recorder(&RecorderFigures {
         open: recorder.open,
         queued: Duration::from_millis(recorder.queued_ms),
         bytes: recorder.bytes,
         turn_max: Duration::from_millis(recorder.turn_ms_max),
+        panics: recorder.panics,
+        disk_free_bytes: recorder.free_bytes,
+        alive: recorder.alive,
     });
 }
 
@@ -166,5 +188,6 @@ fn remote_stt_figures(now: &asr::RemoteStats) -> RemoteSttFigures {
         failed: now.refused + now.broken,
         waiting: Duration::from_millis(now.waiting_ms),
         resent: Duration::from_millis(now.resent_ms),
+        wholes_failed: now.wholes_failed,
     }
 }

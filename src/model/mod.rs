@@ -11,6 +11,7 @@ pub mod files;
 pub mod id;
 pub mod money;
 pub mod phone;
+pub mod private_url;
 pub mod quality;
 pub mod reason;
 pub mod recording;
