@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::model::id::RecordingId;
+use crate::model::time::Timestamp;
 
 /// A file that grows is written to all the time; one that nobody wrote to for so long, nobody will.
 const UNTOUCHED: Duration = Duration::from_secs(3600);
@@ -26,7 +27,8 @@ impl Leftovers {
     ///
     /// # Errors
     /// When a folder cannot be read. A file that cannot be removed stays for the next look.
-    pub fn look(root: &Path, now: SystemTime) -> io::Result<Self> {
+    pub fn look(root: &Path, now: Timestamp) -> io::Result<Self> {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(now.as_millis().unsigned_abs());
         let mut found = Self::default();
         for day in entries(root)? {
             if !day.file_type()?.is_dir() || is_hidden(&day) {
@@ -90,13 +92,13 @@ mod tests {
     #[test]
     fn half_written_files_go_once_nobody_writes_to_them_and_recordings_are_told_once() {
         let root = tempfile::tempdir().unwrap();
-        let now = SystemTime::now();
+        let now = Timestamp::from_secs(1_795_000_000);
         assert_eq!(Leftovers::look(&root.path().join("absent"), now).unwrap(), Leftovers::default());
         let write = |name: &str, age_s: u64| {
             let path = root.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             let file = fs::File::create(&path).unwrap();
-            file.set_modified(now - Duration::from_secs(age_s)).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000 - age_s)).unwrap();
             path
         };
         let old = 2 * 3600;

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::sync::Weak;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::Desk;
 use super::keeping::{Failure, on_disk};
@@ -35,10 +35,9 @@ impl Desk {
     /// Removes what half-written and deleted recordings left, sees to it that files which came to a stored recording are
     /// stored too, and tells of what it does not know.
     async fn look_for_leftovers(&self) -> Result<(), Failure> {
-        let root = self.recordings_dir();
-        let found = tokio::task::spawn_blocking(move || Leftovers::look(&root, SystemTime::now()));
+        let (root, now) = (self.recordings_dir(), self.parts.clock.now().wall);
+        let found = tokio::task::spawn_blocking(move || Leftovers::look(&root, now));
         let found = found.await.map_err(std::io::Error::other).and_then(|found| found).map_err(Failure::local)?;
-        let now = self.parts.clock.now().wall;
         self.keeping.stats().leftovers_removed += found.removed as u64;
         let mut strays = 0;
         for (id, path) in found.recordings {
