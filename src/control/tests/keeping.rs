@@ -13,7 +13,7 @@ use crate::model::reason::RecordingState;
 use crate::model::recording::{Consent, ConsentState};
 use crate::model::rtp::TapKey;
 use crate::model::summary::{Figures, Summary, SummaryKind};
-use crate::record::{Finished, Format, Open, RecordEvent, Recorder, path_of, verify};
+use crate::record::{Finished, Format, Open, RecordEvent, Recorder, Reserve, path_of, verify};
 use crate::store::RecordingFile;
 
 /// A sealed and signed recording of two seconds, ready.
@@ -21,7 +21,8 @@ async fn recorded(house: &House) -> (RecordingFile, Box<Finished>) {
     let (told, ended) = std::sync::mpsc::channel();
     let told = std::sync::Mutex::new(told);
     let tell = move |event| drop(told.lock().unwrap().send(event));
-    let recorder = Recorder::spawn_with(house.dir.path(), house.control.vault.clone(), tell).unwrap();
+    let recorder =
+        Recorder::spawn_with(house.dir.path(), house.control.vault.clone(), Reserve::of_disk(0), tell).unwrap();
     let (id, tap, call) = (RecordingId::generate(), TapKey(1), house.call.clone());
     let path = path_of(house.dir.path(), &id, now(), Format::Wav);
     let recording = id.clone();

@@ -59,6 +59,7 @@ fn id(event: &RecordEvent) -> &RecordingId {
     let (RecordEvent::Started { recording, .. }
     | RecordEvent::Finished { recording, .. }
     | RecordEvent::Late { recording, .. }
+    | RecordEvent::Awaited { recording, .. }
     | RecordEvent::Failed { recording, .. }) = event;
     recording
 }
