@@ -275,3 +275,51 @@ fn finished(outcome: Outcome) -> Finished {
     // The details of each side lie beside the recording.
     Finished { duration_ms, gaps, bytes, parts, sha256, stats: audio::Stats::default(), pauses }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::recording::Format;
+    use crate::model::time::Timestamp;
+
+    #[test]
+    fn the_books_say_what_is_taken_from_a_worker() {
+        #[track_caller]
+        fn check(booked: Option<(Option<&str>, bool)>, delivered: &str, expected: Result<Wanted, &str>) {
+            let id = |id: &str| RecordingId::parse(id).unwrap();
+            let booked = booked.map(|(recording, is_deleted)| Booked { recording: recording.map(id), is_deleted });
+            let got = wanted(booked, &id(delivered));
+            match (&got, expected) {
+                (Ok(got), Ok(expected)) => assert_eq!(*got, expected, "{delivered}"),
+                (Err(got), Err(expected)) => assert!(got.contains(expected), "{got}"),
+                _ => panic!("{delivered}: {got:?}"),
+            }
+        }
+        check(Some((Some("rec_1"), false)), "rec_1", Ok(Wanted::Yes));
+        check(Some((Some("rec_1"), false)), "rec_1-p2", Ok(Wanted::Yes));
+        check(Some((Some("rec_1"), true)), "rec_1", Ok(Wanted::Deleted));
+        check(Some((Some("rec_1"), true)), "rec_1-p1", Ok(Wanted::Deleted));
+        check(Some((None, false)), "rec_1", Ok(Wanted::Yes));
+        check(Some((Some("rec_2"), false)), "rec_1", Err("the recording of its call is rec_2"));
+        check(Some((Some("rec_2"), true)), "rec_1", Err("the recording of its call is rec_2"));
+        check(None, "rec_1", Err("know no such call"));
+    }
+
+    #[test]
+    fn a_worker_that_stays_away_is_no_broken_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let complete = Complete {
+            call: CallId::generate(),
+            recording: RecordingId::generate(),
+            started: Timestamp::from_millis(0),
+            format: Format::Wav,
+            length: Duration::from_secs(9),
+            pieces: Vec::new(),
+            missing: 1,
+        };
+        let told = ended(complete, dir.path(), &Vault::default());
+        assert!(matches!(told, RecordEvent::Awaited { .. }), "{told:?}");
+    }
+}

@@ -20,13 +20,19 @@ use crate::model::time::Timestamp;
 /// Where a recording that began at that time belongs; its further files lie beside it.
 pub type Place = Arc<dyn Fn(&RecordingId, Timestamp, Format) -> PathBuf + Send + Sync>;
 
+/// See [`Intake::wanted`].
+pub type AskBooks = Box<dyn Fn(&Delivery) -> BoxFuture<'static, Result<Wanted, String>> + Send + Sync>;
+
+/// See [`Intake::fits`].
+pub type AskFormat = Box<dyn Fn(&[u8]) -> Result<(), String> + Send + Sync>;
+
 /// What a gateway needs to take recordings.
 pub struct Intake {
     pub place: Place,
     /// Asks the books about a recording before anything of it is written. `Err` says why it cannot be taken now.
-    pub wanted: Box<dyn Fn(&Delivery) -> BoxFuture<'static, Result<Wanted, String>> + Send + Sync>,
+    pub wanted: AskBooks,
     /// Whether a file of sound may begin like this; `Err` says why not.
-    pub fits: Box<dyn Fn(&[u8]) -> Result<(), String> + Send + Sync>,
+    pub fits: AskFormat,
     /// So much is left free on the disk, for the calls that are being recorded here.
     pub reserve_bytes: u64,
 }

@@ -43,7 +43,7 @@ use speech::Speech;
 use stats::Counter;
 
 pub use config::{Config, WorkerConfig};
-pub use delivery::{Intake, Place, Wanted};
+pub use delivery::{AskBooks, AskFormat, Intake, Place, Wanted};
 pub use divert::Diverter;
 pub use keys::Keys;
 pub use link::chain;

@@ -353,6 +353,7 @@ mod tests {
         outbox.flush().unwrap_err();
         let outcome = Outcome { duration_ms: 70, bytes: 9, ..Outcome::default() };
         assert!(outbox.finish(&id, outcome.clone()));
+        outbox.flush().unwrap_err();
         assert_eq!(outbox.pending("gw_1").len(), 1, "it is delivered all the same");
         assert_eq!(outbox.waiting(), Waiting { recordings: 1, bytes: 9 });
         std::fs::create_dir(&outbox_dir).unwrap();
