@@ -198,6 +198,7 @@ impl App {
             let language = config.asr.language().map(str::to_owned);
             asr::Inlet::new(recogniser.engine(), language, Arc::clone(&listener))
         });
+        let ears = ears.transpose().context("cannot start the recogniser's thread")?;
         let neighbours = forks::Neighbours {
             recorder: recorder.inlet(),
             ears: ears.clone(),

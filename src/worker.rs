@@ -64,6 +64,7 @@ impl Worker {
             };
             asr::Inlet::new(engine, language, Arc::new(listener))
         });
+        let ears = ears.transpose().context("no thread for the recogniser")?;
         let (inlet, listening) = (recorder.inlet(), ears.clone());
         let sink = move |sound| {
             if let Some(ears) = &listening {

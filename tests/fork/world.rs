@@ -91,7 +91,7 @@ impl Gateway {
         let words = Arc::clone(&heard);
         let listener: asr::Listener =
             Arc::new(move |leg: &asr::Leg, said| words.lock().unwrap().push((leg.clone(), said)));
-        let ears = engine.map(|engine| asr::Inlet::new(engine, None, Arc::clone(&listener)));
+        let ears = engine.map(|engine| asr::Inlet::new(engine, None, Arc::clone(&listener)).unwrap());
         let neighbours =
             joined::Neighbours { recorder: recorder.inlet(), ears: ears.clone(), heard: listener, events: told };
         let forks = joined::start(config, neighbours, &pieces).unwrap().unwrap();
