@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use reqwest::Url;
 
 use super::remote::Kind;
+use crate::model::private_url::PrivateUrl;
 
 /// How speech is written down.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -15,7 +16,9 @@ pub struct Config {
     /// A folder with a Whisper in CTranslate2's format, 16- or 32-bit: what `make model` brings, or another one.
     pub model: PathBuf,
     /// Where another machine's recogniser is. Empty: where its maker runs it.
-    pub url: String,
+    pub url: PrivateUrl,
+    /// Whether voices and the key may go to another machine unencrypted.
+    pub allow_plain: bool,
     /// Holds the recogniser's key. Empty: the environment gives it, or the recogniser wants none.
     pub api_key_file: PathBuf,
     /// As the recogniser calls it. Empty: the usual one.
@@ -33,7 +36,9 @@ impl Default for Config {
         Self {
             engine: "builtin".to_owned(),
             model: PathBuf::from("models/whisper-tiny.en"),
-            url: String::new(),
+            url: PrivateUrl::default(),
+            // Whoever is on the way could listen.
+            allow_plain: false,
             api_key_file: PathBuf::new(),
             remote_model: String::new(),
             language: "en".to_owned(),
@@ -54,6 +59,11 @@ pub enum ConfigError {
     #[error("asr.url: engine = \"{engine}\" needs the recogniser's address: write e.g. \"{example}\"")]
     Url { engine: &'static str, example: &'static str },
     #[error(
+        "asr.url: whoever is on the way to {0} could listen to the calls: write wss://, or set asr.allow_plain = true on a \
+         network you trust"
+    )]
+    Plain(String),
+    #[error(
         "asr.api_key_file: engine = \"{engine}\" needs a key at {host}: name a file that holds it, or give it as \
          TANDEM_ASR__API_KEY"
     )]
@@ -72,7 +82,13 @@ impl Config {
     pub fn errors(&self) -> Vec<ConfigError> {
         let mut errors = Vec::new();
         match self.remote() {
-            Some(kind) => errors.extend(self.address(kind).err()),
+            Some(kind) => match self.address(kind) {
+                Err(error) => errors.push(error),
+                Ok(_) if self.url.is_exposed() && !self.allow_plain => {
+                    errors.push(ConfigError::Plain(self.url.place()));
+                }
+                Ok(_) => {}
+            },
             None if ["builtin", "off"].contains(&self.engine.as_str()) => {}
             None => errors.push(ConfigError::Engine(self.engine.clone())),
         }
@@ -146,7 +162,11 @@ mod tests {
         check("engine = 'vosk'\nurl = 'ws://127.0.0.1:2700'", &[]);
         check("engine = 'wyoming'\nurl = 'tcp://127.0.0.1'", std::slice::from_ref(&wyoming));
         check("engine = 'wyoming'\nurl = 'ws://127.0.0.1:10300'", &[wyoming]);
-        check("engine = 'wyoming'\nurl = 'tcp://asr.example:10300'", &[]);
+        check("engine = 'wyoming'\nurl = 'tcp://10.0.0.7:10300'\nallow_plain = true", &[]);
+        let plain = |place: &str| [ConfigError::Plain(place.to_owned())];
+        check("engine = 'wyoming'\nurl = 'tcp://10.0.0.7:10300'", &plain("tcp://10.0.0.7:10300"));
+        check("engine = 'openai'\nurl = 'ws://me:secret@vllm/v1?key=secret'", &plain("ws://vllm"));
+        check("engine = 'openai'\nurl = 'wss://vllm/v1'", &[]);
         check("engine = 'deepgram'", &[]);
         check("engine = 'openai'\nurl = 'ws://127.0.0.1:8000/v1/realtime'", &[]);
         check(
@@ -155,6 +175,13 @@ mod tests {
         );
         check("threads = 100", &[ConfigError::Threads(100)]);
         assert!(toml::from_str::<Config>("colour = 'red'").is_err());
+    }
+
+    #[test]
+    fn what_an_address_may_hold_is_shown_nowhere() {
+        let text = "engine = 'openai'\nurl = 'wss://tandem:hunter2@vllm/v1?key=hunter2'";
+        let shown = format!("{:?}", toml::from_str::<Config>(text).unwrap());
+        assert!(shown.contains("wss://vllm") && !shown.contains("hunter2"), "{shown}");
     }
 
     #[test]

@@ -146,7 +146,11 @@ mod tests {
             &["`w:0`", "`:1`", "`[::1:1`", "`ab` is no SHA-256", "calls_per_worker"],
         );
         check("websocket = [{url = 'wss://u:p@asr.example:8443/in', encoding = 'l16', tracks = 'inbound'}]", &[]);
-        check("websocket = [{url = 'http://a/b'}, {url = 'ws://ok'}, {url = 'x y'}]", &["ws://host", "ws://host"]);
+        check("websocket = [{url = 'http://a/b'}, {url = 'ws://[::1]'}, {url = 'x y'}]", &["ws://host", "ws://host"]);
+        check("websocket = [{url = 'ws://me:secret@a/b'}]", &["on the way to ws://a could listen"]);
+        check("websocket = [{url = 'ws://a', allow_plain = true}]", &[]);
+        let shown = toml::from_str::<Config>("websocket = [{url = 'wss://me:hunter2@a/b?key=hunter2'}]").unwrap();
+        assert!(!format!("{shown:?}").contains("hunter2"), "{shown:?}");
         assert!(toml::from_str::<Config>("websocket = [{url = 'ws://a', encoding = 'opus'}]").is_err());
         let worker: WorkerConfig = toml::from_str("cert_file = 'c'").unwrap();
         assert!(worker.errors()[0].contains("worker.key_file"));

@@ -21,6 +21,7 @@ use super::twilio::Talk;
 use super::{chain, lock};
 use crate::audio::{Block, Output};
 use crate::model::id::CallId;
+use crate::model::private_url::PrivateUrl;
 use crate::model::rtp::TapKey;
 
 pub use super::twilio::{Encoding, Tracks};
@@ -40,8 +41,11 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Target {
-    /// `ws://` or `wss://`. May hold a secret, so it is never logged whole.
-    pub url: String,
+    /// `ws://` or `wss://`.
+    pub url: PrivateUrl,
+    /// Whether voices may go to another machine unencrypted.
+    #[serde(default)]
+    pub allow_plain: bool,
     #[serde(default = "mulaw")]
     pub encoding: Encoding,
     #[serde(default = "both")]
@@ -59,15 +63,18 @@ fn both() -> Tracks {
 impl Target {
     /// What is wrong with it.
     pub(super) fn error(&self) -> Option<String> {
-        let fine = tungstenite::http::Uri::try_from(self.url.as_str())
+        let fine = tungstenite::http::Uri::try_from(&*self.url)
             .is_ok_and(|url| matches!(url.scheme_str(), Some("ws" | "wss")) && url.host().is_some());
-        (!fine).then(|| "fork.websocket: url: write ws://host:port/path or wss://…".to_owned())
-    }
-
-    /// Scheme and host: what may be logged.
-    fn host(&self) -> String {
-        let url = tungstenite::http::Uri::try_from(self.url.as_str());
-        url.ok().and_then(|url| url.host().map(str::to_owned)).unwrap_or_default()
+        if !fine {
+            return Some("fork.websocket: url: write ws://host:port/path or wss://…".to_owned());
+        }
+        (self.url.is_exposed() && !self.allow_plain).then(|| {
+            let place = self.url.place();
+            format!(
+                "fork.websocket: url: whoever is on the way to {place} could listen to the calls: write wss://, or set allow_plain \
+                 = true on a network you trust"
+            )
+        })
     }
 }
 
@@ -81,6 +88,8 @@ pub struct SocketStats {
     pub frames: u64,
     /// Blocks of 100 ms that found the queue full.
     pub dropped_blocks: u64,
+    /// Streams that ended before their call because too many were open.
+    pub dropped_streams: u64,
     /// Connections that broke while the call ran.
     pub reconnects: u64,
     /// Attempts that failed.
@@ -104,6 +113,7 @@ struct Counters {
     connected: Level,
     frames: Counter,
     dropped_blocks: Counter,
+    dropped_streams: Counter,
     reconnects: Counter,
     refused: Counter,
 }
@@ -125,8 +135,15 @@ impl Sockets {
         });
         let streams = streams.collect();
         let mut open = lock(&self.0.streams);
-        if open.len() >= super::EXPECTED_MAX {
-            open.pop_first();
+        if open.len() >= super::EXPECTED_MAX
+            && let Some((tap, dropped)) = open.pop_first()
+        {
+            self.0.counters.dropped_streams.add(dropped.len() as u64);
+            tracing::error!(
+                tap = tap.0,
+                streams = dropped.len(),
+                "too many media streams at once: the oldest call's end"
+            );
         }
         open.insert(tap, streams);
     }
@@ -158,6 +175,7 @@ impl Sockets {
             connected: of.connected.get(),
             frames: of.frames.get(),
             dropped_blocks: of.dropped_blocks.get(),
+            dropped_streams: of.dropped_streams.get(),
             reconnects: of.reconnects.get(),
             refused: of.refused.get(),
         }
@@ -209,7 +227,7 @@ impl Stream {
                 }
             };
             if told != why {
-                tracing::warn!(call = %self.call, listener = self.target.host(), why, "a media stream is not heard; it is tried again");
+                tracing::warn!(call = %self.call, listener = ?self.target.url, why, "a media stream is not heard; it is tried again");
                 told = why;
             }
             if queue.is_closed() {
@@ -228,7 +246,7 @@ impl Stream {
     }
 
     async fn connect(&self) -> Result<Socket, String> {
-        match tokio::time::timeout(CONNECT_WITHIN, connect_async(&self.target.url)).await {
+        match tokio::time::timeout(CONNECT_WITHIN, connect_async(&*self.target.url)).await {
             Ok(Ok((socket, _))) => Ok(socket),
             Ok(Err(error)) => Err(chain(&error)),
             Err(_) => Err(format!("no answer within {CONNECT_WITHIN:?}")),
@@ -279,5 +297,30 @@ async fn say(socket: &mut Socket, messages: Vec<String>) -> Result<(), String> {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(chain(&error)),
         Err(_) => Err("it takes nothing".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fork::EXPECTED_MAX;
+
+    #[tokio::test]
+    async fn one_stream_too_many_ends_the_oldest_call_s_and_is_counted() {
+        let target = Target {
+            url: "ws://127.0.0.1:1".into(),
+            allow_plain: false,
+            encoding: Encoding::Mulaw,
+            tracks: Tracks::Both,
+        };
+        let sockets = Sockets::new(vec![target.clone(), target]);
+        // Nobody waits here, so no stream runs yet.
+        for tap in 0..EXPECTED_MAX as u64 {
+            sockets.open(TapKey(tap), &CallId::generate());
+        }
+        assert_eq!(sockets.stats().dropped_streams, 0);
+        sockets.open(TapKey(u64::MAX), &CallId::generate());
+        assert_eq!(sockets.stats().dropped_streams, 2);
+        assert!(!lock(&sockets.0.streams).contains_key(&TapKey(0)));
     }
 }

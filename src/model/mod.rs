@@ -10,6 +10,7 @@ pub mod event;
 pub mod id;
 pub mod money;
 pub mod phone;
+pub mod private_url;
 pub mod quality;
 pub mod reason;
 pub mod recording;

@@ -25,7 +25,7 @@ use crate::world::{NINO, SOON, World};
 async fn a_server_nobody_here_wrote_writes_down_what_is_read_to_it() {
     let server = Whisper::start().await;
     let mut config = Config { engine: "wyoming".to_owned(), ..Config::default() };
-    config.url = format!("tcp://127.0.0.1:{}", server.port);
+    config.url = format!("tcp://127.0.0.1:{}", server.port).as_str().into();
     let engine = Remote::new(Kind::Wyoming, &config, None, tokio::runtime::Handle::current()).unwrap();
     let leg = Leg { call: CallId::generate(), speaker: Side::Customer, language: Some("en".to_owned()) };
     let pause = Sound::silence(std::time::Duration::from_secs(1));

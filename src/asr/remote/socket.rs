@@ -26,12 +26,17 @@ const SEND_WITHIN: Duration = Duration::from_secs(10);
 const READ: usize = 16 * 1024;
 
 /// Where a recogniser is, and how to get in.
-#[derive(Debug)]
 pub(super) struct Address {
     /// `ws://`, `wss://` or `tcp://`. May hold a secret, so it is never logged whole.
     pub(super) url: reqwest::Url,
     /// What precedes the key in the `Authorization` header, and the key.
     pub(super) key: Option<(&'static str, SecretString)>,
+}
+
+impl std::fmt::Debug for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Address").field("host", &self.host()).finish_non_exhaustive()
+    }
 }
 
 impl Address {

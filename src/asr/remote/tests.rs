@@ -251,7 +251,7 @@ impl World {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let fake = runtime.block_on(Fake::start(kind, manners));
         let mut config: Config = toml::from_str(config).unwrap();
-        config.url = fake.url();
+        config.url = fake.url().as_str().into();
         let key = matches!(kind, Kind::Deepgram | Kind::OpenAi).then(|| SecretString::from("k3y"));
         let mut server = Server::new(kind, &config, key).unwrap();
         server.patience = Patience {
