@@ -8,7 +8,7 @@ use hound::{SampleFormat, WavReader, WavSpec};
 use crate::audio::RATE_HZ;
 use crate::media::Prompt;
 use crate::model::country::Country;
-use crate::model::id::NumberId;
+use crate::model::id::{NumberId, TeamId};
 
 /// What the file has to be.
 const SOUND: WavSpec =
@@ -30,6 +30,9 @@ pub struct AnnouncementConfig {
     /// The business numbers it is for; empty = all.
     #[serde(default)]
     pub numbers: Vec<NumberId>,
+    /// The teams whose agents' calls it is for; empty = all.
+    #[serde(default)]
+    pub teams: Vec<TeamId>,
     /// What the customer may press against being recorded; absent = nothing.
     #[serde(default)]
     pub opt_out_key: Option<char>,
@@ -78,6 +81,7 @@ pub struct Announcement {
     pub opt_out_key: Option<char>,
     countries: Vec<Country>,
     numbers: Vec<NumberId>,
+    teams: Vec<TeamId>,
 }
 
 /// All announcements, in the order of the configuration.
@@ -93,13 +97,20 @@ impl Announcements {
         configs.iter().map(Announcement::load).collect::<Result<_, _>>().map(Self)
     }
 
-    /// What is to be announced in a call of this number with a customer there: the first that fits. A customer whose country
-    /// is unknown is told what is for all countries.
-    pub fn of(&self, number: &NumberId, country: Option<Country>) -> Option<&Announcement> {
+    /// What is to be announced in a call of this number, an agent of this team and a customer there: the first that fits. A
+    /// customer whose country is unknown is told what is for all countries, an agent without a team what is for all teams.
+    pub fn of(&self, number: &NumberId, country: Option<Country>, team: Option<&TeamId>) -> Option<&Announcement> {
+        fn fits<T: PartialEq>(wanted: &[T], given: Option<&T>) -> bool {
+            wanted.is_empty() || given.is_some_and(|given| wanted.contains(given))
+        }
         self.0.iter().find(|one| {
-            (one.numbers.is_empty() || one.numbers.contains(number))
-                && (one.countries.is_empty() || country.is_some_and(|country| one.countries.contains(&country)))
+            fits(&one.numbers, Some(number)) && fits(&one.countries, country.as_ref()) && fits(&one.teams, team)
         })
+    }
+
+    /// Whether the agent's team matters at all.
+    pub fn ask_for_teams(&self) -> bool {
+        self.0.iter().any(|one| !one.teams.is_empty())
     }
 }
 
@@ -118,6 +129,7 @@ impl Announcement {
             opt_out_key: config.opt_out_key,
             countries: config.countries.iter().filter_map(|code| Country::parse(code).ok()).collect(),
             numbers: config.numbers.clone(),
+            teams: config.teams.clone(),
         })
     }
 }
@@ -156,6 +168,7 @@ mod tests {
             language: "en".to_owned(),
             countries: countries.iter().map(ToString::to_string).collect(),
             numbers: numbers.iter().map(|number| number.parse().unwrap()).collect(),
+            teams: Vec::new(),
             opt_out_key: Some('9'),
         }
     }
@@ -173,7 +186,7 @@ mod tests {
         .unwrap();
         let length = |number: &str, country: Option<&str>| {
             let country = country.map(|code| Country::parse(code).unwrap());
-            all.of(&number.parse().unwrap(), country).unwrap().prompt.duration().as_millis()
+            all.of(&number.parse().unwrap(), country, None).unwrap().prompt.duration().as_millis()
         };
         assert_eq!(length("num_1", Some("DE")), 1_000);
         assert_eq!(length("num_2", Some("AT")), 1_000);
@@ -181,7 +194,28 @@ mod tests {
         assert_eq!(length("num_1", Some("GB")), 1_140);
         assert_eq!(length("num_1", None), 1_140);
         let some = Announcements(all.0[..1].to_vec());
-        assert!(some.of(&"num_1".parse().unwrap(), None).is_none());
+        assert!(some.of(&"num_1".parse().unwrap(), None, None).is_none());
+        assert!(!some.ask_for_teams());
+    }
+
+    #[test]
+    fn a_team_may_have_an_announcement_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let [sales, rest] = [16_000, 17_000].map(|samples| wav(dir.path(), &format!("{samples}.wav"), SOUND, samples));
+        let teams = vec![TeamId::parse("team_sales").unwrap(), TeamId::parse("team_shop").unwrap()];
+        let all = [AnnouncementConfig { teams, ..config(sales, &["GB"], &[]) }, config(rest, &[], &[])];
+        let all = Announcements::load(&all).unwrap();
+        assert!(all.ask_for_teams());
+        let length = |team: Option<&str>, country| {
+            let team = team.map(|team| TeamId::parse(team).unwrap());
+            let told = all.of(&"num_1".parse().unwrap(), Some(Country::parse(country).unwrap()), team.as_ref());
+            told.unwrap().prompt.duration().as_millis()
+        };
+        assert_eq!(length(Some("team_sales"), "GB"), 1_000);
+        assert_eq!(length(Some("team_shop"), "GB"), 1_000);
+        assert_eq!(length(Some("team_sales"), "DE"), 1_080);
+        assert_eq!(length(Some("team_help"), "GB"), 1_080);
+        assert_eq!(length(None, "GB"), 1_080);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Who is told before they are recorded, and who forbids it.
 
 use crate::metrics::Consented;
+use crate::model::id::TeamId;
 use crate::model::recording::{Consent, ConsentState};
 use crate::shard::Command;
+use crate::store::StoreError;
 
 use super::about_call;
 use super::line::Line;
@@ -15,7 +17,15 @@ impl Line {
             return consent.state == ConsentState::Announced;
         }
         let announcements = &self.desk.parts.announcements;
-        let Some(announcement) = announcements.of(&record.number_id, record.contact.country()) else { return true };
+        let team = match self.team().await {
+            Ok(team) => team,
+            Err(error) => {
+                tracing::error!(call = %record.id, %error, "nobody knows who is to be told: the call is not recorded");
+                return false;
+            }
+        };
+        let country = record.contact.country();
+        let Some(announcement) = announcements.of(&record.number_id, country, team.as_ref()) else { return true };
         let consent = Consent {
             state: ConsentState::Announcing,
             language: announcement.language.clone(),
@@ -30,6 +40,17 @@ impl Line {
         self.call.record_mut().recording.consent = Some(consent);
         self.store(Vec::new()).await;
         false
+    }
+
+    /// The team of the agent in the call, where announcements ask for it.
+    async fn team(&self) -> Result<Option<TeamId>, StoreError> {
+        let parts = &self.desk.parts;
+        match &self.call.record().agent_id {
+            Some(agent) if parts.announcements.ask_for_teams() => {
+                Ok(parts.store.agent(agent).await?.and_then(|agent| agent.team_id))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Both have been played it to its end: now it may be recorded.

@@ -16,7 +16,7 @@ const AFTER_HZ: f32 = 2_650.0;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A gateway that plays a tone of one second to everybody, and lets the customer press 9.
-async fn announcing(sounds: &tempfile::TempDir, countries: &str) -> World {
+async fn announcing(sounds: &tempfile::TempDir, whom: &str) -> World {
     let file = sounds.path().join("announcement.wav");
     let spec = hound::WavSpec {
         channels: 1,
@@ -28,16 +28,15 @@ async fn announcing(sounds: &tempfile::TempDir, countries: &str) -> World {
     let tone = |i: i32| (i as f32 * ANNOUNCED_HZ / 16_000.0 * std::f32::consts::TAU).sin() * 9_000.0;
     (0..16_000).for_each(|i| wav.write_sample(tone(i) as i16).unwrap());
     wav.finalize().unwrap();
-    let config = format!(
-        "[[recording.announcement]]\nfile = {file:?}\nlanguage = \"en\"\ncountries = {countries}\nopt_out_key = \"9\"\n"
-    );
+    let config =
+        format!("[[recording.announcement]]\nfile = {file:?}\nlanguage = \"en\"\n{whom}\nopt_out_key = \"9\"\n");
     World::with(&config, Default::default()).await
 }
 
 #[tokio::test]
 async fn both_are_told_first_and_after_the_customers_key_nothing_is_kept() {
     let sounds = tempfile::tempdir().unwrap();
-    let world = announcing(&sounds, "[]").await;
+    let world = announcing(&sounds, "teams = [\"team_b\", \"team_a\"]").await;
     let agent = world.agent("agt_a").await;
     world.nino_of("agt_a").await;
     let phone = world.wa.call(
@@ -87,7 +86,7 @@ async fn both_are_told_first_and_after_the_customers_key_nothing_is_kept() {
 #[tokio::test]
 async fn who_presses_the_key_while_it_is_announced_is_not_recorded_at_all() {
     let sounds = tempfile::tempdir().unwrap();
-    let world = announcing(&sounds, "[\"GE\"]").await;
+    let world = announcing(&sounds, "countries = [\"GE\"]").await;
     let agent = world.agent("agt_a").await;
     world.nino_of("agt_a").await;
     let phone = world.wa.call(
@@ -114,7 +113,7 @@ async fn who_presses_the_key_while_it_is_announced_is_not_recorded_at_all() {
 #[tokio::test]
 async fn where_nothing_is_to_be_announced_recording_begins_at_once() {
     let sounds = tempfile::tempdir().unwrap();
-    let world = announcing(&sounds, "[\"DE\"]").await;
+    let world = announcing(&sounds, "countries = [\"DE\"]").await;
     let agent = world.agent("agt_a").await;
     world.nino_of("agt_a").await;
     let says =
