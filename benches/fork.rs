@@ -67,7 +67,7 @@ fn main() {
     let (mut ring, records) = RingBuffer::new(65_536);
     let (inlet, mut diverter) = (recorder.inlet(), forks.diverter(false));
     let divert = move |record: &TapRecord| diverter.divert(record);
-    let tap = tap::spawn_diverted(vec![records], divert, move |heard| inlet.take(heard)).expect("a tap");
+    let tap = tap::spawn_with(vec![records], divert, Vec::new(), move |heard| inlet.take(heard)).expect("a tap");
     while forks.stats().connected == 0 {
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -1,5 +1,6 @@
 //! What recording costs in either format, as it is, signed (a chain of digests), and sealed besides: 100 calls in real time
-//! through the tap and onto the disk, and the CPU time of each thread.
+//! through the tap and onto the disk, and the CPU time of each thread. In the end the same with the built-in recogniser
+//! listening (`make model`): the thread that looks for speech is what the tap's own is spared.
 //!
 //! `cargo bench --bench recording [calls] [seconds]`
 
@@ -8,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rtrb::RingBuffer;
+use tandem::asr::{self, Builtin};
 use tandem::model::id::{CallId, RecordingId};
-use tandem::model::rtp::{Side, TapKey, TapMedia, TapPayload, TapRecord};
+use tandem::model::rtp::{Route, Side, TapKey, TapMedia, TapPayload, TapRecord};
 use tandem::model::time::Clock;
-use tandem::record::{Config, Format, Open, RecordEvent, Recorder, Vault, generate_key, path_of};
+use tandem::record::{Config, Format, Open, RecordEvent, Recorder, Reserve, Vault, generate_key, path_of};
 use tandem::tap::{self, Wants};
 
 fn main() {
@@ -20,12 +22,16 @@ fn main() {
     let mut args = given.map(|arg| arg.parse::<u64>().expect("numbers: calls, seconds"));
     let (calls, seconds) = (args.next().unwrap_or(100), args.next().unwrap_or(20));
     for format in [Format::Wav, Format::Opus] {
-        let bare = record(calls, seconds, format, Kept::AsItIs);
+        let bare = record(calls, seconds, format, Kept::AsItIs, None);
         for kept in [Kept::Signed, Kept::SignedAndSealed] {
-            let ratio = record(calls, seconds, format, kept) / bare;
+            let ratio = record(calls, seconds, format, kept, None) / bare;
             println!("  {ratio:.2} times the record thread's CPU without");
         }
     }
+    let engine = Builtin::load(&asr::Config { threads: 1, partials: false, ..asr::Config::default() });
+    let engine = Arc::new(engine.expect("a model: `make model` brings it"));
+    let ears = asr::Inlet::new(engine, None, Arc::new(|_: &asr::Leg, _| ())).expect("a thread");
+    record(calls, seconds, Format::Wav, Kept::AsItIs, Some(ears));
 }
 
 /// How recordings are kept.
@@ -49,9 +55,9 @@ impl Kept {
 }
 
 /// Seconds of CPU of the record thread.
-fn record(calls: u64, seconds: u64, format: Format, kept: Kept) -> f64 {
+fn record(calls: u64, seconds: u64, format: Format, kept: Kept, ears: Option<asr::Inlet>) -> f64 {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let recorder = Recorder::spawn_with(dir.path(), kept.vault(dir.path()), |event| {
+    let recorder = Recorder::spawn_with(dir.path(), kept.vault(dir.path()), Reserve::of_disk(0), |event| {
         if let RecordEvent::Failed { error, .. } = event {
             eprintln!("failed: {error}");
         }
@@ -59,7 +65,10 @@ fn record(calls: u64, seconds: u64, format: Format, kept: Kept) -> f64 {
     .expect("a recorder");
     let (mut ring, records) = RingBuffer::new(65_536);
     let inlet = recorder.inlet();
-    let tap = tap::spawn(vec![records], move |output| inlet.take(output)).expect("a tap");
+    let listening = ears.clone().map(|ears| tap::Listener::new("recogniser", move |heard| ears.take(heard)));
+    let listeners = listening.into_iter().collect();
+    let tap =
+        tap::spawn_with(vec![records], |_| Route::Here, listeners, move |heard| inlet.take(heard)).expect("a tap");
 
     let orders = tap.orders();
     let start = Clock.now();
@@ -68,14 +77,11 @@ fn record(calls: u64, seconds: u64, format: Format, kept: Kept) -> f64 {
         let path = path_of(dir.path(), &recording, start.wall, format);
         let (samples, frames) = (format == Format::Wav, format == Format::Opus);
         orders.expect(tap, Wants { samples, frames });
-        recorder.inlet().open(Open {
-            tap,
-            recording,
-            call: CallId::generate(),
-            path,
-            started_at: start.wall,
-            consent: None,
-        });
+        let call = CallId::generate();
+        if let Some(ears) = &ears {
+            ears.open(tap, &call);
+        }
+        recorder.inlet().open(Open { tap, recording, call, path, started_at: start.wall, consent: None });
         ring.push(TapRecord::Open { tap, at: start.at }).expect("room");
     }
     let voice = voice();
@@ -104,6 +110,15 @@ fn record(calls: u64, seconds: u64, format: Format, kept: Kept) -> f64 {
         100.0 * record_cpu / wall,
         1e3 * record_cpu / wall / calls as f64
     );
+    if let Some(ears) = &ears {
+        let cpu = cpu_seconds("ears");
+        println!(
+            "  ears thread   {:.1} % of a core, {:.2} ms of CPU per call and second; {:?}",
+            100.0 * cpu / wall,
+            1e3 * cpu / wall / calls as f64,
+            ears.stats()
+        );
+    }
     println!("  packets that found the ring full: {dropped}; {:?}; {:?}", tap.stats(), recorder.stats());
     drop(ring);
     let ending = Clock.instant();

@@ -27,14 +27,14 @@ use crate::asr::{self, Builtin, Leg, Remote};
 use crate::billing::RateCard;
 use crate::bus::Bus;
 use crate::config::{Config, Policy};
-use crate::control::{self, Control, ServeError, Tls, Unready};
+use crate::control::{self, Control, ServeError, Tls};
 use crate::fork::Forks;
 use crate::media::Identity;
 use crate::metrics::Metrics;
 use crate::model::rtp::{Route, TapRecord};
 use crate::model::time::Clock;
 use crate::policy::access;
-use crate::record::{Announcements, Recorder, Vault};
+use crate::record::{Announcements, Recorder, Reserve, Vault};
 use crate::shard::Shards;
 use crate::signalling::whatsapp::{Graph, Webhook, read_secret_file};
 use crate::store::{Claim, IMPORTED, Store, StoreError, Terms};
@@ -45,6 +45,7 @@ use crate::{bus, console, tap};
 use figures::Figures;
 
 mod figures;
+mod health;
 
 pub mod forks;
 
@@ -171,14 +172,15 @@ impl App {
         let vault = Vault::open(&config.recording, &config.data.dir)?;
         let record_events: forks::Events = Arc::new(move |event| drop(record_events.send(event)));
         let pieces = forks::Pieces::default();
-        let recorder = Recorder::spawn_with(&config.data.dir, vault.clone(), {
-            let (events, pieces) = (Arc::clone(&record_events), pieces.clone());
-            move |event| {
-                if let Some(event) = pieces.take(event) {
-                    events(event);
+        let recorder =
+            Recorder::spawn_with(&config.data.dir, vault.clone(), Reserve::of_disk(config.recording.reserve_mb), {
+                let (events, pieces) = (Arc::clone(&record_events), pieces.clone());
+                move |event| {
+                    if let Some(event) = pieces.take(event) {
+                        events(event);
+                    }
                 }
-            }
-        })?;
+            })?;
         let (shard_events, mut media_events) = mpsc::channel(SHARD_EVENTS);
         let mut rings = Vec::new();
         let shards = Shards::spawn(
@@ -211,17 +213,15 @@ impl App {
         // Whoever hears calls there needs them decoded here, wherever they are recorded.
         let mut diverter = forks.as_ref().map(|forks| forks.diverter(streams));
         let divert = move |record: &TapRecord| diverter.as_mut().map_or(Route::Here, |forks| forks.divert(record));
-        let (inlet, listening, listeners) = (recorder.inlet(), ears.clone(), sockets.clone());
-        let sink = move |sound| {
-            if let Some(ears) = &listening {
-                ears.take(&sound);
-            }
-            if let Some(sockets) = &listeners {
-                sockets.take(&sound);
-            }
-            inlet.take(sound)
-        };
-        let tap = tap::spawn_diverted(rings, divert, sink).context("cannot start the tap worker's thread")?;
+        let mut listeners = Vec::new();
+        let listening = ears.clone();
+        listeners.extend(ears.clone().map(asr_listener));
+        listeners.extend(
+            sockets.clone().map(|sockets| tap::Listener::new("media streams", move |heard| sockets.take(heard))),
+        );
+        let inlet = recorder.inlet();
+        let tap = tap::spawn_with(rings, divert, listeners, move |heard| inlet.take(heard))
+            .context("cannot start the tap worker's thread")?;
 
         let observed = Arc::clone(&metrics);
         let graph =
@@ -275,6 +275,7 @@ impl App {
             tap: Box::new(tap.watch()),
             recorder: recorder.inlet(),
             recogniser,
+            ears: listening,
             forks: forks.clone(),
             sockets: watched,
             switchboard: switchboard.clone(),
@@ -285,16 +286,15 @@ impl App {
 
         let closing = CancellationToken::new();
         let rendered = Arc::clone(&metrics);
-        let probed = shards.clone();
+        let probe = health::Probe { shards: shards.clone(), recorder: recorder.inlet(), tap: Box::new(tap.watch()) };
         let control = Arc::new(Control {
             store: store.clone(),
             switchboard: switchboard.clone(),
             webhook,
             metrics: Box::new(move || rendered.render()),
             readiness: Box::new(move || {
-                let full = probed.bind_customer().err();
-                let unready = full.map(|error| Unready { check: "ports", detail: error.to_string() });
-                Box::pin(async move { unready.into_iter().collect() })
+                let unready = probe.unready();
+                Box::pin(async move { unready })
             }),
             recordings_dir: data_dir.join("recordings"),
             vault,
@@ -402,6 +402,12 @@ impl App {
         }
         cut
     }
+}
+
+/// The recogniser as the tap knows it.
+pub(crate) fn asr_listener(ears: asr::Inlet) -> tap::Listener {
+    let late = ears.clone();
+    tap::Listener::new("recogniser", move |heard| ears.take(heard)).makes_up(move |tap| late.let_go(tap))
 }
 
 /// Reads the policy pack and the rate card, and puts them in force.

@@ -18,7 +18,9 @@ use crate::model::quality::Quality;
 use crate::model::reason::{BlockerCode, Direction, EndReason, LegKind, MediaAlarm, OfferCause, OfferOutcome};
 use crate::model::words;
 pub use away::{ArchiveFigures, ForkFigures, StreamFigures};
-pub use sound::{Consented, Outcome, RecorderFigures, RemoteSttFigures, SttFigures, TapFigures};
+pub use sound::{
+    Consented, Outcome, RecorderFigures, RemoteSttFigures, SttFigures, SttInletFigures, TapFigures, Thread,
+};
 
 mod away;
 mod sound;
@@ -89,6 +91,7 @@ families! {
     rtp_jitter_seconds histogram ["leg"] "Interarrival jitter of ended legs." in JITTERS;
     mos histogram ["leg"] "Estimated mean opinion score of ended legs." in SCORES;
     one_way_sessions_total counter [] "Calls in which one side could not be heard.";
+    zero_packet_streams_total counter ["leg"] "Legs of answered calls that ended without a single packet from their peer.";
     media_timeout_total counter ["kind"] "Times a leg fell silent on the wire.";
     shard_calls gauge ["shard"] "Calls on the shard.";
     shard_packets_total counter ["shard", "dir"] "Datagrams in and out.";
@@ -105,7 +108,13 @@ families! {
     tap_lag_seconds level [] "Age of the oldest copied packet not worked off.";
     tap_open gauge [] "Calls whose sound is copied now.";
     tap_refused_blocks_total counter [] "Pieces of sound nobody had room for; silent in the recording.";
-    tap_panics_total counter [] "Taps ended by a panic in their own code.";
+    tap_panics_total counter [] "Caught panics of the tap and of those it feeds; each cost one call its recording or its live text.";
+    tap_lags_total counter [] "Times the tap fell behind by more than half a second.";
+    tap_let_go_total counter [] "Calls written down after their end because the tap could not keep up.";
+    tap_strays_total counter [] "Copied records of taps that were not open.";
+    tap_diverted_total counter [] "Copied records sent to a worker as they were.";
+    thread_alive gauge ["thread"] "1 while this thread behind the calls runs; 0 wants a restart.";
+    disk_free_bytes level [] "Room on the disk of the recordings.";
     recordings_open gauge [] "Recordings being written.";
     recordings_total counter ["state"] "Recordings finished, ready or failed.";
     recording_consents_total counter ["what"] "Announcements played to both parties, and customers who then opted out.";
@@ -113,6 +122,7 @@ families! {
     recording_queue_seconds level [] "Sound waiting for the disk, over all calls.";
     recording_bytes_total counter [] "Bytes of recordings written.";
     recording_turn_max_seconds level [] "Longest turn of writing since the start: what the disk has made others wait.";
+    recording_panics_total counter [] "Caught panics of the recorder; each cost one recording at most.";
     recording_write_errors_total counter [] "Failed writes to recordings.";
     stt_streams gauge [] "Legs the recogniser listens to.";
     stt_queue_jobs gauge [] "Pieces of speech waiting for the built-in recogniser.";
@@ -123,9 +133,13 @@ families! {
     stt_resent_seconds_total counter [] "Sound sent to a recogniser elsewhere once more, on a new connection.";
     stt_realtime_factor level [] "Working time per second of speech in the latest finals of the built-in recogniser.";
     stt_partials_skipped_total counter [] "Partial texts given up because others waited.";
-    stt_failed_total counter [] "Pieces of speech the built-in recogniser failed over.";
+    stt_failed_total counter [] "Pieces of speech, or of recordings, that the recogniser failed over.";
     stt_segments_total counter ["kind"] "Texts of running calls, partial and final.";
     stt_lag_seconds histogram ["kind"] "From the last sound of a text to the text." in WAITS;
+    stt_inlet_queue_seconds level [] "Sound that waits to be looked through for speech.";
+    stt_refused_blocks_total counter [] "Pieces of sound that found that queue full, or their call let go.";
+    stt_let_go_total counter [] "Calls written down after their end because the recogniser's side could not keep up.";
+    stt_panics_total counter [] "Calls that the recogniser panicked over; written down after their end.";
     stt_missed_seconds_total sum [] "Speech not written down while its call ran; made up for from the recording.";
     transcripts_total counter ["outcome"] "Transcripts ended, ready or failed.";
     transcript_ready_seconds histogram [] "From the end of a call to its whole transcript." in LAGS;
@@ -148,6 +162,9 @@ families! {
     stream_listeners_connected gauge [] "Media streams whose listener is connected.";
     stream_frames_total counter [] "Frames of 20 ms sent to listeners.";
     stream_dropped_blocks_total counter [] "Pieces of 100 ms that listeners were too slow for.";
+    stream_dropped_total counter [] "Media streams ended before their call because too many were open.";
+    stream_connections_failed_total counter [] "Connections to listeners that could not be made.";
+    stream_reconnects_total counter [] "Connections to listeners that broke while their call ran.";
     archive_waiting gauge [] "Finished recordings that are not in the store.";
     archive_oldest_waiting_seconds level [] "How long ago the call of the oldest of them ended.";
     archive_stored_total counter [] "Recordings that the store is proven to have.";
@@ -313,6 +330,11 @@ impl Metrics {
         if let Some(mos) = q.mos.filter(|mos| mos.is_finite()) {
             f.mos.with_label_values(&[leg]).observe(mos);
         }
+    }
+
+    /// A leg of an answered call ended, and nothing had ever come of it.
+    pub fn zero_packet_stream(&self, leg: LegKind) {
+        self.families.zero_packet_streams_total.with_label_values(&[leg.as_str()]).inc();
     }
 
     pub fn media_alarm(&self, kind: MediaAlarm) {

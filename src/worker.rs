@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::app::asr_listener;
 use crate::asr::{self, Heard, Leg};
 use crate::config::Config;
 use crate::fork::control::{Outcome, Said};
 use crate::fork::{Cut, Fork, Listener, WorkerHooks, WorkerStats};
 use crate::model::id::RecordingId;
-use crate::record::{Finished, Format, Open, RecordEvent, Recorder, Sidecar, Vault, certify_repaired, path_of, repair};
+use crate::model::rtp::Route;
+use crate::record::{
+    Finished, Format, Open, RecordEvent, Recorder, Reserve, Sidecar, Vault, certify_repaired, path_of, repair,
+};
 use crate::shard::TapRing;
 use crate::signalling::whatsapp::read_secret_file;
 use crate::tap;
@@ -44,16 +48,17 @@ impl Worker {
         // The recorder is there before the door through which its ends are told.
         let door: Arc<OnceLock<Arc<Listener>>> = Arc::default();
         let vault = Vault::open(&config.recording, &data_dir)?;
-        let recorder = Recorder::spawn_with(&data_dir, vault.clone(), {
-            let door = Arc::clone(&door);
-            move |event| {
-                if let Some((recording, outcome)) = ended(event)
-                    && let Some(door) = door.get()
-                {
-                    door.finished(&recording, outcome);
+        let recorder =
+            Recorder::spawn_with(&data_dir, vault.clone(), Reserve::of_disk(config.recording.reserve_mb), {
+                let door = Arc::clone(&door);
+                move |event| {
+                    if let Some((recording, outcome)) = ended(event)
+                        && let Some(door) = door.get()
+                    {
+                        door.finished(&recording, outcome);
+                    }
                 }
-            }
-        })?;
+            })?;
         let (ring, records) = rtrb::RingBuffer::new(TAP_RING);
         let ears = engine.map(|engine| {
             let (door, language) = (Arc::clone(&door), config.asr.language().map(str::to_owned));
@@ -65,14 +70,10 @@ impl Worker {
             asr::Inlet::new(engine, language, Arc::new(listener))
         });
         let ears = ears.transpose().context("no thread for the recogniser")?;
-        let (inlet, listening) = (recorder.inlet(), ears.clone());
-        let sink = move |sound| {
-            if let Some(ears) = &listening {
-                ears.take(&sound);
-            }
-            inlet.take(sound)
-        };
-        let tap = tap::spawn(vec![records], sink).context("no thread for the tap")?;
+        let inlet = recorder.inlet();
+        let listeners = ears.clone().map(asr_listener).into_iter().collect();
+        let tap = tap::spawn_with(vec![records], |_| Route::Here, listeners, move |heard| inlet.take(heard))
+            .context("no thread for the tap")?;
         let (inlet, orders, ring) = (recorder.inlet(), tap.orders(), Mutex::new(TapRing::new(ring)));
         let listens = ears.is_some();
         let hooks = WorkerHooks {

@@ -7,7 +7,7 @@ use super::Recogniser;
 use crate::fork::{Forks, Sockets};
 use crate::metrics::{
     ArchiveFigures, ForkFigures, Metrics, RecorderFigures, RemoteSttFigures, ShardFigures, StreamFigures, SttFigures,
-    TapFigures,
+    SttInletFigures, TapFigures,
 };
 use crate::model::time::Clock;
 use crate::shard::Shards;
@@ -22,6 +22,7 @@ pub(super) struct Figures {
     pub(super) tap: Box<dyn Fn() -> tap::Stats + Send>,
     pub(super) recorder: record::Inlet,
     pub(super) recogniser: Option<Recogniser>,
+    pub(super) ears: Option<asr::Inlet>,
     pub(super) forks: Option<Forks>,
     pub(super) sockets: Option<Sockets>,
     pub(super) switchboard: Switchboard,
@@ -83,6 +84,11 @@ impl Figures {
             lag: Duration::from_millis(tap.ring_lag_ms),
             refused_blocks: tap.dropped_blocks,
             panics: tap.panics,
+            lags: tap.lags,
+            let_go: tap.let_go,
+            strays: tap.strays,
+            diverted: tap.diverted,
+            alive: tap.alive,
         });
         let recorder = self.recorder.stats();
         self.metrics.recorder(&RecorderFigures {
@@ -90,7 +96,20 @@ impl Figures {
             queued: Duration::from_millis(recorder.queued_ms),
             bytes: recorder.bytes,
             turn_max: Duration::from_millis(recorder.turn_ms_max),
+            panics: recorder.panics,
+            disk_free_bytes: recorder.free_bytes,
+            alive: recorder.alive,
         });
+        if let Some(ears) = &self.ears {
+            let now = ears.stats();
+            self.metrics.stt_inlet(&SttInletFigures {
+                queued: Duration::from_millis(now.waiting_ms),
+                refused_blocks: now.refused_blocks,
+                let_go: now.let_go,
+                panics: now.panics,
+                alive: now.alive,
+            });
+        }
     }
 
     fn away(&self) {
@@ -118,6 +137,9 @@ impl Figures {
                 connected: now.connected,
                 frames: now.frames,
                 dropped_blocks: now.dropped_blocks,
+                dropped: now.dropped_streams,
+                refused: now.refused,
+                reconnects: now.reconnects,
             });
         }
         let now = self.switchboard.keeping_stats();
@@ -155,5 +177,6 @@ fn remote_stt_figures(now: &asr::RemoteStats) -> RemoteSttFigures {
         failed: now.refused + now.broken,
         waiting: Duration::from_millis(now.waiting_ms),
         resent: Duration::from_millis(now.resent_ms),
+        wholes_failed: now.wholes_failed,
     }
 }

@@ -4,7 +4,8 @@
 //! be the recordings of hundreds of calls that suffer. So a thread of its own hands the sound on, behind a queue that is bounded;
 //! what finds it full is told as missed, and made up for from the recording.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::{Engine, EngineError, Heard, Leg, Listener, Stream};
@@ -13,8 +14,14 @@ use crate::model::id::CallId;
 use crate::model::rtp::{Side, TapKey};
 use crate::model::transcript::{Segment, Unheard};
 
-/// Sound that may wait, of all calls together: 12 MB. Half a second of 400 calls.
+/// Sound that may wait, of all calls together: 12 MB, and as much again that is being looked through. Half a second of 400
+/// calls.
 const QUEUE_SAMPLES_MAX: u64 = 200 * RATE_HZ as u64;
+
+/// A call that misses more than this in [`LOSS_WINDOW`] is let go: better one call written down afterwards than all of them in
+/// shreds.
+const LOST_MAX: u64 = LOSS_WINDOW / 20;
+const LOSS_WINDOW: u64 = 10 * RATE_HZ as u64;
 
 /// Below media, above the decoding.
 const NICENESS: i32 = 5;
@@ -25,28 +32,48 @@ pub struct Inlet {
     engine: Arc<dyn Engine>,
     language: Option<String>,
     heard: Listener,
-    queue: Arc<Door>,
+    door: Arc<Door>,
     elsewhere: Option<Elsewhere>,
 }
 
 /// Takes a call that may be listened to on another machine; false: listen here.
 pub type Elsewhere = Arc<dyn Fn(TapKey, &CallId) -> bool + Send + Sync>;
 
+/// What the way in has seen so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InletStats {
+    /// Sound that waits to be looked through.
+    pub waiting_ms: u64,
+    /// Blocks that found the queue full, or came of a call that was let go.
+    pub refused_blocks: u64,
+    /// Calls that are written down after their end, because this machine could not keep up.
+    pub let_go: u64,
+    /// Calls that the engine panicked over; they are written down after their end.
+    pub panics: u64,
+    /// The thread runs.
+    pub alive: bool,
+}
+
 struct Call {
     id: CallId,
-    customer: Box<dyn Stream>,
-    agent: Box<dyn Stream>,
+    /// Customer, agent. They tell the end when they go, and so stay to the end.
+    streams: [Box<dyn Stream>; 2],
+    /// The engine panicked.
+    failed: bool,
+    /// All sound before this sample went to the streams or was told as missed.
+    next: u64,
+    /// Samples lost since that one.
+    lost: (u64, u64),
     /// One side of a block at a time, kept for its room.
     pcm: Vec<i16>,
 }
 
-/// What the thread is told, in order. What is neither sound nor missed is few and has no bound.
+/// What the thread is told, in order. Openings and ends are few, and have no bound.
 enum Item {
     Open(TapKey, Call),
     Block(Block),
-    /// Samples of a call that found the queue full: from, to.
-    Missed(TapKey, u64, u64),
-    Close(TapKey),
+    /// With the length of its sound.
+    Close(TapKey, u64),
 }
 
 #[derive(Default)]
@@ -59,9 +86,10 @@ struct Queue {
 struct State {
     items: Vec<Item>,
     waiting: u64,
-    /// Where in `items` a call's missed stretch stands, while no sound of the call came after it.
-    missed: HashMap<TapKey, usize>,
+    /// Running calls whose sound is taken no more.
+    let_go: HashSet<TapKey>,
     stopped: bool,
+    stats: InletStats,
 }
 
 /// The way to the thread, which ends with the last of them.
@@ -74,9 +102,13 @@ impl Inlet {
     /// When the system gives no thread.
     pub fn new(engine: Arc<dyn Engine>, language: Option<String>, heard: Listener) -> std::io::Result<Self> {
         let queue = Arc::new(Queue::default());
+        queue.lock().stats.alive = true;
         let (inner, listener) = (Arc::clone(&queue), Arc::clone(&heard));
-        std::thread::Builder::new().name("ears".to_owned()).spawn(move || run(&inner, &listener))?;
-        Ok(Self { engine, language, heard, queue: Arc::new(Door(queue)), elsewhere: None })
+        std::thread::Builder::new().name("ears".to_owned()).spawn(move || {
+            let _last = Last(&inner);
+            run(&inner, &listener);
+        })?;
+        Ok(Self { engine, language, heard, door: Arc::new(Door(queue)), elsewhere: None })
     }
 
     /// The same inlet, but `elsewhere` is asked first.
@@ -94,24 +126,35 @@ impl Inlet {
         self.language.as_deref()
     }
 
+    pub fn stats(&self) -> InletStats {
+        let state = self.door.0.lock();
+        InletStats { waiting_ms: ms(state.waiting), ..state.stats }
+    }
+
     /// Begins to listen to what `tap` will bring. Call it before the shard is told to tap. Never waits.
     pub fn open(&self, tap: TapKey, call: &CallId) {
         if self.elsewhere.as_ref().is_some_and(|takes| takes(tap, call)) {
             return;
         }
         let stream = |speaker| self.engine.open(self.leg(call, speaker), Arc::clone(&self.heard));
-        let (customer, agent) = (stream(Side::Customer), stream(Side::Agent));
-        self.queue.0.push(Item::Open(tap, Call { id: call.clone(), customer, agent, pcm: Vec::new() }));
+        let streams = [stream(Side::Customer), stream(Side::Agent)];
+        let call = Call { id: call.clone(), streams, failed: false, next: 0, lost: (0, 0), pcm: Vec::new() };
+        self.door.0.push(Item::Open(tap, call));
     }
 
     /// What the tap heard. Never waits; a tap that was not opened here is none of ours.
     pub fn take(&self, heard: &Output) {
         match heard {
-            Output::Block(block) => self.queue.0.push_sound(block),
+            Output::Block(block) => self.door.0.push_sound(block),
             // The same sound, for those who keep it encoded.
             Output::Frames(_) => {}
-            Output::Closed(closed) => self.queue.0.push(Item::Close(closed.tap)),
+            Output::Closed(closed) => self.door.0.push(Item::Close(closed.tap, closed.stats.samples)),
         }
+    }
+
+    /// Takes no more sound of this tap: the rest is told as missed when it has ended. Never waits.
+    pub fn let_go(&self, tap: TapKey) {
+        self.door.0.let_go(tap);
     }
 
     /// See [`Engine::transcribe`].
@@ -134,22 +177,23 @@ impl Queue {
     }
 
     fn push_sound(&self, block: &Block) {
-        let (first, samples) = (block.first_sample, block.samples.len() as u64);
+        let samples = block.samples.len() as u64;
         let mut state = self.lock();
-        if state.waiting + samples <= QUEUE_SAMPLES_MAX {
-            state.waiting += samples;
-            state.missed.remove(&block.tap);
-            state.items.push(Item::Block(block.clone()));
-            drop(state);
-            return self.wake.notify_one();
+        if state.waiting + samples > QUEUE_SAMPLES_MAX || state.let_go.contains(&block.tap) {
+            // The next block, or the end, shows the hole.
+            state.stats.refused_blocks += 1;
+            return;
         }
-        let State { items, missed, .. } = &mut *state;
-        match missed.get(&block.tap).and_then(|at| items.get_mut(*at)) {
-            Some(Item::Missed(_, _, to)) => *to = first + samples,
-            _ => {
-                missed.insert(block.tap, items.len());
-                items.push(Item::Missed(block.tap, first, first + samples));
-            }
+        state.waiting += samples;
+        state.items.push(Item::Block(block.clone()));
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    fn let_go(&self, tap: TapKey) {
+        let mut state = self.lock();
+        if state.let_go.insert(tap) {
+            state.stats.let_go += 1;
         }
     }
 
@@ -159,7 +203,6 @@ impl Queue {
         let idle = |state: &mut State| state.items.is_empty() && !state.stopped;
         let mut state = self.wake.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
         state.waiting = 0;
-        state.missed.clear();
         let items = std::mem::take(&mut state.items);
         (!items.is_empty()).then_some(items)
     }
@@ -176,6 +219,15 @@ impl Drop for Door {
     }
 }
 
+/// Says that the thread is gone, however it went.
+struct Last<'a>(&'a Queue);
+
+impl Drop for Last<'_> {
+    fn drop(&mut self) {
+        self.0.lock().stats.alive = false;
+    }
+}
+
 fn run(queue: &Queue, heard: &Listener) {
     if let Err(error) = rustix::process::nice(NICENESS) {
         tracing::warn!(%error, "speech is looked for at the same priority as media");
@@ -187,18 +239,13 @@ fn run(queue: &Queue, heard: &Listener) {
                 Item::Open(tap, call) => drop(calls.insert(tap, call)),
                 Item::Block(block) => {
                     if let Some(call) = calls.get_mut(&block.tap) {
-                        call.push(&block);
+                        call.push(&block, queue, heard);
                     }
                 }
-                Item::Missed(tap, from, to) => {
-                    if let Some(call) = calls.get(&tap) {
-                        call.miss(heard, from, to);
-                    }
-                }
-                Item::Close(tap) => {
+                Item::Close(tap, samples) => {
+                    queue.lock().let_go.remove(&tap);
                     if let Some(call) = calls.remove(&tap) {
-                        call.customer.finish();
-                        call.agent.finish();
+                        call.finish(samples, heard);
                     }
                 }
             }
@@ -207,22 +254,71 @@ fn run(queue: &Queue, heard: &Listener) {
 }
 
 impl Call {
-    fn push(&mut self, block: &Block) {
-        for (stream, channel) in [(&mut self.customer, 0), (&mut self.agent, 1)] {
-            self.pcm.clear();
-            self.pcm.extend(block.samples.iter().map(|both| both[channel]));
-            stream.push(block.first_sample, &self.pcm);
+    fn push(&mut self, block: &Block, queue: &Queue, heard: &Listener) {
+        if self.failed {
+            return;
+        }
+        let (streams, pcm) = (&mut self.streams, &mut self.pcm);
+        let act = || {
+            for (channel, stream) in streams.iter_mut().enumerate() {
+                pcm.clear();
+                pcm.extend(block.samples.iter().map(|both| both[channel]));
+                stream.push(block.first_sample, pcm);
+            }
+        };
+        if catch_unwind(AssertUnwindSafe(act)).is_err() {
+            return self.give_up(block.tap, queue);
+        }
+        let (hole, to) = (self.next, block.first_sample);
+        if to > hole {
+            self.miss(to, heard);
+            if to - self.lost.0 > LOSS_WINDOW {
+                self.lost = (hole, 0);
+            }
+            self.lost.1 += to - hole;
+            if self.lost.1 > LOST_MAX {
+                tracing::warn!(call = %self.id, "this machine cannot keep up: what this call says is written down after it");
+                queue.let_go(block.tap);
+            }
+        }
+        self.next = to + block.samples.len() as u64;
+    }
+
+    fn finish(self, samples: u64, heard: &Listener) {
+        if samples > self.next {
+            self.miss(samples, heard);
+        }
+        for stream in self.streams {
+            if catch_unwind(AssertUnwindSafe(|| stream.finish())).is_err() {
+                tracing::error!(call = %self.id, "the recogniser panicked over a call's end");
+            }
         }
     }
 
-    /// Nobody looked whether there was speech.
-    fn miss(&self, heard: &Listener, from: u64, to: u64) {
-        let ms = |samples: u64| samples * 1000 / u64::from(RATE_HZ);
+    /// An engine that panics is not asked about this call any more; it hears the rest from the recording.
+    fn give_up(&mut self, tap: TapKey, queue: &Queue) {
+        tracing::error!(call = %self.id, "the recogniser panicked over a call");
+        self.failed = true;
+        let mut state = queue.lock();
+        state.stats.panics += 1;
+        state.let_go.insert(tap);
+    }
+
+    /// Nobody looked whether there was speech from `next` on.
+    fn miss(&self, to: u64, heard: &Listener) {
         for speaker in [Side::Customer, Side::Agent] {
-            let leg = Leg { call: self.id.clone(), speaker, language: None };
-            heard(&leg, Heard::Missed(Unheard { speaker, start_ms: ms(from), end_ms: ms(to) }));
+            let unheard = Unheard { speaker, start_ms: ms(self.next), end_ms: ms(to) };
+            heard(&self.leg(speaker), Heard::Missed(unheard));
         }
     }
+
+    fn leg(&self, speaker: Side) -> Leg {
+        Leg { call: self.id.clone(), speaker, language: None }
+    }
+}
+
+const fn ms(samples: u64) -> u64 {
+    samples * 1000 / RATE_HZ as u64
 }
 
 #[cfg(test)]
@@ -234,8 +330,12 @@ mod tests {
     use crate::audio::{Closed, Stats};
 
     const PATIENCE: Duration = Duration::from_secs(60);
+    const SECOND: u64 = RATE_HZ as u64;
 
-    /// Says what it was given: position, length and first sample, as text. It waits while somebody holds the gate.
+    /// What it panics over.
+    const OUTRAGE: i16 = 13;
+
+    /// Says what it was given: position, length and first sample, as text. Then it waits while somebody holds the gate.
     struct Parrot {
         gate: Arc<Mutex<()>>,
     }
@@ -262,7 +362,7 @@ mod tests {
 
     impl Stream for Ear {
         fn push(&mut self, first_sample: u64, pcm: &[i16]) {
-            drop(self.gate.lock().unwrap());
+            assert_ne!(pcm[0], OUTRAGE);
             let segment = Segment {
                 speaker: self.leg.speaker,
                 index: 0,
@@ -275,6 +375,7 @@ mod tests {
                 language: self.leg.language.clone(),
             };
             (self.heard)(&self.leg, Heard::Segment(segment));
+            drop(self.gate.lock().unwrap_or_else(PoisonError::into_inner));
         }
 
         fn finish(self: Box<Self>) {
@@ -294,8 +395,8 @@ mod tests {
         Output::Block(Block { tap, first_sample, samples: vec![[7, -7]; samples] })
     }
 
-    fn closed(tap: TapKey) -> Output {
-        Output::Closed(Closed { tap, stats: Stats::default(), pauses: Vec::new() })
+    fn closed(tap: TapKey, samples: u64) -> Output {
+        Output::Closed(Closed { tap, stats: Stats { samples, ..Stats::default() }, pauses: Vec::new() })
     }
 
     /// All that is told until both legs have ended.
@@ -312,7 +413,9 @@ mod tests {
         let (inlet, told) = parrot(&Arc::default());
         let (ours, other) = (TapKey(1), TapKey(2));
         inlet.open(ours, &CallId::generate());
-        for heard in [block(other, 160, 3), block(ours, 160, 3), closed(other), closed(ours), block(ours, 163, 3)] {
+        for heard in
+            [block(other, 160, 3), block(ours, 160, 3), closed(other, 163), closed(ours, 163), block(ours, 163, 3)]
+        {
             inlet.take(&heard);
         }
         let words: Vec<String> = all(&told)
@@ -323,12 +426,14 @@ mod tests {
                 Heard::Ended => format!("{speaker} ended"),
             })
             .collect();
-        assert_eq!(words, ["customer 160+3: 7", "agent 160+3: -7", "customer ended", "agent ended"]);
+        assert_eq!(
+            words,
+            ["customer 160+3: 7", "agent 160+3: -7", "missed", "missed", "customer ended", "agent ended"]
+        );
     }
 
     #[test]
     fn what_an_overloaded_machine_cannot_look_through_is_told_as_missed_and_nobody_waits() {
-        const SECOND: u64 = RATE_HZ as u64;
         let gate: Arc<Mutex<()>> = Arc::default();
         let held = gate.lock().unwrap();
         let (inlet, told) = parrot(&gate);
@@ -339,7 +444,7 @@ mod tests {
             inlet.take(&block(TapKey(1), second * SECOND, SECOND as usize));
         }
         drop(held);
-        inlet.take(&closed(TapKey(1)));
+        inlet.take(&closed(TapKey(1), seconds * SECOND));
         let (mut heard_ms, mut missed) = (0, Vec::new());
         for (speaker, heard) in all(&told) {
             match heard {
@@ -351,5 +456,79 @@ mod tests {
         let missed_ms: u64 = missed.iter().map(|(from, to)| to - from).sum();
         assert_eq!(heard_ms + missed_ms, seconds * 1000, "{missed:?}");
         assert!(missed_ms >= seconds * 1000 / 3 && missed.len() <= 2, "{missed:?}");
+    }
+
+    #[test]
+    fn a_call_that_loses_more_than_a_twentieth_is_let_go_and_told_as_missed_to_its_end() {
+        let gate: Arc<Mutex<()>> = Arc::default();
+        let held = gate.lock().unwrap();
+        let (inlet, told) = parrot(&gate);
+        let (ours, other, unknown) = (TapKey(1), TapKey(2), TapKey(3));
+        for tap in [ours, other] {
+            inlet.open(tap, &CallId::generate());
+        }
+        let second = |tap, second: u64| inlet.take(&block(tap, second * SECOND, SECOND as usize));
+        second(ours, 0);
+        // It has the first piece, so the queue fills up behind it.
+        until(&told, 0);
+        for at in 1..QUEUE_SAMPLES_MAX / SECOND {
+            second(unknown, at);
+        }
+        second(other, 0);
+        second(ours, 1);
+        assert_eq!(inlet.stats().refused_blocks, 1);
+        drop(held);
+        until(&told, 0);
+        second(ours, 2);
+        second(other, 1);
+        let missed = until(&told, SECOND);
+        assert_eq!(missed, [(1_000, 2_000)]);
+        assert_eq!(inlet.stats().let_go, 1);
+        second(ours, 3);
+        second(other, 2);
+        inlet.take(&closed(ours, 4 * SECOND));
+        let rest: Vec<Heard> = all(&told).into_iter().map(|(_, heard)| heard).collect();
+        let rest_of = |speaker| Heard::Missed(Unheard { speaker, start_ms: 3_000, end_ms: 4_000 });
+        for missed in [rest_of(Side::Customer), rest_of(Side::Agent)] {
+            assert!(rest.contains(&missed), "{rest:?}");
+        }
+        // The other one is heard on, and a later call under the same key would be.
+        assert!(rest.iter().any(|heard| matches!(heard, Heard::Segment(segment) if segment.start_ms == 2 * SECOND)));
+        assert!(inlet.door.0.lock().let_go.is_empty());
+    }
+
+    #[test]
+    fn a_panic_of_the_engine_costs_that_call_its_live_text_and_no_other() {
+        let (inlet, told) = parrot(&Arc::default());
+        let (ours, other) = (TapKey(1), TapKey(2));
+        for tap in [ours, other] {
+            inlet.open(tap, &CallId::generate());
+        }
+        let outrage = Block { tap: ours, first_sample: SECOND, samples: vec![[OUTRAGE; 2]; 160] };
+        inlet.take(&block(ours, 0, SECOND as usize));
+        inlet.take(&Output::Block(outrage));
+        inlet.take(&block(other, 0, 160));
+        inlet.take(&closed(ours, 2 * SECOND));
+        let told = all(&told);
+        let missed = |speaker| (speaker, Heard::Missed(Unheard { speaker, start_ms: 1_000, end_ms: 2_000 }));
+        for missed in [missed(Side::Customer), missed(Side::Agent)] {
+            assert!(told.contains(&missed), "{told:?}");
+        }
+        let heard = told.iter().filter(|(_, heard)| matches!(heard, Heard::Segment(_))).count();
+        assert_eq!((heard, inlet.stats().panics, inlet.stats().alive), (4, 1, true));
+    }
+
+    /// What of the customer was missed, until a piece that began there is told.
+    fn until(told: &Receiver<(Side, Heard)>, start: u64) -> Vec<(u64, u64)> {
+        let mut missed = Vec::new();
+        loop {
+            match told.recv_timeout(PATIENCE).expect("a piece").1 {
+                Heard::Segment(piece) if piece.start_ms == start && piece.speaker == Side::Customer => return missed,
+                Heard::Missed(unheard) if unheard.speaker == Side::Customer => {
+                    missed.push((unheard.start_ms, unheard.end_ms));
+                }
+                _ => {}
+            }
+        }
     }
 }

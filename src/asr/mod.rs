@@ -9,7 +9,7 @@ use crate::model::rtp::Side;
 use crate::model::transcript::{Segment, Unheard};
 pub use builtin::{Builtin, Stats as BuiltinStats};
 pub use config::{Config, ConfigError};
-pub use inlet::{Elsewhere, Inlet};
+pub use inlet::{Elsewhere, Inlet, InletStats};
 pub use remote::{Remote, Stats as RemoteStats};
 
 pub mod builtin;

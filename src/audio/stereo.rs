@@ -28,6 +28,16 @@ pub enum Output {
     Closed(Closed),
 }
 
+impl Output {
+    pub const fn tap(&self) -> TapKey {
+        match self {
+            Self::Block(block) => block.tap,
+            Self::Frames(frames) => frames.tap,
+            Self::Closed(closed) => closed.tap,
+        }
+    }
+}
+
 /// A piece of the call's sound. Positions are absolute, so a lost block leaves a hole of known length.
 #[derive(Clone, Debug)]
 pub struct Block {

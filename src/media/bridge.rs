@@ -19,6 +19,7 @@ use crate::model::rtp::{Side, TapKey, TapMedia, TapPayload, TapRecord};
 use std::collections::VecDeque;
 
 mod announcement;
+mod tap;
 
 /// How often the quality of a running leg is told.
 const QUALITY_EVERY: Duration = Duration::from_secs(10);
@@ -213,22 +214,6 @@ impl Bridge {
         }
         self.splice.press(digits, now);
         self.settle(now);
-    }
-
-    /// Copies both directions' audio from now on. A running tap ends first. Where the customer has opted out, it ends at once.
-    pub fn start_tap(&mut self, tap: TapKey, now: Instant) {
-        self.stop_tap(now);
-        self.tap = Some(tap);
-        self.tapped.push_back(TapRecord::Open { tap, at: now });
-        if self.opted_out {
-            self.stop_tap(now);
-        }
-    }
-
-    pub fn stop_tap(&mut self, now: Instant) {
-        if let Some(tap) = self.tap.take() {
-            self.tapped.push_back(TapRecord::Close { tap, at: now });
-        }
     }
 
     /// Everybody is said goodbye to; [`Self::is_closed`] turns true once that is out.

@@ -34,6 +34,10 @@ pub struct StreamFigures {
     pub frames: u64,
     /// Of 100 ms.
     pub dropped_blocks: u64,
+    /// Whole streams.
+    pub dropped: u64,
+    pub refused: u64,
+    pub reconnects: u64,
 }
 
 /// What becomes of finished recordings; totals run since the start.
@@ -78,6 +82,9 @@ impl Metrics {
         one_gauge(&f.stream_listeners_connected).set(int(now.connected));
         raise(&one_counter(&f.stream_frames_total), now.frames);
         raise(&one_counter(&f.stream_dropped_blocks_total), now.dropped_blocks);
+        raise(&one_counter(&f.stream_dropped_total), now.dropped);
+        raise(&one_counter(&f.stream_connections_failed_total), now.refused);
+        raise(&one_counter(&f.stream_reconnects_total), now.reconnects);
     }
 
     pub fn archive(&self, now: &ArchiveFigures) {
@@ -107,7 +114,13 @@ mod tests {
         let m = Metrics::new("1");
         m.forks(&ForkFigures { connected: 2, packets: 7, dropped: 1, moved: 3, ..ForkFigures::default() });
         m.forks(&ForkFigures { packets: 5, delivered: 4, ..ForkFigures::default() });
-        m.streams(&StreamFigures { streams: 2, connected: 1, frames: 9, dropped_blocks: 8 });
+        m.streams(&StreamFigures {
+            streams: 2,
+            connected: 1,
+            dropped_blocks: 8,
+            dropped: 3,
+            ..StreamFigures::default()
+        });
         let waiting = Duration::from_millis(1_500);
         m.archive(&ArchiveFigures { waiting: 6, oldest_waiting: waiting, stored: 11, ..ArchiveFigures::default() });
         let text = m.render();
@@ -119,6 +132,7 @@ mod tests {
             "tandem_fork_recordings_total 4",
             "tandem_stream_listeners_connected 1",
             "tandem_stream_dropped_blocks_total 8",
+            "tandem_stream_dropped_total 3",
             "tandem_archive_waiting 6",
             "tandem_archive_oldest_waiting_seconds 1.5",
             "tandem_archive_stored_total 11",

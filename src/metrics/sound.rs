@@ -24,6 +24,15 @@ words! {
     }
 }
 
+words! {
+    /// What runs behind the calls, and could end by a fault.
+    Thread {
+        Tap = "tap",
+        Recorder = "recorder",
+        Recogniser = "recogniser",
+    }
+}
+
 /// What the tap worker reports; totals run since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TapFigures {
@@ -32,6 +41,12 @@ pub struct TapFigures {
     pub lag: Duration,
     pub refused_blocks: u64,
     pub panics: u64,
+    /// Times it was late by more than half a second.
+    pub lags: u64,
+    pub let_go: u64,
+    pub strays: u64,
+    pub diverted: u64,
+    pub alive: bool,
 }
 
 /// What the recorder reports; totals run since its start.
@@ -43,6 +58,20 @@ pub struct RecorderFigures {
     pub bytes: u64,
     /// The longest turn of writing so far.
     pub turn_max: Duration,
+    pub panics: u64,
+    pub disk_free_bytes: u64,
+    pub alive: bool,
+}
+
+/// What the way into the recogniser reports; totals run since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SttInletFigures {
+    /// Sound that waits to be looked through.
+    pub queued: Duration,
+    pub refused_blocks: u64,
+    pub let_go: u64,
+    pub panics: u64,
+    pub alive: bool,
 }
 
 /// What the recogniser in this process reports; totals run since its start.
@@ -71,6 +100,8 @@ pub struct RemoteSttFigures {
     pub waiting: Duration,
     /// Sound sent again on a new connection.
     pub resent: Duration,
+    /// Recordings that could not be written down.
+    pub wholes_failed: u64,
 }
 
 impl Metrics {
@@ -79,7 +110,20 @@ impl Metrics {
         one_gauge(&f.tap_open).set(int(now.open));
         one_level(&f.tap_lag_seconds).set(now.lag.as_secs_f64());
         raise(&one_counter(&f.tap_refused_blocks_total), now.refused_blocks);
-        raise(&one_counter(&f.tap_panics_total), now.panics);
+        for (family, total) in [
+            (&f.tap_panics_total, now.panics),
+            (&f.tap_lags_total, now.lags),
+            (&f.tap_let_go_total, now.let_go),
+            (&f.tap_strays_total, now.strays),
+            (&f.tap_diverted_total, now.diverted),
+        ] {
+            raise(&one_counter(family), total);
+        }
+        self.thread_alive(Thread::Tap, now.alive);
+    }
+
+    fn thread_alive(&self, thread: Thread, alive: bool) {
+        self.families.thread_alive.with_label_values(&[thread.as_str()]).set(i64::from(alive));
     }
 
     pub fn recorder(&self, now: &RecorderFigures) {
@@ -88,6 +132,18 @@ impl Metrics {
         one_level(&f.recording_queue_seconds).set(now.queued.as_secs_f64());
         raise(&one_counter(&f.recording_bytes_total), now.bytes);
         one_level(&f.recording_turn_max_seconds).set(now.turn_max.as_secs_f64());
+        raise(&one_counter(&f.recording_panics_total), now.panics);
+        one_level(&f.disk_free_bytes).set(now.disk_free_bytes as f64);
+        self.thread_alive(Thread::Recorder, now.alive);
+    }
+
+    pub fn stt_inlet(&self, now: &SttInletFigures) {
+        let f = &self.families;
+        one_level(&f.stt_inlet_queue_seconds).set(now.queued.as_secs_f64());
+        raise(&one_counter(&f.stt_refused_blocks_total), now.refused_blocks);
+        raise(&one_counter(&f.stt_let_go_total), now.let_go);
+        raise(&one_counter(&f.stt_panics_total), now.panics);
+        self.thread_alive(Thread::Recogniser, now.alive);
     }
 
     pub fn stt(&self, now: &SttFigures) {
@@ -110,6 +166,7 @@ impl Metrics {
         raise(&one_counter(&f.stt_connects_total), now.connects);
         raise(&one_counter(&f.stt_connections_failed_total), now.failed);
         raise(&one_counter(&f.stt_resent_seconds_total), now.resent.as_secs());
+        raise(&one_counter(&f.stt_failed_total), now.wholes_failed);
     }
 
     /// Text of a running call, `lag` after its last sound was spoken.
@@ -178,8 +235,18 @@ mod tests {
             confidence: None,
             language: None,
         };
-        m.tap(&TapFigures { open: 3, lag: second / 8, refused_blocks: 2, panics: 1 });
-        m.recorder(&RecorderFigures { open: 2, queued: second / 4, bytes: 64, turn_max: second / 2 });
+        let tap =
+            TapFigures { open: 3, lag: second / 8, refused_blocks: 2, panics: 1, let_go: 4, ..TapFigures::default() };
+        m.tap(&TapFigures { alive: true, ..tap });
+        m.recorder(&RecorderFigures {
+            open: 2,
+            queued: second / 4,
+            bytes: 64,
+            turn_max: second / 2,
+            disk_free_bytes: 1_000,
+            ..RecorderFigures::default()
+        });
+        m.stt_inlet(&SttInletFigures { queued: second * 2, let_go: 5, ..SttInletFigures::default() });
         let stt =
             SttFigures { streams: 4, queued_jobs: 5, queued: 3 * second, partials_skipped: 6, ..SttFigures::default() };
         m.stt(&SttFigures { realtime_factor: Some(0.25), failed: 1, ..stt });
@@ -221,6 +288,12 @@ mod tests {
             "tandem_stt_queue_seconds 3",
             "tandem_stt_partials_skipped_total 6",
             "tandem_stt_failed_total 1",
+            "tandem_tap_let_go_total 4",
+            r#"tandem_thread_alive{thread="tap"} 1"#,
+            r#"tandem_thread_alive{thread="recorder"} 0"#,
+            "tandem_disk_free_bytes 1000",
+            "tandem_stt_inlet_queue_seconds 2",
+            "tandem_stt_let_go_total 5",
             "tandem_stt_realtime_factor 0.25",
             r#"tandem_stt_segments_total{kind="final"} 1"#,
             r#"tandem_stt_lag_seconds_sum{kind="partial"} 1"#,

@@ -31,6 +31,8 @@ pub struct Config {
     pub former_encryption_key_files: Vec<PathBuf>,
     /// Days the local files of a recording stay that the store is proven to have; 0 = not at all.
     pub local_days: u32,
+    /// What recordings leave free on their disk, in MB; 0 = nothing.
+    pub reserve_mb: u32,
     /// Days a recording is kept anywhere, unless its number says otherwise; 0 = for ever.
     pub keep_days: u32,
 }
@@ -49,6 +51,8 @@ impl Default for Config {
             former_encryption_key_files: Vec::new(),
             // People listen to what was said this week.
             local_days: 7,
+            // The database's log of the busiest day, and an hour to notice.
+            reserve_mb: 256,
             // What is deleted does not come back: only on purpose.
             keep_days: 0,
         }

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -51,6 +52,16 @@ pub(super) enum Ending {
     Cut(Cut),
 }
 
+impl Ending {
+    fn names(&self) -> (CallId, RecordingId) {
+        match self {
+            Self::Complete(Complete { call, recording, .. }) | Self::Cut(Cut { call, recording, .. }) => {
+                (call.clone(), recording.clone())
+            }
+        }
+    }
+}
+
 /// What a recording's files weigh.
 pub(super) struct Weight {
     pub(super) parts: Vec<Part>,
@@ -62,13 +73,22 @@ pub(super) type Events = Arc<dyn Fn(RecordEvent) + Send + Sync>;
 
 /// The finishing thread; it ends when the sender is dropped.
 pub(super) fn spawn(vault: Vault, events: Events) -> io::Result<(mpsc::Sender<Ending>, JoinHandle<()>)> {
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel::<Ending>();
     let thread = std::thread::Builder::new().name("record-finish".to_owned()).spawn(move || {
         for ending in receiver {
-            events(match ending {
+            let (call, recording) = ending.names();
+            let end = || match ending {
                 Ending::Complete(complete) => finish(complete, &vault),
                 Ending::Cut(cut) => mend(cut, &vault),
+            };
+            let event = catch_unwind(AssertUnwindSafe(end)).unwrap_or_else(|_| {
+                tracing::error!(%call, %recording, "finishing a recording panicked; the others go on");
+                let error = "finishing it panicked; its file is where it was written".to_owned();
+                RecordEvent::Failed { call, recording, error, written_ms: 0 }
             });
+            if catch_unwind(AssertUnwindSafe(|| events(event))).is_err() {
+                tracing::error!("telling of a recording's end panicked; the others go on");
+            }
         }
     })?;
     Ok((sender, thread))

@@ -9,7 +9,7 @@
 //! sealed one is noise on the disk, and [`Playback`] reads it. Both are the same for either format.
 //!
 //! A disk that is full or broken ends the recording, never the call: what was written stays playable, and
-//! [`RecordEvent::Failed`] raises the alarm. There is no second try; a recording with a silent hole of unknown cause is
+//! [`RecordEvent::Failed`] raises the alarm. Full is a disk with less than the [`Reserve`]. There is no second try; a recording with a silent hole of unknown cause is
 //! worse than one that says where it ends.
 
 use std::path::{Path, PathBuf};
@@ -32,6 +32,7 @@ pub use keyfile::{KeyError, generate_key};
 pub use playback::{Playback, PlaybackError};
 pub use proof::{Fault, Manifest, ManifestError, PublicKey, Report, manifest_path, verify};
 pub use repair::{RepairError, Repaired, certify_repaired, repair};
+pub use reserve::Reserve;
 pub use sidecar::{Part, Side, Sidecar, sidecar_path};
 pub use sound::read_sound;
 pub use vault::Vault;
@@ -50,6 +51,7 @@ mod queue;
 mod repair;
 mod repair_ogg;
 mod repair_sealed;
+mod reserve;
 mod seal;
 mod sidecar;
 mod sound;
@@ -138,6 +140,14 @@ pub struct Stats {
     pub refused_blocks: u64,
     /// The longest a single turn of writing took.
     pub turn_ms_max: u64,
+    /// Caught panics; each cost one recording at most.
+    pub panics: u64,
+    /// On the disk of the recordings.
+    pub free_bytes: u64,
+    /// Less than the reserve is free: nothing is recorded.
+    pub lacks_room: bool,
+    /// Its threads run.
+    pub alive: bool,
 }
 
 /// The folder of recordings is not usable.
@@ -154,6 +164,7 @@ pub struct StartError {
 pub struct Recorder {
     queue: Arc<Queue>,
     vault: Vault,
+    reserve: Reserve,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -162,6 +173,7 @@ pub struct Recorder {
 pub struct Inlet {
     queue: Arc<Queue>,
     vault: Vault,
+    reserve: Reserve,
     elsewhere: Option<Elsewhere>,
 }
 
@@ -183,16 +195,17 @@ impl Recorder {
     /// # Errors
     /// [`StartError`] when `<data_dir>/recordings` cannot be made or written, or the system gives no thread.
     pub fn spawn(data_dir: &Path, events: impl Fn(RecordEvent) + Send + Sync + 'static) -> Result<Self, StartError> {
-        Self::spawn_with(data_dir, Vault::default(), events)
+        Self::spawn_with(data_dir, Vault::default(), Reserve::of_disk(0), events)
     }
 
-    /// Starts a recorder that signs and seals with the keys of `vault`.
+    /// Starts a recorder that signs and seals with the keys of `vault`, and leaves `reserve` free on the disk.
     ///
     /// # Errors
     /// As [`Recorder::spawn`].
     pub fn spawn_with(
         data_dir: &Path,
         vault: Vault,
+        reserve: Reserve,
         events: impl Fn(RecordEvent) + Send + Sync + 'static,
     ) -> Result<Self, StartError> {
         let dir = data_dir.join("recordings");
@@ -201,14 +214,15 @@ impl Recorder {
             // A folder that is there may still be read-only; better to know before the first call.
             tempfile::tempfile_in(&dir)?;
             let queue = Arc::new(Queue::default());
-            let thread = worker::spawn(Arc::clone(&queue), vault.clone(), Arc::new(events))?;
-            Ok(Self { queue, vault, thread: Some(thread) })
+            let thread = worker::spawn(Arc::clone(&queue), vault.clone(), &dir, reserve.clone(), Arc::new(events))?;
+            Ok(Self { queue, vault, reserve, thread: Some(thread) })
         };
         start().map_err(|cause| StartError { dir: dir.clone(), cause })
     }
 
     pub fn inlet(&self) -> Inlet {
-        Inlet { queue: Arc::clone(&self.queue), vault: self.vault.clone(), elsewhere: None }
+        let (vault, reserve) = (self.vault.clone(), self.reserve.clone());
+        Inlet { queue: Arc::clone(&self.queue), vault, reserve, elsewhere: None }
     }
 
     pub fn stats(&self) -> Stats {
@@ -255,6 +269,11 @@ impl Inlet {
     /// The keys that recordings are made with.
     pub fn vault(&self) -> &Vault {
         &self.vault
+    }
+
+    /// What it leaves free on its disk.
+    pub fn reserve(&self) -> &Reserve {
+        &self.reserve
     }
 
     /// What the tap heard. Never waits; `false` when [`QUEUE_SECONDS_MAX`] of sound are waiting already.

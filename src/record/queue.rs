@@ -68,6 +68,11 @@ impl Queue {
         std::mem::take(&mut inner.items)
     }
 
+    /// The writer is gone.
+    pub(super) fn end(&self) {
+        self.lock().stats.alive = false;
+    }
+
     pub(super) fn stats(&self) -> Stats {
         let inner = self.lock();
         Stats {

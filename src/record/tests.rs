@@ -1,5 +1,6 @@
 //! Recordings of either format, sealed or not, made as the recorder makes them.
 
+mod faults;
 mod proof;
 mod sealed;
 

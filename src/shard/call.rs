@@ -157,7 +157,7 @@ impl Call {
     }
 
     /// The end: routes are forgotten, figures kept, and the desk is told.
-    pub(super) fn bury(self, outside: &mut Outside) {
+    pub(super) fn bury(mut self, outside: &mut Outside, now: Instant) {
         for agent in &self.agents {
             agent.forget(&mut outside.demux);
         }
@@ -171,6 +171,9 @@ impl Call {
         }
         // A broken bridge may panic once more when it is asked or dropped.
         let last_words = catch_unwind(AssertUnwindSafe(|| {
+            for record in self.bridge.last_taps(now) {
+                outside.taps.push(record);
+            }
             let counters = self.bridge.counters();
             drop(self);
             counters
@@ -272,6 +275,7 @@ mod tests {
     use super::*;
     use crate::media::Identity;
     use crate::model::id::CallId;
+    use crate::model::rtp::{TapKey, TapRecord};
     use crate::model::time::Clock;
     use crate::shard::tests::own_loopback;
     use crate::shard::tests::peer::Peer;
@@ -280,11 +284,12 @@ mod tests {
     fn a_panic_ends_its_own_call_and_the_desk_hears_of_every_leg() {
         let (now, ip, identity) = (Clock.instant(), own_loopback(30), Identity::generate());
         let (sender, mut desk) = channel(10);
+        let (taps, mut copied) = rtrb::RingBuffer::new(10);
         let mut outside = Outside {
             agents: AgentPort::bind(SocketAddr::new(ip, 0)).unwrap(),
             demux: Demux::default(),
             timers: Timers::default(),
-            taps: TapRing::new(rtrb::RingBuffer::new(10).0),
+            taps: TapRing::new(taps),
             outbox: Outbox::new(sender),
             stats: Stats::default(),
             asked: None,
@@ -300,11 +305,14 @@ mod tests {
         call.attach(agent, &mut outside, now);
         assert!(!call.is_over(now));
 
+        call.act(&mut outside, now, |bridge| bridge.start_tap(TapKey(1), now));
         call.act(&mut outside, now, |_| panic!("planted"));
         assert!(call.is_broken() && call.is_over(now));
         call.act(&mut outside, now, |_| unreachable!("a broken bridge is left alone"));
-        call.bury(&mut outside);
+        call.bury(&mut outside, now);
         assert_eq!(outside.stats.panics, 1);
+        let copied: Vec<TapRecord> = std::iter::from_fn(|| copied.pop().ok()).collect();
+        assert!(matches!(copied[..], [TapRecord::Open { .. }, TapRecord::Close { tap: TapKey(1), .. }]), "{copied:?}");
         let mut lost = Vec::new();
         while let Ok(ShardEvent::Media { event, .. }) = desk.try_recv() {
             if let MediaEvent::Lost { leg, .. } = event {

@@ -26,6 +26,7 @@ use super::tap_ring::TapRing;
 use super::timer::Timers;
 use crate::media::{Bridge, Leg};
 use crate::model::id::CallId;
+use crate::model::rtp::TapRecord;
 use crate::model::time::Clock;
 
 slotmap::new_key_type! {
@@ -342,6 +343,11 @@ impl Worker {
         let Some(key) = self.by_id.get(command.call()).copied() else {
             self.outside.stats.unknown_commands += 1;
             tracing::debug!(call = %command.call(), "command for a call this shard does not have");
+            if let Command::StartTap { tap, .. } = command {
+                // The recorder and its like wait for the end of what they opened.
+                self.outside.taps.push(TapRecord::Open { tap, at: now });
+                self.outside.taps.push(TapRecord::Close { tap, at: now });
+            }
             return;
         };
         self.with_call(key, now, |call, outside| match command {
@@ -397,7 +403,7 @@ impl Worker {
         if let Err(error) = self.poll.registry().deregister(&mut call.socket) {
             tracing::warn!(%error, "a customer's socket was not being watched");
         }
-        call.bury(&mut self.outside);
+        call.bury(&mut self.outside, self.clock.instant());
         self.shared.calls.store(self.calls.len(), Ordering::Relaxed);
     }
 

@@ -358,6 +358,9 @@ impl Line {
                 }
                 if last {
                     self.desk.parts.metrics.leg_ended(kind, &quality);
+                    if quality.packets_received == 0 && self.call.record().answered_at.is_some() {
+                        self.desk.parts.metrics.zero_packet_stream(kind);
+                    }
                 }
                 self.dirty = true;
             }

@@ -66,7 +66,7 @@ impl Line {
         let record = self.call.record().record;
         let parts = &self.desk.parts;
         let uses = Uses { record, listen: record && parts.ears.is_some(), stream: record && parts.streams };
-        if self.tapped.is_some() || !uses.any() || !self.has_consent().await {
+        if self.tapped.is_some() || !uses.any() || self.call.is_ended() || !self.has_consent().await {
             return;
         }
         let (tap, now) = (TapKey::next(), self.desk.parts.clock.now());

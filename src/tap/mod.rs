@@ -16,8 +16,10 @@ use crate::model::rtp::{Route, TapRecord};
 use crate::model::time::Clock;
 use worker::Worker;
 
+pub use listener::Listener;
 pub use orders::{Orders, Wants};
 
+mod listener;
 mod orders;
 mod sound;
 mod worker;
@@ -25,6 +27,9 @@ mod worker;
 /// How long the worker sleeps when the rings are empty. A ring of 65,536 records holds 0.6 s of 1,000 calls, so this
 /// is far from filling one, and a hundred wake-ups a second cost nothing.
 pub const POLL: Duration = Duration::from_millis(10);
+
+/// A worker that is further behind than this is short of CPU; 50 packets of a side then wait.
+pub const LAG_TOLD: Duration = Duration::from_millis(500);
 
 /// What the worker did so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,11 +46,17 @@ pub struct Stats {
     pub not_copied: u64,
     /// Records that went to another machine as they were.
     pub diverted: u64,
-    /// Recordings ended by a panic in their own code.
+    /// Caught panics: each ended one call's recording, or what one listener heard of it.
     pub panics: u64,
     /// The oldest record found in a ring during the last turn, and ever.
     pub ring_lag_ms: u64,
     pub ring_lag_ms_max: u64,
+    /// Times the worker fell behind by more than [`LAG_TOLD`].
+    pub lags: u64,
+    /// Calls that listeners were let go of because the worker could not keep up.
+    pub let_go: u64,
+    /// The thread runs.
+    pub alive: bool,
 }
 
 /// The running worker. Dropping it ends the thread like [`Tap::stop`], without waiting.
@@ -68,25 +79,29 @@ pub fn spawn(
     rings: Vec<Consumer<TapRecord>>,
     sink: impl FnMut(Output) -> bool + Send + 'static,
 ) -> std::io::Result<Tap> {
-    spawn_diverted(rings, |_| Route::Here, sink)
+    spawn_with(rings, |_| Route::Here, Vec::new(), sink)
 }
 
-/// The same, with `divert` asked about each record first: what it sends away is not decoded here. It is called on the
-/// worker's thread and must not wait.
+/// The same with listeners, who hear each piece before the sink, and with `divert` asked about each record first: what it sends
+/// away is not decoded here. It is called on the worker's thread and must not wait.
 ///
 /// # Errors
 /// As [`spawn`].
-pub fn spawn_diverted(
+pub fn spawn_with(
     rings: Vec<Consumer<TapRecord>>,
     divert: impl FnMut(&TapRecord) -> Route + Send + 'static,
+    listeners: Vec<Listener>,
     sink: impl FnMut(Output) -> bool + Send + 'static,
 ) -> std::io::Result<Tap> {
-    let stats = Arc::new(Mutex::new(Stats::default()));
+    let stats = Arc::new(Mutex::new(Stats { alive: true, ..Stats::default() }));
     let stopping = Arc::new(AtomicBool::new(false));
     let orders = Orders::default();
     let thread = std::thread::Builder::new().name("tap".to_owned()).spawn({
         let (stats, stopping, orders) = (Arc::clone(&stats), Arc::clone(&stopping), orders.clone());
-        move || run(Worker::new(rings, orders, divert, sink), &stats, &stopping)
+        move || {
+            let _last = Last(&stats);
+            run(Worker::new(rings, orders, divert, listeners, sink), &stats, &stopping);
+        }
     })?;
     Ok(Tap { stats, orders, stopping, thread: Some(thread) })
 }
@@ -97,7 +112,7 @@ impl Tap {
     }
 
     /// [`Tap::stats`] for somebody else, also when the worker is gone.
-    pub fn watch(&self) -> impl Fn() -> Stats + Send + use<> {
+    pub fn watch(&self) -> impl Fn() -> Stats + Send + Sync + use<> {
         let stats = Arc::clone(&self.stats);
         move || *stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -125,6 +140,15 @@ impl Tap {
     }
 }
 
+/// Says that the thread is gone, however it went.
+struct Last<'a>(&'a Mutex<Stats>);
+
+impl Drop for Last<'_> {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).alive = false;
+    }
+}
+
 impl Drop for Tap {
     fn drop(&mut self) {
         self.tell_to_stop();
@@ -138,7 +162,7 @@ fn run<D: FnMut(&TapRecord) -> Route, S: FnMut(Output) -> bool>(
 ) {
     loop {
         let last = stopping.load(Ordering::Acquire) || worker.is_abandoned();
-        worker.turn(Clock.instant());
+        worker.turn_safely(Clock.instant());
         if last {
             worker.close_all(Clock.instant());
         }

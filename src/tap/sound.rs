@@ -52,6 +52,13 @@ impl Sound {
         self.each(|stereo| stereo.close(at), |reel| reel.close(at));
     }
 
+    /// Decodes no more, where it is recorded as it was encoded.
+    pub(super) fn spare_samples(&mut self) {
+        if self.reel.is_some() {
+            self.stereo = None;
+        }
+    }
+
     /// The next piece that is ready in either form, and how many samples long it is.
     pub(super) fn poll(&mut self, now: Instant) -> Option<(Output, u64)> {
         if let Some(block) = self.stereo.as_mut().and_then(|stereo| stereo.poll_block(now)) {

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use rtrb::Consumer;
 
-use super::Stats;
+use super::listener::{Listener, Wall};
 use super::orders::{Order, Orders, Wants};
 use super::sound::Sound;
+use super::{LAG_TOLD, Stats};
 use crate::audio::{Closed, Output};
 use crate::model::rtp::{Route, TapKey, TapRecord};
 
@@ -17,6 +18,13 @@ const CLOSED_ATTEMPTS_AT_END: u32 = 200;
 
 /// Taps that are to open. Of a call that ends before its shard opens the tap an entry stays, so the oldest one goes.
 const EXPECTED_MAX: usize = 4_096;
+
+/// Who can make up for what it does not hear is let go of a call whose packets wait for so long: recordings come first.
+const LAG_MAX: Duration = Duration::from_secs(3);
+
+/// The same for a call that loses more than 5 % of the 1,000 packets that both sides send in [`LOSS_WINDOW`].
+const LOST_MAX: u32 = 50;
+const LOSS_WINDOW: Duration = Duration::from_secs(10);
 
 /// State of all taps of all rings.
 pub(super) struct Worker<D, S> {
@@ -33,7 +41,12 @@ pub(super) struct Worker<D, S> {
     orders_until: Option<Instant>,
     /// Closing words the sink had no room for.
     unheard: VecDeque<Closed>,
+    listeners: Vec<Listener>,
     sink: S,
+    /// Around the sink.
+    wall: Wall,
+    /// The last turn found old records.
+    is_late: bool,
     stats: Stats,
 }
 
@@ -49,14 +62,34 @@ struct Open {
     ring: usize,
     dropped_blocks: u64,
     dropped_samples: u64,
+    /// Packets lost on the way here since then.
+    lost: (Instant, u32),
+    let_go: bool,
 }
 
 impl<D: FnMut(&TapRecord) -> Route, S: FnMut(Output) -> bool> Worker<D, S> {
-    pub(super) fn new(rings: Vec<Consumer<TapRecord>>, orders: Orders, divert: D, sink: S) -> Self {
-        let rings = rings.into_iter().map(|records| Ring { records, finished: false }).collect();
-        let (taps, expected, away, unheard) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), VecDeque::new());
-        let (orders_until, stats) = (None, Stats::default());
-        Self { rings, taps, orders, expected, away, divert, orders_until, unheard, sink, stats }
+    pub(super) fn new(
+        rings: Vec<Consumer<TapRecord>>,
+        orders: Orders,
+        divert: D,
+        listeners: Vec<Listener>,
+        sink: S,
+    ) -> Self {
+        Self {
+            rings: rings.into_iter().map(|records| Ring { records, finished: false }).collect(),
+            taps: BTreeMap::new(),
+            orders,
+            expected: BTreeMap::new(),
+            away: BTreeMap::new(),
+            divert,
+            orders_until: None,
+            unheard: VecDeque::new(),
+            listeners,
+            sink,
+            wall: Wall::new("recorder"),
+            is_late: false,
+            stats: Stats { alive: true, ..Stats::default() },
+        }
     }
 
     /// Every shard has dropped its end of the ring.
@@ -65,7 +98,17 @@ impl<D: FnMut(&TapRecord) -> Route, S: FnMut(Output) -> bool> Worker<D, S> {
     }
 
     pub(super) fn stats(&self) -> Stats {
-        Stats { open: self.taps.len(), ..self.stats }
+        let listeners: u64 = self.listeners.iter().map(Listener::panics).sum();
+        let panics = self.stats.panics + self.wall.panics + listeners;
+        Stats { open: self.taps.len(), panics, ..self.stats }
+    }
+
+    /// A turn; what panics in it outside of any call costs that record, not the worker.
+    pub(super) fn turn_safely(&mut self, now: Instant) {
+        if catch_unwind(AssertUnwindSafe(|| self.turn(now))).is_err() {
+            self.stats.panics += 1;
+            tracing::error!("a turn of the tap ended by a panic; it goes on with the next");
+        }
     }
 
     /// Reads what the rings hold, and hands on every block that is ready at `now`. `now` must have been read before:
@@ -77,6 +120,7 @@ impl<D: FnMut(&TapRecord) -> Route, S: FnMut(Output) -> bool> Worker<D, S> {
         for ring in 0..self.rings.len() {
             self.drain(ring, now);
         }
+        self.note_lag();
         let keys: Vec<TapKey> = self.taps.keys().copied().collect();
         for tap in keys {
             self.offer_blocks(tap, now);
@@ -110,8 +154,11 @@ impl<D: FnMut(&TapRecord) -> Route, S: FnMut(Output) -> bool> Worker<D, S> {
             let Ok(record) = self.rings[ring].records.pop() else { break };
             self.stats.records += 1;
             if let Some(at) = instant(&record) {
-                self.stats.ring_lag_ms =
-                    self.stats.ring_lag_ms.max(now.saturating_duration_since(at).as_millis() as u64);
+                let lag = now.saturating_duration_since(at);
+                self.stats.ring_lag_ms = self.stats.ring_lag_ms.max(lag.as_millis() as u64);
+                if lag > LAG_MAX {
+                    self.let_go(record.tap());
+                }
             }
             self.handle(ring, record);
         }
@@ -168,8 +215,9 @@ impl<D: FnMut(&TapRecord) -> Route, S: FnMut(Output) -> bool> Worker<D, S> {
             TapRecord::Media(media) => {
                 self.on_tap(media.tap, |sound| sound.handle_media(media));
             }
-            TapRecord::Gap { tap, side, count, .. } => {
+            TapRecord::Gap { tap, side, count, at } => {
                 self.stats.not_copied += u64::from(count);
+                self.note_loss(tap, count, at);
                 self.on_tap(tap, |sound| sound.handle_gap(side, count));
             }
             TapRecord::Switch { tap, side, .. } => {
@@ -227,9 +275,49 @@ impl<D: FnMut(&TapRecord) -> Route, S: FnMut(Output) -> bool> Worker<D, S> {
         self.take_orders();
         let (wants, orders) = self.expected.remove(&tap).unwrap_or_default();
         let sound = Sound::new(tap, wants, at);
-        self.taps.insert(tap, Open { sound, ring, dropped_blocks: 0, dropped_samples: 0 });
+        let open = Open { sound, ring, dropped_blocks: 0, dropped_samples: 0, lost: (at, 0), let_go: false };
+        self.taps.insert(tap, open);
         for &order in not_over(&orders, at) {
             self.obey(tap, order);
+        }
+    }
+
+    fn note_lag(&mut self) {
+        let is_late = u128::from(self.stats.ring_lag_ms) > LAG_TOLD.as_millis();
+        if is_late && !self.is_late {
+            self.stats.lags += 1;
+            tracing::warn!(
+                lag_ms = self.stats.ring_lag_ms,
+                open = self.taps.len(),
+                "the tap falls behind: short of CPU"
+            );
+        }
+        self.is_late = is_late;
+    }
+
+    fn note_loss(&mut self, tap: TapKey, count: u32, at: Instant) {
+        let Some(open) = self.taps.get_mut(&tap) else { return };
+        if at.saturating_duration_since(open.lost.0) > LOSS_WINDOW {
+            open.lost = (at, 0);
+        }
+        open.lost.1 = open.lost.1.saturating_add(count);
+        if open.lost.1 > LOST_MAX {
+            self.let_go(tap);
+        }
+    }
+
+    /// Spares a call that this worker cannot keep up with what can be made up for. Its recording goes on, with holes.
+    fn let_go(&mut self, tap: TapKey) {
+        let Some(open) = self.taps.get_mut(&tap).filter(|open| !open.let_go) else { return };
+        open.let_go = true;
+        let wanted = self.listeners.iter_mut().filter_map(|listener| (!listener.let_go(tap)).then_some(())).count();
+        if wanted == self.listeners.len() {
+            return;
+        }
+        self.stats.let_go += 1;
+        tracing::warn!(tap = tap.0, "the tap cannot keep up: what this call says is written down after it");
+        if wanted == 0 {
+            open.sound.spare_samples();
         }
     }
 
@@ -271,7 +359,7 @@ impl<D: FnMut(&TapRecord) -> Route, S: FnMut(Output) -> bool> Worker<D, S> {
 
     fn offer(&mut self, tap: TapKey, piece: Output, samples: u64) {
         self.stats.blocks += 1;
-        if (self.sink)(piece) {
+        if self.hand_on(piece) {
             return;
         }
         self.stats.dropped_blocks += 1;
@@ -283,11 +371,20 @@ impl<D: FnMut(&TapRecord) -> Route, S: FnMut(Output) -> bool> Worker<D, S> {
 
     fn offer_closed(&mut self) {
         while let Some(closed) = self.unheard.front() {
-            if !(self.sink)(Output::Closed(closed.clone())) {
+            if !self.hand_on(Output::Closed(closed.clone())) {
                 return;
             }
             self.unheard.pop_front();
         }
+    }
+
+    /// False: the sink has no room. A sink that panics over a piece has none for the rest of that call, and takes its end.
+    fn hand_on(&mut self, heard: Output) -> bool {
+        for listener in &mut self.listeners {
+            listener.hear(&heard);
+        }
+        let (sink, is_end) = (&mut self.sink, matches!(heard, Output::Closed(_)));
+        self.wall.pass(heard.tap(), is_end, || sink(heard)).unwrap_or(is_end)
     }
 }
 
@@ -325,236 +422,4 @@ fn instant(record: &TapRecord) -> Option<Instant> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::{Cell, RefCell};
-    use std::rc::Rc;
-    use std::sync::Arc;
-
-    use rtrb::{Producer, RingBuffer};
-
-    use super::*;
-    use crate::model::rtp::{Side, TapMedia, TapPayload};
-    use crate::model::time::Clock;
-
-    type Divert = Box<dyn FnMut(&TapRecord) -> Route>;
-
-    /// A worker over one ring, the ring's other end, and what its sink took.
-    struct Bench {
-        worker: Worker<Divert, Box<dyn FnMut(Output) -> bool>>,
-        ring: Option<Producer<TapRecord>>,
-        took: Rc<RefCell<Vec<Output>>>,
-        full: Rc<Cell<bool>>,
-        orders: Orders,
-        start: Instant,
-    }
-
-    impl Bench {
-        fn new() -> Self {
-            let (ring, records) = RingBuffer::new(4096);
-            let took: Rc<RefCell<Vec<Output>>> = Rc::default();
-            let full: Rc<Cell<bool>> = Rc::default();
-            let sink = {
-                let (took, full) = (Rc::clone(&took), Rc::clone(&full));
-                move |output| {
-                    if !full.get() {
-                        took.borrow_mut().push(output);
-                    }
-                    !full.get()
-                }
-            };
-            let orders = Orders::default();
-            let divert = Box::new(|_: &TapRecord| Route::Here) as Divert;
-            let worker = Worker::new(vec![records], orders.clone(), divert, Box::new(sink) as Box<_>);
-            Self { worker, ring: Some(ring), took, full, orders, start: Clock.instant() }
-        }
-
-        fn at(&self, ms: u64) -> Instant {
-            self.start + Duration::from_millis(ms)
-        }
-
-        fn push(&mut self, record: TapRecord) {
-            self.ring.as_mut().unwrap().push(record).unwrap();
-        }
-
-        fn open(&mut self, tap: u64) {
-            let at = self.at(0);
-            self.push(TapRecord::Open { tap: TapKey(tap), at });
-        }
-
-        /// Packets of browser silence on both sides until `ms`, the worker turning every 10 ms.
-        fn run(&mut self, tap: u64, from_ms: u64, to_ms: u64) {
-            let payload = TapPayload::new(&Arc::from(&[0xf8, 0xff, 0xfe][..]));
-            for ms in (from_ms..to_ms).step_by(10) {
-                if ms % 20 == 0 {
-                    for side in [Side::Customer, Side::Agent] {
-                        let (seq, rtp_time, arrival) = (ms / 20, ms as u32 * 48, self.at(ms));
-                        let payload = payload.clone();
-                        self.push(TapRecord::Media(TapMedia {
-                            tap: TapKey(tap),
-                            side,
-                            seq,
-                            rtp_time,
-                            arrival,
-                            payload,
-                        }));
-                    }
-                }
-                self.worker.turn(self.at(ms));
-            }
-        }
-
-        /// First and last position of each tap's blocks, which must be in order, and the closing words.
-        fn heard(&self) -> (Vec<(u64, usize)>, Vec<Closed>) {
-            let (mut blocks, mut closed) = (Vec::new(), Vec::new());
-            for output in self.took.borrow().iter() {
-                match output {
-                    Output::Block(block) => blocks.push((block.first_sample, block.samples.len())),
-                    Output::Frames(frames) => blocks.push((frames.first_frame * 320, frames.samples() as usize)),
-                    Output::Closed(last) => closed.push(last.clone()),
-                }
-            }
-            (blocks, closed)
-        }
-    }
-
-    #[test]
-    fn blocks_follow_each_other_and_the_closing_word_comes_last() {
-        let mut bench = Bench::new();
-        bench.open(1);
-        bench.run(1, 0, 1_000);
-        let at = bench.at(1_005);
-        bench.push(TapRecord::Close { tap: TapKey(1), at });
-        bench.worker.turn(at);
-        let (blocks, closed) = bench.heard();
-        let mut next = 0;
-        for (first, len) in blocks {
-            assert_eq!(first, next);
-            next += len as u64;
-        }
-        assert_eq!((next, closed.len(), closed[0].stats.samples), (16_080, 1, 16_080));
-        assert!(matches!(bench.took.borrow().last(), Some(Output::Closed(_))));
-        assert_eq!(closed[0].stats.customer.packets, 50);
-        assert_eq!(bench.worker.stats().open, 0);
-    }
-
-    #[test]
-    fn a_full_sink_costs_blocks_that_are_counted_and_moves_nothing() {
-        let mut bench = Bench::new();
-        bench.open(1);
-        bench.run(1, 0, 500);
-        bench.full.set(true);
-        bench.run(1, 500, 1_500);
-        let lost = bench.worker.stats().dropped_blocks;
-        assert!(lost >= 9, "{lost}");
-        let at = bench.at(1_500);
-        bench.push(TapRecord::Close { tap: TapKey(1), at });
-        bench.worker.turn(at);
-        assert!(bench.heard().1.is_empty());
-        bench.full.set(false);
-        bench.worker.turn(bench.at(1_510));
-        let (blocks, closed) = bench.heard();
-        let kept: usize = blocks.iter().map(|(_, len)| len).sum();
-        assert_eq!(closed.len(), 1);
-        assert_eq!(kept as u64 + closed[0].stats.dropped_samples, closed[0].stats.samples);
-        assert_eq!(
-            (closed[0].stats.samples, closed[0].stats.dropped_blocks),
-            (24_000, bench.worker.stats().dropped_blocks)
-        );
-    }
-
-    #[test]
-    fn the_recordings_of_a_shard_that_died_are_closed() {
-        let mut bench = Bench::new();
-        bench.open(1);
-        bench.open(2);
-        bench.run(2, 0, 400);
-        bench.ring = None;
-        assert!(bench.worker.is_abandoned());
-        bench.worker.turn(bench.at(420));
-        let taps: Vec<u64> = bench.heard().1.iter().map(|closed| closed.tap.0).collect();
-        assert_eq!(taps, [1, 2]);
-    }
-
-    #[test]
-    fn a_pause_that_was_ordered_before_the_tap_opened_holds() {
-        let mut bench = Bench::new();
-        bench.orders.expect(TapKey(1), Wants::default());
-        let paused = bench.orders.pause(TapKey(1));
-        let resumed = bench.orders.resume(TapKey(1));
-        // Of a call that is gone, and of one that nobody announced.
-        bench.orders.pause(TapKey(7));
-        bench.worker.turn(bench.at(0));
-        bench.open(1);
-        bench.run(1, 0, 500);
-        let last = bench.orders.pause(TapKey(1)) - bench.start;
-        let at = bench.at(2_000);
-        bench.push(TapRecord::Close { tap: TapKey(1), at });
-        bench.worker.turn(bench.at(500));
-        let (_, closed) = bench.heard();
-        let micros = |at: Instant| (at - bench.start).as_micros() as i64;
-        let told: Vec<(i64, i64)> = closed[0].pauses.iter().map(|p| (p.from_ms, p.to_ms.unwrap())).collect();
-        assert_eq!(told.len(), 2, "{told:?}");
-        assert!(told[0].0 <= micros(paused) / 1_000 + 1 && told[0].1 >= micros(resumed) / 1_000, "{told:?}");
-        assert!((told[1].0 - last.as_millis() as i64).abs() <= 1 && told[1].1 == 2_000, "{told:?} {last:?}");
-    }
-
-    #[test]
-    fn a_pause_ordered_while_the_ring_is_read_is_told_to_another_machine_before_what_came_later() {
-        let (mut ring, records) = RingBuffer::new(16);
-        let (orders, told): (Orders, Rc<RefCell<Vec<&str>>>) = Default::default();
-        let (from_now, log) = (orders.clone(), Rc::clone(&told));
-        let divert = move |record: &TapRecord| {
-            log.borrow_mut().push(match record {
-                TapRecord::Open { .. } => "open",
-                TapRecord::Pause { .. } => "pause",
-                TapRecord::Resume { .. } => "resume",
-                _ => "media",
-            });
-            if let TapRecord::Open { tap, .. } = record {
-                from_now.pause(*tap);
-            }
-            Route::Away
-        };
-        let start = Clock.instant();
-        orders.expect(TapKey(1), Wants::default());
-        // Over before the tap opens: nobody needs to know.
-        orders.pause(TapKey(1));
-        orders.resume(TapKey(1));
-        let opened = Clock.instant();
-        ring.push(TapRecord::Open { tap: TapKey(1), at: opened }).unwrap();
-        let payload = TapPayload::new(&Arc::from(&[0xf8, 0xff, 0xfe][..]));
-        let arrival = opened + Duration::from_secs(1);
-        let media = TapMedia { tap: TapKey(1), side: Side::Agent, seq: 1, rtp_time: 0, arrival, payload };
-        ring.push(TapRecord::Media(media)).unwrap();
-        let mut worker = Worker::new(vec![records], orders, divert, |_| true);
-        worker.turn(start);
-        assert_eq!(*told.borrow(), ["open", "pause", "media"]);
-    }
-
-    #[test]
-    fn records_of_an_unknown_tap_are_counted_and_left() {
-        let mut bench = Bench::new();
-        bench.run(7, 0, 100);
-        let at = bench.at(100);
-        bench.push(TapRecord::Close { tap: TapKey(7), at });
-        bench.worker.turn(at);
-        assert_eq!(bench.worker.stats().strays, 11);
-        assert!(bench.took.borrow().is_empty());
-    }
-
-    #[test]
-    fn a_panic_over_one_call_ends_that_recording_alone() {
-        let mut bench = Bench::new();
-        bench.open(1);
-        bench.open(2);
-        // The number after the last one overflows, which test builds check.
-        let (arrival, payload) = (bench.at(0), TapPayload::new(&Arc::from(&[0xf8, 0xff, 0xfe][..])));
-        let media = TapMedia { tap: TapKey(2), side: Side::Customer, seq: u64::MAX, rtp_time: 0, arrival, payload };
-        bench.push(TapRecord::Media(media));
-        bench.run(1, 0, 1_000);
-        assert_eq!((bench.worker.stats().panics, bench.worker.stats().open), (1, 1));
-        let (blocks, closed) = bench.heard();
-        assert_eq!((closed.len(), closed[0].tap), (1, TapKey(2)));
-        assert!(blocks.len() >= 8);
-    }
-}
+mod tests;

@@ -98,14 +98,9 @@ impl Gateway {
         let (ring, records) = RingBuffer::new(65_536);
         let (inlet, mut diverter) = (recorder.inlet(), forks.diverter(false));
         let divert = move |record: &TapRecord| diverter.divert(record);
-        let listening = ears.clone();
-        let sink = move |sound| {
-            if let Some(ears) = &listening {
-                ears.take(&sound);
-            }
-            inlet.take(sound)
-        };
-        let tap = tap::spawn_diverted(vec![records], divert, sink).unwrap();
+        let ear = |ears: asr::Inlet| tap::Listener::new("recogniser", move |heard| ears.take(heard));
+        let listeners = ears.clone().map(ear).into_iter().collect();
+        let tap = tap::spawn_with(vec![records], divert, listeners, move |heard| inlet.take(heard)).unwrap();
         let ears = ears.map(|ears| ears.or_elsewhere(joined::ears_elsewhere(forks.clone())));
         let inlet = recorder.inlet().or_elsewhere(joined::elsewhere(Some(forks.clone()), None));
         let (dir, format) = (config.data.dir.clone(), config.recording.format);

@@ -203,56 +203,6 @@ async fn unknown_things_answer_alike_and_bad_bodies_say_what_is_wrong() {
     }
 }
 
-#[tokio::test]
-async fn a_full_disk_stops_the_recording_and_not_the_call() {
-    let Some(disk) = SmallDisk::mount() else {
-        panic!("a small file system cannot be mounted here: this test needs root, as CI has");
-    };
-    let world = World::start().await;
-    // Recordings go to a disk with room for about a second.
-    let recordings = world.dir.path().join("data/recordings");
-    let _ = std::fs::remove_dir_all(&recordings);
-    std::os::unix::fs::symlink(&disk.path, &recordings).unwrap();
-    let agent = world.agent("agt_a").await;
-    let phone =
-        world.wa.call(InboundCall::from(NINO).says(Sound::sweep(400.0, 2000.0, Duration::from_secs(6)))).await.unwrap();
-    let talk = agent.next_offer(SOON).await.unwrap().accept().await.unwrap();
-    phone.answered(SOON).await.unwrap();
-    agent.event("recording.failed", SOON, |_| true).await.expect("the alarm");
-    let heard = talk.heard().packets().len();
-    world.until("the call goes on", async || talk.heard().packets().len() > heard + 25).await;
-    assert_eq!(world.call(&talk.call_id).await["state"], "active");
-    talk.hang_up().await.unwrap();
-    let call = world.settled(&talk.call_id).await;
-    assert_eq!((&call["status"], &call["recording"]["state"]), (&json!("Completed"), &json!("failed")));
-    assert!(world.gateway.metric("tandem_recording_write_errors_total").await >= 1.0);
-}
-
-/// A file system of 64 KiB.
-struct SmallDisk {
-    path: std::path::PathBuf,
-}
-
-impl SmallDisk {
-    fn mount() -> Option<Self> {
-        let path = std::env::temp_dir().join(format!("tandem-disk-{}", std::process::id()));
-        std::fs::create_dir_all(&path).ok()?;
-        let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
-            .arg(&path)
-            .status()
-            .is_ok_and(|status| status.success());
-        mounted.then_some(Self { path })
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").args(["-l"]).arg(&self.path).status();
-        let _ = std::fs::remove_dir(&self.path);
-    }
-}
-
 fn connect_webhook(wacid: &str, sdp: &str) -> Value {
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs().to_string();
     json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [{"field": "calls", "value": {

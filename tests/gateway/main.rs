@@ -26,6 +26,7 @@ macro_rules! on_both {
 mod archive;
 mod consent;
 mod crash;
+mod disk;
 mod faults;
 mod forks;
 mod inbound;

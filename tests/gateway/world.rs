@@ -399,6 +399,10 @@ impl Gateway {
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
+    pub(crate) async fn readiness(&self) -> Value {
+        self.http.get(format!("http://{}/readyz", self.metrics)).send().await.unwrap().json().await.unwrap()
+    }
+
     async fn answer(request: reqwest::RequestBuilder) -> Answer {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());

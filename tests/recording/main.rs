@@ -16,7 +16,7 @@ use tandem::audio::{Block, Closed, Output, RATE_HZ, Stats};
 use tandem::model::id::{CallId, RecordingId};
 use tandem::model::rtp::{Side, TapKey, TapMedia, TapPayload, TapRecord};
 use tandem::model::time::{Clock, Timestamp};
-use tandem::record::{Format, Open, RecordEvent, Recorder, Vault, path_of, repair};
+use tandem::record::{Format, Open, RecordEvent, Recorder, Reserve, Vault, path_of, repair};
 use tandem::tap;
 
 /// Longer than anything here takes on a busy machine.
@@ -244,7 +244,10 @@ impl House {
     fn start_with(dir: &Path, vault: Vault) -> Self {
         let (sender, events) = mpsc::channel();
         let sender = Mutex::new(sender);
-        let recorder = Recorder::spawn_with(dir, vault, move |event| drop(sender.lock().unwrap().send(event))).unwrap();
+        let recorder = Recorder::spawn_with(dir, vault, Reserve::of_disk(0), move |event| {
+            drop(sender.lock().unwrap().send(event))
+        })
+        .unwrap();
         let inlet = recorder.inlet();
         let (ring, records) = RingBuffer::new(65_536);
         let tap = tap::spawn(vec![records], move |output| inlet.take(output)).unwrap();

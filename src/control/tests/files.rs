@@ -9,7 +9,7 @@ use crate::audio::{Block, Closed, Output};
 use crate::model::id::RecordingId;
 use crate::model::reason::RecordingState;
 use crate::model::rtp::TapKey;
-use crate::record::{Finished, Format, Open, PublicKey, RecordEvent, Recorder, path_of, verify};
+use crate::record::{Finished, Format, Open, PublicKey, RecordEvent, Recorder, Reserve, path_of, verify};
 use crate::store::RecordingFile;
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn a_sealed_recording_is_served_as_if_it_lay_there_open_with_its_manifest(
     let told = std::sync::Mutex::new(told);
     let vault = house.control.vault.clone();
     let tell = move |event| drop(told.lock().unwrap().send(event));
-    let recorder = Recorder::spawn_with(house.dir.path(), vault.clone(), tell).unwrap();
+    let recorder = Recorder::spawn_with(house.dir.path(), vault.clone(), Reserve::of_disk(0), tell).unwrap();
     let (id, tap) = (RecordingId::generate(), TapKey(1));
     let file = path_of(house.dir.path(), &id, now(), Format::Wav);
     let call = house.call.clone();

@@ -121,6 +121,29 @@ fn a_tap_nobody_empties_ends_in_a_gap_and_the_call_goes_on() {
 }
 
 #[test]
+fn a_tap_of_a_call_that_is_over_opens_and_closes_at_once() {
+    let mut talk = Talk::begin(own_loopback(31));
+    talk.send(Command::Close { call: talk.call.clone() });
+    // While it says goodbye, and when it is gone.
+    talk.send(Command::StartTap { call: talk.call.clone(), tap: TapKey(1) });
+    talk.until("the desk hears of the end", |talk| {
+        talk.news.iter().any(|event| matches!(event, ShardEvent::Closed { call } if *call == talk.call))
+    });
+    talk.send(Command::StartTap { call: talk.call.clone(), tap: TapKey(2) });
+    let mut copied = Vec::new();
+    talk.until("both taps were told", |talk| {
+        copied.extend(talk.copied());
+        copied.len() == 4
+    });
+    for (pair, tap) in copied.chunks(2).zip([TapKey(1), TapKey(2)]) {
+        let [TapRecord::Open { tap: opened, .. }, TapRecord::Close { tap: closed, .. }] = pair else {
+            panic!("{copied:?}");
+        };
+        assert_eq!((*opened, *closed), (tap, tap));
+    }
+}
+
+#[test]
 fn an_agent_who_comes_back_takes_the_place_of_the_lost_leg() {
     let ip = own_loopback(25);
     let mut talk = Talk::begin(ip);
