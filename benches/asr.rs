@@ -67,7 +67,7 @@ fn server(address: &Path, runtime: &tokio::runtime::Handle) -> Option<Remote> {
         "tcp" => Kind::Wyoming,
         _ => Kind::Vosk,
     };
-    let config = Config { url: url.to_owned(), ..Config::default() };
+    let config = Config { url: url.into(), ..Config::default() };
     Some(Remote::new(kind, &config, None, runtime.clone()).unwrap_or_else(|error| panic!("{url}: {error}")))
 }
 

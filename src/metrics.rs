@@ -19,7 +19,8 @@ use crate::model::reason::{BlockerCode, Direction, EndReason, LegKind, MediaAlar
 use crate::model::words;
 pub use away::{ArchiveFigures, ForkFigures, StreamFigures};
 pub use sound::{
-    Consented, Outcome, RecorderFigures, RemoteSttFigures, SttFigures, SttInletFigures, TapFigures, Thread,
+    Consented, Outcome, RecorderFigures, RemoteSttFigures, SttFigures, SttInletFigures, SummaryFigures, TapFigures,
+    Thread, WritingFigures,
 };
 pub use worker::WorkerFigures;
 
@@ -144,9 +145,15 @@ families! {
     stt_let_go_total counter [] "Calls written down after their end because the recogniser's side could not keep up.";
     stt_panics_total counter [] "Calls that the recogniser panicked over; written down after their end.";
     stt_missed_seconds_total sum [] "Speech not written down while its call ran; made up for from the recording.";
+    transcript_words_waiting gauge [] "Final segments and gaps of running calls that wait for the database.";
+    transcript_database_failures_total counter [] "Attempts to write what was said that the database failed; they are repeated.";
+    transcript_words_left_total counter [] "Segments that found their call's queue full; written down from the recording.";
     transcripts_total counter ["outcome"] "Transcripts ended, ready or failed.";
     transcript_ready_seconds histogram [] "From the end of a call to its whole transcript." in LAGS;
     summaries_total counter ["outcome"] "Summaries ended, ready or failed.";
+    summary_model_total counter [] "Summaries that the language model was to word.";
+    summary_fallbacks_total counter [] "Of those, the ones the rules stood in for.";
+    summary_withheld_total counter [] "Statements of the model that the transcript did not bear out.";
     summary_seconds histogram [] "Making a summary." in WAITS;
     summary_ready_seconds histogram [] "From the end of a call to its summary." in LAGS;
     worker_gateways_connected gauge [] "Of a `tandem worker`: gateways that are connected.";
@@ -165,6 +172,7 @@ families! {
     worker_refused_recordings_total counter [] "Times a gateway could not take a recording; it is offered again.";
     worker_disk_free_bytes gauge [] "Free bytes of the disk that recordings lie on.";
     fork_workers_connected gauge [] "Workers that are connected.";
+    fork_workers_other_keys gauge [] "Workers that are not used because they sign or seal with other keys.";
     fork_calls gauge [] "Calls sent to workers now.";
     fork_rtt_seconds level [] "Round trip to the farthest worker.";
     fork_packets_total counter [] "Packets of calls sent to workers.";

@@ -7,12 +7,12 @@ use super::Recogniser;
 use crate::fork::{Forks, Sockets};
 use crate::metrics::{
     ArchiveFigures, ForkFigures, Metrics, RecorderFigures, RemoteSttFigures, ShardFigures, StreamFigures, SttFigures,
-    SttInletFigures, TapFigures,
+    SttInletFigures, SummaryFigures, TapFigures, WritingFigures,
 };
 use crate::model::time::Clock;
 use crate::shard::Shards;
 use crate::store::Store;
-use crate::switchboard::Switchboard;
+use crate::switchboard::{SummingStats, Switchboard, WritingStats};
 use crate::{asr, record, tap};
 
 /// What is looked at regularly.
@@ -39,6 +39,7 @@ impl Figures {
             seconds.tick().await;
             self.media();
             self.away();
+            self.words();
             if let Some(recogniser) = &self.recogniser {
                 recogniser.tell(&self.metrics, &mut before);
             }
@@ -85,11 +86,19 @@ impl Figures {
         }
     }
 
+    fn words(&self) {
+        let WritingStats { waiting, failures, left } = self.switchboard.writing_stats();
+        self.metrics.writing(&WritingFigures { waiting, failures, left });
+        let SummingStats { asked, fallbacks, withheld } = self.switchboard.summing_stats();
+        self.metrics.summing(&SummaryFigures { asked, fallbacks, withheld });
+    }
+
     fn away(&self) {
         if let Some(forks) = &self.forks {
             let now = forks.stats();
             self.metrics.forks(&ForkFigures {
                 connected: now.connected,
+                other_keys: now.other_keys,
                 calls: now.calls,
                 packets: now.packets,
                 bytes: now.bytes,

@@ -9,6 +9,8 @@ use super::{Metrics, int, one_counter, one_gauge, one_level, raise};
 pub struct ForkFigures {
     /// Workers connected now.
     pub connected: usize,
+    /// Workers that are not used because of their keys.
+    pub other_keys: usize,
     /// Calls sent to workers now.
     pub calls: usize,
     pub packets: u64,
@@ -59,6 +61,7 @@ impl Metrics {
     pub fn forks(&self, now: &ForkFigures) {
         let f = &self.families;
         one_gauge(&f.fork_workers_connected).set(int(now.connected));
+        one_gauge(&f.fork_workers_other_keys).set(int(now.other_keys));
         one_gauge(&f.fork_calls).set(int(now.calls));
         one_level(&f.fork_rtt_seconds).set(now.rtt.as_secs_f64());
         for (family, total) in [

@@ -104,7 +104,38 @@ pub struct RemoteSttFigures {
     pub wholes_failed: u64,
 }
 
+/// How what was said in running calls reaches the database; totals run since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WritingFigures {
+    /// Segments and gaps.
+    pub waiting: usize,
+    pub failures: u64,
+    pub left: u64,
+}
+
+/// What a language model made of summaries; totals run since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SummaryFigures {
+    pub asked: u64,
+    pub fallbacks: u64,
+    pub withheld: u64,
+}
+
 impl Metrics {
+    pub fn writing(&self, now: &WritingFigures) {
+        let f = &self.families;
+        one_gauge(&f.transcript_words_waiting).set(int(now.waiting));
+        raise(&one_counter(&f.transcript_database_failures_total), now.failures);
+        raise(&one_counter(&f.transcript_words_left_total), now.left);
+    }
+
+    pub fn summing(&self, now: &SummaryFigures) {
+        let f = &self.families;
+        raise(&one_counter(&f.summary_model_total), now.asked);
+        raise(&one_counter(&f.summary_fallbacks_total), now.fallbacks);
+        raise(&one_counter(&f.summary_withheld_total), now.withheld);
+    }
+
     pub fn tap(&self, now: &TapFigures) {
         let f = &self.families;
         one_gauge(&f.tap_open).set(int(now.open));
@@ -265,6 +296,8 @@ mod tests {
         m.recording_ended(RecordingState::Ready, Some(second / 100));
         m.recording_ended(RecordingState::Failed, None);
         m.consented(Consented::OptedOut);
+        m.writing(&WritingFigures { waiting: 3, failures: 2, left: 1 });
+        m.summing(&SummaryFigures { asked: 8, fallbacks: 7, withheld: 6 });
         let text = m.render();
         for line in [
             "tandem_tap_open 3",
@@ -303,6 +336,9 @@ mod tests {
             "tandem_transcript_ready_seconds_count 1",
             r#"tandem_summaries_total{outcome="ready"} 1"#,
             "tandem_summary_seconds_sum 0.1",
+            "tandem_transcript_words_waiting 3",
+            "tandem_transcript_words_left_total 1",
+            "tandem_summary_fallbacks_total 7",
             "tandem_summary_ready_seconds_sum 3",
         ] {
             assert!(text.lines().any(|l| l == line), "`{line}` is missing in\n{text}");

@@ -15,7 +15,7 @@ use tandem::model::id::{CallId, RecordingId};
 use tandem::model::recording::Consent;
 use tandem::model::rtp::{Side, TapKey, TapMedia, TapPayload, TapRecord};
 use tandem::model::time::Clock;
-use tandem::record::{Finished, Format, Inlet, Open, RecordEvent, Recorder, Vault, path_of};
+use tandem::record::{Finished, Format, Inlet, Open, RecordEvent, Recorder, Reserve, Vault, path_of};
 use tandem::tap;
 use tandem::worker::Worker;
 use tokio::sync::mpsc;
@@ -101,7 +101,7 @@ impl Gateway {
         let vault = Vault::open(&config.recording, &config.data.dir).unwrap();
         let told: joined::Events = Arc::new(move |event| drop(sender.send(event)));
         let pieces = joined::Pieces::default();
-        let recorder = Recorder::spawn_with(&config.data.dir, vault.clone(), {
+        let recorder = Recorder::spawn_with(&config.data.dir, vault.clone(), Reserve::of_disk(0), {
             let (told, pieces) = (Arc::clone(&told), pieces.clone());
             move |event| {
                 if let Some(event) = pieces.take(event) {
