@@ -1,8 +1,8 @@
 //! Files out of the store, piece by piece: to compare them, or to bring them back.
 
-use std::fs::Permissions;
+use std::fs::{DirBuilder, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{MutexGuard, PoisonError};
 
@@ -12,7 +12,7 @@ use object_store::ObjectStoreExt;
 use tempfile::NamedTempFile;
 
 use super::{Archive, ArchiveError, PART_BYTES, Place, parsed, pieces};
-use crate::model::files::{FILE_MODE, make_folder};
+use crate::model::files::{FILE_MODE, FOLDER_MODE};
 use crate::model::recording::StoredFile;
 use crate::model::time::Clock;
 
@@ -88,6 +88,11 @@ pub(super) async fn fetch(archive: &Archive, file: &StoredFile, place: &Place) -
         local.persist(whole).map(drop).map_err(|error| error.error)
     });
     kept.await.and_then(|kept| kept).map_err(written)
+}
+
+/// As the recorder makes them.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)
 }
 
 /// On a thread that may wait for the disk.

@@ -1,23 +1,12 @@
 //! How files of recordings are made and weighed, whichever floor does it.
 
-use std::fs::DirBuilder;
 use std::io::{self, Read};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
 
 use aws_lc_rs::digest;
 
 /// People of the group listen; others may not.
 pub const FILE_MODE: u32 = 0o640;
-const FOLDER_MODE: u32 = 0o750;
-
-/// Makes a folder and those above it, closed to others. One that is there is left as it is.
-///
-/// # Errors
-/// When the system refuses.
-pub fn make_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)
-}
+pub const FOLDER_MODE: u32 = 0o750;
 
 /// Length and SHA-256, in lower-case hex, of all there is to read.
 ///

@@ -1,8 +1,8 @@
 //! A recording's file, whatever it is made of.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use super::ogg::Ogg;
 use super::wav::{FRAME_BYTES, Wav};
 use super::{Format, Vault};
 use crate::audio::{Block, Frames, SLOT_SAMPLES};
-use crate::model::files::{FILE_MODE, make_folder};
+use crate::model::files::{FILE_MODE, FOLDER_MODE};
 
 /// A recording being written.
 pub(super) enum SoundFile {
@@ -118,6 +118,11 @@ impl SoundFile {
             Self::Ogg(ogg) => ogg.finish(samples),
         }
     }
+}
+
+/// Makes a folder and those above it, closed to others.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)
 }
 
 /// Makes a file that was not there.

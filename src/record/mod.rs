@@ -18,7 +18,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::audio::Output;
-use crate::model::files::make_folder;
 use crate::model::id::{CallId, RecordingId};
 use crate::model::recording::{Consent, Pause};
 use crate::model::rtp::TapKey;
@@ -222,7 +221,7 @@ impl Recorder {
     ) -> Result<Self, StartError> {
         let dir = data_dir.join("recordings");
         let start = || {
-            make_folder(&dir)?;
+            file::make_folder(&dir)?;
             // A folder that is there may still be read-only; better to know before the first call.
             tempfile::tempfile_in(&dir)?;
             let queue = Arc::new(Queue::default());

@@ -157,8 +157,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::model::files::make_folder;
     use crate::model::time::Clock;
+    use crate::record::file::make_folder;
 
     fn read(path: &Path) -> Vec<i16> {
         hound::WavReader::open(path).unwrap().into_samples().map(Result::unwrap).collect()
