@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tandem::app::{self, Ended};
 use tandem::config::Config;
-use tandem::offline::{self, Decrypt, Verify};
+use tandem::offline::{self, Decrypt, Redact, Verify};
 
 /// A self-hosted gateway for WhatsApp Business calls.
 #[derive(Parser)]
@@ -36,6 +36,8 @@ enum Command {
     Verify(Verify),
     /// Write what a sealed recording holds.
     Decrypt(Decrypt),
+    /// Write a signed copy of a recording without what not everybody may hear.
+    Redact(Redact),
     /// Print who may what under the policy pack in force, as a Markdown table.
     Access,
     /// Print the editions of the policy pack and what changes with each.
@@ -105,6 +107,7 @@ fn main() -> ExitCode {
                 offline::check(&config, &asked).map(|altered| if altered { Ended::Altered } else { Ended::InPeace })
             }
             Command::Decrypt(asked) => offline::decrypt(&config, &asked).map(|()| Ended::InPeace),
+            Command::Redact(asked) => offline::redact(&config, &asked).map(|()| Ended::InPeace),
             Command::Access => app::print_access(&config),
             Command::Policy => app::print_policy(&config),
             #[cfg(feature = "sandbox")]

@@ -9,7 +9,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use crate::config::Config;
-use crate::record::{Manifest, ManifestError, Playback, PublicKey, Report, Vault, generate_key, verify};
+use crate::model::time::Clock;
+use crate::record::{self, Cut, Manifest, ManifestError, Playback, PublicKey, Report, Vault, generate_key, verify};
 
 /// `tandem verify`
 #[derive(Args)]
@@ -30,6 +31,21 @@ pub struct Decrypt {
     /// One file of a sealed recording.
     file: PathBuf,
     /// Where to write it to; what is there already is never written over.
+    #[arg(long)]
+    out: PathBuf,
+    #[command(flatten)]
+    keys: MasterKeys,
+}
+
+/// `tandem redact`
+#[derive(Args)]
+pub struct Redact {
+    /// The recording, as the gateway keeps it. The files that belong to it must lie beside it.
+    file: PathBuf,
+    /// A stretch in which nobody is heard, in seconds: `12.5-14.25`; may be given several times.
+    #[arg(long, required = true, value_parser = cut)]
+    cut: Vec<Cut>,
+    /// Where to write the copy to; what is there already is never written over.
     #[arg(long)]
     out: PathBuf,
     #[command(flatten)]
@@ -90,6 +106,31 @@ pub fn decrypt(config: &Config, asked: &Decrypt) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// `tandem redact`: writes a copy of a recording that is silent in some places, signed, and bound to its original.
+///
+/// # Errors
+/// An original that is not as it was recorded, no key to sign with, or a file that cannot be written.
+pub fn redact(config: &Config, asked: &Redact) -> anyhow::Result<()> {
+    let vault = asked.keys.vault(config)?;
+    if asked.out.exists() {
+        bail!("{} is there already: give another --out", asked.out.display());
+    }
+    let made = record::redact(&asked.file, &asked.out, &asked.cut, &vault, Clock.now().wall);
+    let made = made.with_context(|| format!("cannot redact {}", asked.file.display()))?;
+    println!("{} in {}, made of {}", made.recording_id, asked.out.display(), asked.file.display());
+    Ok(())
+}
+
+/// `12.5-14.25`: seconds, down to the millisecond.
+fn cut(text: &str) -> Result<Cut, String> {
+    let ms = |seconds: &str| {
+        let seconds = seconds.trim().parse::<f64>().ok().filter(|s| (0.0..1e9).contains(s))?;
+        Some((seconds * 1e3).round() as u64)
+    };
+    let cut = text.split_once('-').and_then(|(from, to)| Some(Cut { from_ms: ms(from)?, to_ms: ms(to)? }));
+    cut.filter(|cut| cut.from_ms < cut.to_ms).ok_or_else(|| "write it as 12.5-14.25, in seconds".to_owned())
+}
+
 /// `tandem key public`: what others check this gateway's recordings with.
 ///
 /// # Errors
@@ -135,7 +176,15 @@ fn tell(report: &Report) {
     }
     if report.faults.is_empty() {
         let seconds = manifest.duration_ms as f64 / 1e3;
-        println!("OK: {} of {}, {seconds:.3} s, as it was recorded", manifest.recording_id, manifest.call_id);
+        let how = if manifest.redacted.is_some() { "signed" } else { "recorded" };
+        println!("OK: {} of {}, {seconds:.3} s, as it was {how}", manifest.recording_id, manifest.call_id);
+    }
+    if let Some(redacted) = &manifest.redacted {
+        let silent =
+            redacted.cuts.iter().map(|cut| format!("{}-{} s", cut.from_ms as f64 / 1e3, cut.to_ms as f64 / 1e3));
+        let silent = silent.collect::<Vec<_>>().join(", ");
+        println!("It is a copy of {} that is silent in {silent}; the original's chain ends in", redacted.recording_id);
+        println!("{}.", redacted.chain_root);
     }
     if let Some(before) = manifest.chained_before_crash_ms {
         let seconds = before as f64 / 1e3;

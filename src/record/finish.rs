@@ -149,6 +149,7 @@ pub(super) fn finish(complete: Complete, mended: Option<Mended>, vault: &Vault) 
                 agent,
                 parts: weighed,
                 sha256: sha256.clone(),
+                redacted: None,
             };
             if let Err(error) = sidecar.write(&path) {
                 // The sound is there, and the database has what matters most.

@@ -1,25 +1,18 @@
 //! Makes one recording of the pieces a call left on several machines.
 
-use std::io::{self, BufReader};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use hound::WavReader;
-use ogg::PacketReader;
-
-use super::file::{Sound, SoundFile};
+use super::copy::append;
+use super::file::SoundFile;
 use super::finish::{Complete, finish};
 use super::growing::Growing;
 use super::proof::{ManifestError, Mended, verify};
-use super::sound::into_io;
-use super::{Playback, RecordEvent, Side, Sidecar, Vault};
-use crate::audio::{self, Block, SLOT_SAMPLES};
+use super::{RecordEvent, Side, Sidecar, Vault};
+use crate::audio::{self, SLOT_SAMPLES};
 use crate::model::id::{CallId, RecordingId};
 use crate::model::recording::{Consent, Format, Pause};
-use crate::model::rtp::TapKey;
 use crate::model::time::{Clock, Timestamp};
-
-/// The two header packets of an Ogg Opus file (RFC 7845 section 3).
-const OGG_HEADERS: usize = 2;
 
 /// Shorter than this, a hole at the end is the last piece's own rounding.
 const ROUNDING_SAMPLES: u64 = audio::RATE_HZ as u64 / 10;
@@ -116,10 +109,7 @@ fn write(whole: &Join, path: &Path, vault: &Vault) -> io::Result<Written> {
     let mut file = SoundFile::create(path, Clock.instant(), vault)?;
     let mut holes = 0;
     for piece in &whole.pieces {
-        holes += u64::from(match format {
-            Format::Wav => append_wav(&mut file, piece, vault)?,
-            Format::Opus => append_ogg(&mut file, piece, vault)?,
-        });
+        holes += u64::from(append(&mut file, &piece.path, piece.first_sample, &[], vault)?);
     }
     let missing = whole.samples.saturating_sub(file.samples());
     if file.pad(whole.samples)? {
@@ -133,42 +123,6 @@ fn write(whole: &Join, path: &Path, vault: &Vault) -> io::Result<Written> {
     };
     file.finish(samples)?;
     Ok(Written { samples, holes, parts })
-}
-
-/// Whether there is a hole before it.
-fn append_wav(file: &mut SoundFile, piece: &Piece, vault: &Vault) -> io::Result<bool> {
-    let mut hole = false;
-    let mut first_sample = piece.first_sample;
-    let opened = BufReader::new(Playback::open(&piece.path, vault)?);
-    let mut sound = WavReader::new(opened).map_err(into_io)?.into_samples::<i16>();
-    loop {
-        let mut samples = Vec::with_capacity(audio::RATE_HZ as usize);
-        while samples.len() < samples.capacity()
-            && let (Some(left), Some(right)) = (sound.next(), sound.next())
-        {
-            samples.push([left.map_err(into_io)?, right.map_err(into_io)?]);
-        }
-        if samples.is_empty() {
-            return Ok(hole);
-        }
-        let block = Block { tap: TapKey(0), first_sample, samples };
-        hole |= file.write(&Sound::Block(&block))?;
-        first_sample += block.samples.len() as u64;
-    }
-}
-
-fn append_ogg(file: &mut SoundFile, piece: &Piece, vault: &Vault) -> io::Result<bool> {
-    let mut hole = false;
-    let mut first_frame = piece.first_sample.div_ceil(SLOT_SAMPLES.cast_unsigned());
-    let mut packets = PacketReader::new(BufReader::new(Playback::open(&piece.path, vault)?));
-    for _ in 0..OGG_HEADERS {
-        packets.read_packet_expected().map_err(io::Error::other)?;
-    }
-    while let Some(packet) = packets.read_packet().map_err(io::Error::other)? {
-        hole |= file.write(&Sound::Packet(first_frame, &packet.data))?;
-        first_frame += 1;
-    }
-    Ok(hole)
 }
 
 /// All pauses as counted from the beginning of the whole. One that a piece began with goes on from the piece before.
@@ -374,6 +328,7 @@ mod tests {
             agent: None,
             parts: Vec::new(),
             sha256: String::new(),
+            redacted: None,
         };
         sidecar.write(recording).unwrap();
     }

@@ -53,6 +53,7 @@ pub fn mend_and_certify(path: &Path, known: CutOff, vault: &Vault, now: Timestam
                 agent: None,
                 parts: mended.parts.clone(),
                 sha256: mended.sha256.clone(),
+                redacted: None,
             };
             let written = details.write(path).and_then(|()| certify_repaired(path, &details, &mended, vault, now));
             (details, written)

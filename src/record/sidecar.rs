@@ -37,6 +37,31 @@ pub struct Sidecar {
     pub parts: Vec<Part>,
     /// Lower-case hex, over the bytes of all parts in order.
     pub sha256: String,
+    /// Of a copy without what not everybody may hear: what it was made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redacted: Option<Redacted>,
+}
+
+/// What a redacted copy was made of, and what is silent in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Redacted {
+    /// The original's.
+    #[schema(value_type = String)]
+    pub recording_id: RecordingId,
+    /// The last link of the original's chain, lower-case hex: it stands for every byte of it.
+    pub chain_root: String,
+    /// When the original was signed.
+    pub signed_at: Timestamp,
+    pub cuts: Vec<Cut>,
+}
+
+/// A silent stretch of a redacted copy, in milliseconds since the recording began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cut {
+    pub from_ms: u64,
+    pub to_ms: u64,
 }
 
 /// One side of the call: left the customer, right the agent.

@@ -2,6 +2,7 @@
 
 mod faults;
 mod proof;
+mod redact;
 mod sealed;
 
 use std::fs;
@@ -96,6 +97,7 @@ fn details(path: &Path, parts: Vec<Part>, sha256: String) -> Sidecar {
         agent: None,
         parts,
         sha256,
+        redacted: None,
     }
 }
 

@@ -50,6 +50,7 @@ fn after_kill_9_a_sealed_recording_was_noise_plays_almost_to_the_kill_and_proves
             agent: None,
             parts: repaired.parts.clone(),
             sha256: repaired.sha256.clone(),
+            redacted: None,
         };
         details.write(path).unwrap();
         certify_repaired(path, &details, &repaired, &vault, Clock.now().wall).unwrap();

@@ -149,6 +149,7 @@ impl Stage {
             agent: None,
             parts: Vec::new(),
             sha256: String::new(),
+            redacted: None,
         };
         details.write(&voice).unwrap();
         std::fs::write(crate::record::manifest_path(&voice), "{}").unwrap();

@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 
 use super::super::seal::{self, HEADER_BYTES};
 use super::super::wav::part_path;
-use super::super::{Format, Playback, Sidecar, Vault, sidecar_path};
+use super::super::{Format, Playback, Redacted, Sidecar, Vault, sidecar_path};
 use super::PublicKey;
 use super::chain::{self, LINK_BYTES, Mended, chain_path};
 use crate::audio::duration;
@@ -61,6 +61,9 @@ pub struct Manifest {
     pub sealed_with: Option<String>,
     /// If a crash cut it off: so much of it was chained while it was recorded, the rest when it was mended.
     pub chained_before_crash_ms: Option<u64>,
+    /// Of a copy without what not everybody may hear: what it was made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redacted: Option<Redacted>,
     pub signed_at: Timestamp,
     /// What signed it.
     pub tool: String,
@@ -188,6 +191,7 @@ pub(in crate::record) fn certify(
         details: weigh(&sidecar_path(recording), &fs::read(sidecar_path(recording))?),
         sealed_with: sealed_with(recording)?,
         chained_before_crash_ms: mended.map(|mended| duration(mended.samples).as_millis() as u64),
+        redacted: details.redacted.clone(),
         signed_at: now,
         tool: concat!("tandem ", env!("CARGO_PKG_VERSION")).to_owned(),
         public_key: site.public_key().to_string(),
