@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::ops::Deref;
 
-use reqwest::Url;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// Prints itself without what may be secret.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,7 +14,7 @@ use crate::audio::{self, Block, SLOT_SAMPLES};
 use crate::model::rtp::TapKey;
 
 /// The two header packets of an Ogg Opus file (RFC 7845 section 3).
-const OGG_HEADERS: usize = 2;
+pub(super) const OGG_HEADERS: usize = 2;
 
 /// Appends what `from` holds, which begins at `first_sample` of the other; in Ogg Opus with the next frame of 20 ms. Packets stay
 /// as they are. What lies in `cuts`, samples of the other, is left out: it becomes silence, as all that is missing does. Returns

@@ -185,8 +185,13 @@ fn consent_of(pieces: &[Piece]) -> Option<Consent> {
 mod tests {
     use std::fs::{self, File};
 
+    use ::ogg::PacketReader;
+    use hound::WavReader;
+
     use super::*;
     use crate::audio::{Frame, Frames};
+    use crate::model::rtp::TapKey;
+    use crate::record::copy::OGG_HEADERS;
     use crate::record::ogg::Ogg;
     use crate::record::wav::Wav;
 

@@ -11,7 +11,7 @@ use super::finish::weigh;
 use super::proof::{ManifestError, certify, verify};
 use super::sidecar::{Cut, Redacted};
 use super::{Fault, Format, Sidecar, Vault};
-use crate::audio::{RATE_HZ, duration};
+use crate::audio::RATE_HZ;
 use crate::model::id::RecordingId;
 use crate::model::time::{Clock, Timestamp};
 
@@ -26,7 +26,7 @@ pub enum RedactError {
     Altered(Fault),
     #[error("a recording in Ogg Opus becomes a `.opus` file and one in WAV a `.wav` file: call it so")]
     OtherFormat,
-    #[error("there is nothing between {} s and {} s: it is {} s long", ms(.cut.from_ms), ms(.cut.to_ms), ms(.length_ms))]
+    #[error("there is nothing between {} s and {} s: it is {} s long", ms(.cut.from_ms), ms(.cut.to_ms), ms(*.length_ms))]
     Outside { cut: Cut, length_ms: u64 },
     #[error("the copy cannot be made")]
     Io(#[from] io::Error),
@@ -107,6 +107,6 @@ fn samples(ms: u64) -> u64 {
     ms.saturating_mul(u64::from(RATE_HZ)) / 1_000
 }
 
-fn ms(ms: &u64) -> f64 {
-    *ms as f64 / 1e3
+fn ms(ms: u64) -> f64 {
+    ms as f64 / 1e3
 }

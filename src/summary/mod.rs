@@ -146,7 +146,7 @@ impl Summariser {
         tokio::task::spawn_blocking(prepare).await.map_err(SummaryError::GivenUp)
     }
 
-    /// Has the language model word a draft, if one is configured, within `timeout_s` once it is the call's turn. Whenever
+    /// Has the language model word a draft, if one is configured, within `timeout_s`. Whenever
     /// that fails, the draft stands in and says why: see [`Summary::fallback_reason`].
     pub async fn finish(&self, draft: Draft) -> Summary {
         let Draft { call, mut by_rules, for_model } = draft;

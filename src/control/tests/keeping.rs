@@ -82,7 +82,7 @@ async fn an_export_holds_all_parts_with_their_proof_and_says_which_recording_is_
         withheld: 0,
         fallback_reason: None,
     };
-    house.store.begin_transcript(&house.call, "builtin", None, false).await.unwrap();
+    house.store.begin_transcript(&house.call, "builtin", None, true).await.unwrap();
     house.store.end_transcript(&house.call, now()).await.unwrap();
     let due = house.store.due_summaries(false, now()).await.unwrap().remove(0);
     house.store.put_summary(&due, &summary, true, now()).await.unwrap();

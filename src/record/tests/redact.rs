@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use ogg::PacketReader;
+use ::ogg::PacketReader;
 
 use super::*;
 

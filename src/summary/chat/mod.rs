@@ -13,15 +13,15 @@ mod wire;
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::model::rtp::Side;
 use crate::model::summary::{ActionItem, Outcome, Point, Question, Summary, SummaryKind};
-use crate::model::time::Clock;
 use crate::model::transcript::Segment;
 
 use super::config::Config;
@@ -110,14 +110,16 @@ impl Chat {
 
     /// The rules' summary with the model's wording in place of the quotes. Details and figures stay the rules'.
     pub(super) async fn summarise(&self, sheet: &Sheet, veil: &Veil, by_rules: &Summary) -> Result<Summary, ChatError> {
-        let now = || tokio::time::Instant::now().into_std();
-        let _turn = self.turns.acquire().await.expect("it is never closed");
-        if !self.rest().may_ask(now()) {
+        let until = Instant::now() + self.timeout;
+        // Who waits for a turn waits for the summary, too.
+        let turn = tokio::time::timeout_at(until, self.turns.acquire()).await.map_err(|_| ChatError::TooSlow)?;
+        let _turn = turn.expect("it is never closed");
+        if !self.rest().may_ask(Instant::now().into_std()) {
             return Err(ChatError::Resting);
         }
-        let made = self.make(sheet, veil, by_rules).await;
+        let made = self.make(sheet, veil, by_rules, until).await;
         let answered = !matches!(made, Err(ChatError::TooSlow | ChatError::Unreachable(_)));
-        self.rest().note(answered, now());
+        self.rest().note(answered, Instant::now().into_std());
         made
     }
 
@@ -125,8 +127,7 @@ impl Chat {
         self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn make(&self, sheet: &Sheet, veil: &Veil, by_rules: &Summary) -> Result<Summary, ChatError> {
-        let until = Clock.instant() + self.timeout;
+    async fn make(&self, sheet: &Sheet, veil: &Veil, by_rules: &Summary, until: Instant) -> Result<Summary, ChatError> {
         let chunks = chunks(sheet, self.chunk_tokens);
         if chunks.len() > CHUNKS_MAX {
             return Err(ChatError::TooLong);

@@ -1,12 +1,12 @@
 //! One question to the endpoint and its answer, over as many tries as the time allows.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use crate::model::time::Clock;
 use crate::summary::config::Config;
 
 use super::ChatError;
@@ -79,7 +79,7 @@ impl Wire {
         let mut format = self.format.load(Ordering::Relaxed);
         let mut tried = 0;
         loop {
-            let left = until.saturating_duration_since(Clock.instant());
+            let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(ChatError::TooSlow);
             }
@@ -96,7 +96,7 @@ impl Wire {
                 Failure::Passing(error, named) => {
                     tried += 1;
                     let pause = (PAUSE * 2_u32.pow(tried - 1)).max(named.unwrap_or_default());
-                    if tried == TRIES_MAX || pause >= until.saturating_duration_since(Clock.instant()) {
+                    if tried == TRIES_MAX || pause >= until.saturating_duration_since(Instant::now()) {
                         return Err(error);
                     }
                     tracing::debug!(tried, ?pause, %error, "the summary's endpoint is asked again");
