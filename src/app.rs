@@ -31,6 +31,7 @@ use crate::control::{self, Control, ServeError, Tls};
 use crate::fork::Forks;
 use crate::media::Identity;
 use crate::metrics::Metrics;
+use crate::model::error::chain;
 use crate::model::rtp::{Route, TapRecord};
 use crate::model::time::Clock;
 use crate::policy::access;
@@ -530,12 +531,6 @@ fn secret(key: &'static str, given: &Option<SecretString>, file: &Path) -> anyho
         None if file.as_os_str().is_empty() => Ok(None),
         None => Ok(Some(read_secret_file(key, file)?)),
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
 }
 
 /// What tells WhatsApp's webhooks from forged ones. Without the secrets the gateway starts, and refuses every webhook.

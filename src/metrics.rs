@@ -170,7 +170,6 @@ families! {
     worker_outbox_bytes gauge [] "Their bytes.";
     worker_delivered_recordings_total counter [] "Recordings that their gateway has safe.";
     worker_refused_recordings_total counter [] "Times a gateway could not take a recording; it is offered again.";
-    worker_disk_free_bytes gauge [] "Free bytes of the disk that recordings lie on.";
     fork_workers_connected gauge [] "Workers that are connected.";
     fork_workers_other_keys gauge [] "Workers that are not used because they sign or seal with other keys.";
     fork_calls gauge [] "Calls sent to workers now.";
@@ -200,6 +199,8 @@ families! {
     archive_fetch_failures_total counter [] "Recordings that could not be brought back.";
     archive_deleted_total counter [] "Recordings whose last file is gone.";
     archive_delete_failures_total counter [] "Deletions that failed; tried again.";
+    archive_strays gauge [] "Recordings of which files lie here that the database knows nothing of; the log names them.";
+    archive_leftovers_removed_total counter [] "Half-written files and files of deleted recordings that were removed.";
     meta_webhooks_total counter ["field", "result"] "Deliveries of WhatsApp and the events in them, by what became of them.";
     meta_webhook_lag_seconds histogram [] "From WhatsApp's time stamp to the arrival." in LAGS;
     meta_api_seconds histogram ["op", "code"] "Requests to the Graph API, by operation and answer." in WAITS;

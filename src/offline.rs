@@ -186,11 +186,13 @@ fn tell(report: &Report) {
         println!("It is a copy of {} that is silent in {silent}; the original's chain ends in", redacted.recording_id);
         println!("{}.", redacted.chain_root);
     }
-    if let Some(before) = manifest.chained_before_crash_ms {
-        let seconds = before as f64 / 1e3;
-        println!(
-            "A crash cut it off: the first {seconds:.3} s were chained as they were recorded, the rest afterwards."
-        );
+    match manifest.chained_before_crash_ms {
+        None => {}
+        Some(0) => println!("It was chained after it was recorded: a crash cut it off, or it was joined from pieces."),
+        Some(before) => println!(
+            "A crash cut it off: the first {:.3} s were chained as they were recorded, the rest afterwards.",
+            before as f64 / 1e3
+        ),
     }
     if !report.sound_checked {
         let key = manifest.sealed_with.as_deref().unwrap_or_default();

@@ -227,7 +227,7 @@ fn mend(cut: &Cut<'_>, vault: &Vault) -> Result<Outcome, String> {
     };
     let now = crate::model::time::Clock.now().wall;
     let Sidecar { duration_ms, gaps, pauses, parts, sha256, .. } =
-        mend_and_certify(cut.path, known, vault, now).map_err(|error| crate::fork::chain(&error))?;
+        mend_and_certify(cut.path, known, vault, now).map_err(|error| crate::model::error::chain(&error))?;
     let (bytes, parts) = (parts.iter().map(|part| part.bytes).sum(), u32::try_from(parts.len()).unwrap_or(u32::MAX));
     Ok(Outcome { duration_ms, gaps, bytes, parts, sha256, pauses, error: None })
 }

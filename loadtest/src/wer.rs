@@ -49,8 +49,9 @@ pub fn words(text: &str) -> Vec<String> {
     let spelled: HashMap<&str, &str> = SPELLINGS.iter().copied().collect();
     let lower = text.to_lowercase().replace(['’', '‘'], "'").replace('%', " percent ");
     let mut words = Vec::new();
-    for token in lower.split(|c: char| !(c.is_alphanumeric() || c == '\'' || c == ',' || c == '.')) {
-        // "1,000" and "3.5" stay together; "end." does not keep its full stop.
+    for token in lower.split(|c: char| !(c.is_alphanumeric() || "',.$£€".contains(c))) {
+        // "1,000", "$20" and "3.5" stay together; "end." does not keep its full stop.
+        let currency = CURRENCIES.iter().find(|(sign, _)| token.starts_with(*sign)).map(|(_, name)| *name);
         let token = token.trim_matches(|c: char| !c.is_alphanumeric());
         let is_number = token.starts_with(|c: char| c.is_ascii_digit());
         let parts: Vec<String> = match is_number {
@@ -64,6 +65,7 @@ pub fn words(text: &str) -> Vec<String> {
                 None => words.extend(contraction(part)),
             }
         }
+        words.extend(currency.filter(|_| is_number).map(str::to_owned));
     }
     words
 }
@@ -93,6 +95,9 @@ const SPELLINGS: [(&str, &str); 22] = [
     ("organise", "organize"),
     ("programme", "program"),
 ];
+
+/// Written before the number, said after it.
+const CURRENCIES: [(char, &str); 3] = [('$', "dollars"), ('£', "pounds"), ('€', "euros")];
 
 const CONTRACTIONS: [(&str, &str); 5] =
     [("n't", "not"), ("'re", "are"), ("'ll", "will"), ("'ve", "have"), ("'m", "am")];
@@ -213,6 +218,10 @@ mod tests {
             "twentieth twenty first one hundred zero zero seven zero one eight zero three",
         );
         check("dogs' colour.", "dogs color");
+        check(
+            "It was $20, ($1,500) not €3 or $.",
+            "it was twenty dollars one thousand five hundred dollars not three euros or",
+        );
     }
 
     #[test]

@@ -135,6 +135,8 @@ impl Figures {
             fetch_failures: now.fetch_failures,
             deleted: now.deleted,
             delete_failures: now.delete_failures,
+            strays: now.strays,
+            leftovers_removed: now.leftovers_removed,
         });
     }
 }

@@ -13,6 +13,7 @@ use quinn::{VarInt, WriteError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::control::{Delivery, FileEntry, FrameError, read_frame, write_frame};
+use crate::model::files::{self, FILE_MODE, FOLDER_MODE};
 use crate::model::id::RecordingId;
 use crate::model::recording::Format;
 use crate::model::time::Timestamp;
@@ -44,10 +45,6 @@ pub enum Wanted {
     /// It was deleted meanwhile, so the worker's copy is to go too.
     Deleted,
 }
-
-/// As the recorder's own: group may read, others may not.
-const FILE_MODE: u32 = 0o640;
-const FOLDER_MODE: u32 = 0o750;
 
 const CHUNK: usize = 64 * 1024;
 const DIGEST: usize = 32;
@@ -279,18 +276,8 @@ fn settle(arrived: &[(PathBuf, PathBuf)], id: &RecordingId) -> io::Result<bool> 
 }
 
 fn same_content(one: &Path, other: &Path) -> io::Result<bool> {
-    let sum = |path: &Path| {
-        let mut sha256 = digest::Context::new(&digest::SHA256);
-        let mut file = std::fs::File::open(path)?;
-        let mut buffer = vec![0; CHUNK];
-        loop {
-            match io::Read::read(&mut file, &mut buffer)? {
-                0 => return Ok::<_, io::Error>(sha256.finish()),
-                len => sha256.update(&buffer[..len]),
-            }
-        }
-    };
-    Ok(sum(one)?.as_ref() == sum(other)?.as_ref())
+    let sum = |path: &Path| files::digest(&mut std::fs::File::open(path)?);
+    Ok(sum(one)? == sum(other)?)
 }
 
 /// The calls that are being recorded here come first: a worker keeps what is not taken.

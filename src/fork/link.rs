@@ -17,6 +17,7 @@ use super::keys::Keys;
 use super::stats::{Counter, Level};
 use super::tls::{Clients, SEND_BUFFER};
 use super::{Shared, control::Token};
+use crate::model::error::chain;
 
 /// Messages of calls' beginnings and ends that wait for the network. A worker that leaves so many unread is not well.
 const COMMANDS: usize = 4_096;
@@ -367,12 +368,6 @@ pub(super) fn binding(connection: &Connection) -> Option<String> {
     let mut out = [0; 32];
     connection.export_keying_material(&mut out, BINDING_LABEL, b"").ok()?;
     Some(hex::encode(out))
-}
-
-/// An error and its causes in one sentence.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn queue_bound(calls: usize) -> usize {

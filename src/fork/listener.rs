@@ -17,6 +17,7 @@ use super::outbox::{Cut, Outbox};
 use super::session::Ear;
 use super::stats::{Counter, Level, WorkerStats};
 use super::{Fork, Keys, Place, TlsError, WorkerConfig, link, lock, roq, session, socket, tls};
+use crate::model::error::chain;
 use crate::model::id::{CallId, RecordingId};
 use crate::model::rtp::TapRecord;
 
@@ -273,7 +274,7 @@ async fn introduce(incoming: Incoming, worker: &Arc<WorkerState>) {
         Ok(Ok(connection)) => Some(connection),
         Ok(Err(error)) => {
             worker.counters.refused.add(1);
-            tracing::warn!(%from, why = link::chain(&error), "a connection did not come about");
+            tracing::warn!(%from, why = chain(&error), "a connection did not come about");
             None
         }
         Err(_) => None,

@@ -46,7 +46,6 @@ pub use config::{Config, WorkerConfig};
 pub use delivery::{AskBooks, AskFormat, Intake, Place, Wanted};
 pub use divert::Diverter;
 pub use keys::Keys;
-pub use link::chain;
 pub use listener::{ListenError, Listener, WorkerHooks};
 pub use outbox::Cut;
 pub use runs::{Arrived, Complete, PIECES_WITHIN};

@@ -28,7 +28,8 @@ struct Listening {
     link: u64,
     /// Nothing more comes from there.
     lost: bool,
-    /// Written down or told as missed so far, per side.
+    /// Written down so far, per side. What was told as missed does not count: a stretch is given up while earlier ones still
+    /// wait for their turn.
     until_ms: [u64; 2],
     ended: [bool; 2],
     /// When the call's sound ended, and its length.
@@ -49,11 +50,11 @@ impl Speech {
         if one.ended[side] {
             return false;
         }
-        let until_ms = &mut one.until_ms[side];
         match said {
-            Said::Segment(segment) if segment.is_final => *until_ms = segment.end_ms.max(*until_ms),
-            Said::Segment(_) => {}
-            Said::Missed(unheard) => *until_ms = unheard.end_ms.max(*until_ms),
+            Said::Segment(segment) if segment.is_final => {
+                one.until_ms[side] = segment.end_ms.max(one.until_ms[side]);
+            }
+            Said::Segment(_) | Said::Missed(_) => {}
             Said::Ended { .. } => one.ended[side] = true,
         }
         if one.ended == [true; 2] {
@@ -113,6 +114,7 @@ impl Listening {
 mod tests {
     use super::*;
     use crate::model::time::Clock;
+    use crate::model::transcript::Segment;
 
     const LENGTH: Duration = Duration::from_secs(9);
 
@@ -129,8 +131,23 @@ mod tests {
             Self { speech, call, now: Clock.instant() }
         }
 
-        fn missed(&mut self, speaker: Side, end_ms: u64) -> bool {
-            self.speech.take(&self.call, 7, &Said::Missed(Unheard { speaker, start_ms: 0, end_ms }))
+        fn wrote(&mut self, speaker: Side, end_ms: u64) -> bool {
+            let segment = Segment {
+                speaker,
+                index: 0,
+                start_ms: 0,
+                end_ms,
+                text: "yes".to_owned(),
+                is_final: true,
+                stable_chars: 3,
+                confidence: None,
+                language: None,
+            };
+            self.speech.take(&self.call, 7, &Said::Segment(segment))
+        }
+
+        fn missed(&mut self, speaker: Side, start_ms: u64, end_ms: u64) -> bool {
+            self.speech.take(&self.call, 7, &Said::Missed(Unheard { speaker, start_ms, end_ms }))
         }
 
         fn ended(&mut self, speaker: Side) -> bool {
@@ -150,8 +167,8 @@ mod tests {
     #[test]
     fn a_worker_that_says_its_last_words_leaves_nothing_to_be_said() {
         let mut bench = Bench::new();
-        assert!(bench.missed(Side::Agent, 300) && bench.ended(Side::Agent));
-        assert!(!bench.missed(Side::Agent, 900), "after the last word");
+        assert!(bench.wrote(Side::Agent, 300) && bench.ended(Side::Agent));
+        assert!(!bench.wrote(Side::Agent, 900), "after the last word");
         assert_eq!(told(&bench.speech.close(&bench.call, LENGTH, bench.now)), "");
         assert!(!bench.speech.take(&bench.call, 8, &Said::Ended { speaker: Side::Customer }), "another worker");
         assert!(bench.ended(Side::Customer) && bench.speech.is_empty());
@@ -162,23 +179,30 @@ mod tests {
     fn what_a_lost_worker_did_not_write_down_is_told_once_when_the_call_is_over() {
         let whole = "customer 0-9000, customer ended, agent 4000-9000, agent ended";
         let mut bench = Bench::new();
-        bench.missed(Side::Agent, 4_000);
+        bench.wrote(Side::Agent, 4_000);
         assert_eq!(told(&bench.speech.lose(8)), "");
         assert_eq!(told(&bench.speech.lose(7)), "");
-        assert!(!bench.missed(Side::Agent, 5_000), "nothing more is believed");
+        assert!(!bench.wrote(Side::Agent, 5_000), "nothing more is believed");
         assert_eq!(told(&bench.speech.close(&bench.call, LENGTH, bench.now)), whole);
         assert!(bench.speech.is_empty());
 
         // The worker goes after the call, when one side has said everything, and most of the other.
         let mut bench = Bench::new();
-        bench.missed(Side::Agent, 8_900);
+        bench.wrote(Side::Agent, 8_900);
         bench.ended(Side::Customer);
         assert_eq!(told(&bench.speech.close(&bench.call, LENGTH, bench.now)), "");
         assert_eq!(told(&bench.speech.lose(7)), "agent ended");
 
+        // It gave a stretch up, and is gone before it came to those before.
+        let mut bench = Bench::new();
+        bench.wrote(Side::Agent, 4_000);
+        bench.missed(Side::Agent, 6_000, 8_000);
+        bench.speech.lose(7);
+        assert_eq!(told(&bench.speech.close(&bench.call, LENGTH, bench.now)), whole);
+
         // It stays, and says nothing.
         let mut bench = Bench::new();
-        bench.missed(Side::Agent, 4_000);
+        bench.wrote(Side::Agent, 4_000);
         bench.speech.close(&bench.call, LENGTH, bench.now);
         let late = bench.now + LAST_WORDS_WITHIN;
         assert_eq!(told(&bench.speech.give_up(late - Duration::from_millis(1))), "");

@@ -16,10 +16,11 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use super::lock;
 use super::stats::{Counter, Level};
 use super::twilio::Talk;
-use super::{chain, lock};
 use crate::audio::{Block, Output};
+use crate::model::error::chain;
 use crate::model::id::CallId;
 use crate::model::private_url::PrivateUrl;
 use crate::model::rtp::TapKey;

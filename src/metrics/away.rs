@@ -55,6 +55,9 @@ pub struct ArchiveFigures {
     pub fetch_failures: u64,
     pub deleted: u64,
     pub delete_failures: u64,
+    /// Recordings of which files lie here that the books know nothing of.
+    pub strays: u64,
+    pub leftovers_removed: u64,
 }
 
 impl Metrics {
@@ -94,6 +97,7 @@ impl Metrics {
         let f = &self.families;
         one_gauge(&f.archive_waiting).set(int(now.waiting as usize));
         one_level(&f.archive_oldest_waiting_seconds).set(now.oldest_waiting.as_secs_f64());
+        one_gauge(&f.archive_strays).set(int(now.strays as usize));
         for (family, total) in [
             (&f.archive_stored_total, now.stored),
             (&f.archive_stored_bytes_total, now.stored_bytes),
@@ -102,6 +106,7 @@ impl Metrics {
             (&f.archive_fetch_failures_total, now.fetch_failures),
             (&f.archive_deleted_total, now.deleted),
             (&f.archive_delete_failures_total, now.delete_failures),
+            (&f.archive_leftovers_removed_total, now.leftovers_removed),
         ] {
             raise(&one_counter(family), total);
         }
@@ -125,7 +130,13 @@ mod tests {
             ..StreamFigures::default()
         });
         let waiting = Duration::from_millis(1_500);
-        m.archive(&ArchiveFigures { waiting: 6, oldest_waiting: waiting, stored: 11, ..ArchiveFigures::default() });
+        m.archive(&ArchiveFigures {
+            waiting: 6,
+            oldest_waiting: waiting,
+            stored: 11,
+            strays: 2,
+            ..ArchiveFigures::default()
+        });
         let text = m.render();
         for line in [
             "tandem_fork_workers_connected 0",
@@ -139,6 +150,7 @@ mod tests {
             "tandem_archive_waiting 6",
             "tandem_archive_oldest_waiting_seconds 1.5",
             "tandem_archive_stored_total 11",
+            "tandem_archive_strays 2",
         ] {
             assert!(text.lines().any(|l| l == line), "`{line}` is missing in\n{text}");
         }

@@ -24,8 +24,6 @@ pub struct WorkerFigures {
     pub delivered: u64,
     /// Times a gateway could not take a recording.
     pub undelivered: u64,
-    /// Of the disk that recordings lie on.
-    pub free_bytes: u64,
 }
 
 impl Metrics {
@@ -35,7 +33,6 @@ impl Metrics {
         one_gauge(&f.worker_calls).set(int(now.calls));
         one_gauge(&f.worker_outbox_recordings).set(int(now.waiting));
         one_gauge(&f.worker_outbox_bytes).set(i64::try_from(now.waiting_bytes).unwrap_or(i64::MAX));
-        one_gauge(&f.worker_disk_free_bytes).set(i64::try_from(now.free_bytes).unwrap_or(i64::MAX));
         for (family, total) in [
             (&f.worker_packets_total, now.packets),
             (&f.worker_bytes_total, now.bytes),

@@ -6,6 +6,7 @@
 pub mod country;
 pub mod day;
 pub mod directory;
+pub mod error;
 pub mod event;
 pub mod files;
 pub mod id;

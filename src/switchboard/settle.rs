@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::call::CallRecord;
 use crate::call::record::Status;
+use crate::model::error::chain;
 use crate::model::event::NewEvent;
 use crate::model::id::CallId;
 use crate::model::reason::{CallState, EndReason, EndedBy, OfferCause, OfferOutcome, RecordingState};
@@ -198,12 +199,6 @@ impl Desk {
             tracing::error!(%call, %error, "a broken call could not be closed in the books; the next start will");
         }
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
 }
 
 #[cfg(test)]

@@ -87,7 +87,6 @@ async fn metrics_text(State(told): State<Arc<Told>>) -> Response {
         waiting_bytes: now.waiting_bytes,
         delivered: now.delivered,
         undelivered: now.undelivered,
-        free_bytes: ops.free_bytes().unwrap_or(0),
     });
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render()).into_response()
 }

@@ -265,7 +265,7 @@ async fn a_workers_operators_see_its_calls_its_outbox_and_its_disk() {
     told(&["tandem_worker_calls 0", "tandem_worker_delivered_recordings_total 1", "tandem_worker_outbox_recordings 0"])
         .await;
     let free = get(program.metrics, "/metrics").await;
-    let free = free.lines().find_map(|line| line.strip_prefix("tandem_worker_disk_free_bytes ")).unwrap();
+    let free = free.lines().find_map(|line| line.strip_prefix("tandem_disk_free_bytes ")).unwrap();
     assert!(free.parse::<u64>().unwrap() > 0);
     assert!(get(program.metrics, "/healthz").await.starts_with("HTTP/1.1 200"));
     let ready = get(program.metrics, "/readyz").await;

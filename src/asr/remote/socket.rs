@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::dialect::Message;
+use crate::model::error::chain;
 
 /// Longer messages no recogniser sends.
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
@@ -134,7 +135,7 @@ impl Socket {
                     Some(Ok(tungstenite::Message::Close(_))) | None => return Ok(None),
                     // Pings are answered by the library.
                     Some(Ok(_)) => {}
-                    Some(Err(error)) => return Err(chain(error)),
+                    Some(Err(error)) => return Err(chain(&error)),
                 }
             },
             Self::Tcp(stream) => {
@@ -155,19 +156,4 @@ impl Socket {
             Self::Tcp(mut stream) => tokio::time::timeout(WITHIN, stream.shutdown()).await.is_ok(),
         };
     }
-}
-
-/// An error with its causes.
-fn chain(error: impl std::error::Error) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        // Many say what their cause says.
-        if !told.contains(&text) {
-            told = format!("{told}: {text}");
-        }
-        cause = error.source();
-    }
-    told
 }
