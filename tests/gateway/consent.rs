@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tandem::audio::mulaw;
 use tandem_loadtest::measure;
 use tandem_loadtest::sound::Sound;
 use tandem_loadtest::whatsapp::{InboundCall, Step};
 
+use crate::forks;
+use crate::program::Program;
+use crate::receiver::{Listener, heard};
 use crate::recording::frames_of;
 use crate::world::{NINO, SOON, World, agent_voice};
 
@@ -17,6 +21,10 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A gateway that plays a tone of one second to everybody, and lets the customer press 9.
 async fn announcing(sounds: &tempfile::TempDir, whom: &str) -> World {
+    World::with(&announcement(sounds, whom), Default::default()).await
+}
+
+fn announcement(sounds: &tempfile::TempDir, whom: &str) -> String {
     let file = sounds.path().join("announcement.wav");
     let spec = hound::WavSpec {
         channels: 1,
@@ -28,9 +36,7 @@ async fn announcing(sounds: &tempfile::TempDir, whom: &str) -> World {
     let tone = |i: i32| (i as f32 * ANNOUNCED_HZ / 16_000.0 * std::f32::consts::TAU).sin() * 9_000.0;
     (0..16_000).for_each(|i| wav.write_sample(tone(i) as i16).unwrap());
     wav.finalize().unwrap();
-    let config =
-        format!("[[recording.announcement]]\nfile = {file:?}\nlanguage = \"en\"\n{whom}\nopt_out_key = \"9\"\n");
-    World::with(&config, Default::default()).await
+    format!("[[recording.announcement]]\nfile = {file:?}\nlanguage = \"en\"\n{whom}\nopt_out_key = \"9\"\n")
 }
 
 #[tokio::test]
@@ -117,6 +123,39 @@ async fn who_presses_the_key_while_it_is_announced_is_not_recorded_at_all() {
     assert_eq!((&call["recording"]["state"], &consent["state"]), (&json!("none"), &json!("opted_out")), "{call}");
     assert_eq!(consent["announced_at"], Value::Null);
     assert!(!world.dir.path().join("data/recordings").read_dir().unwrap().any(|entry| entry.unwrap().path().is_dir()));
+}
+
+#[tokio::test]
+async fn after_her_key_no_other_machine_is_sent_a_sound_either() {
+    let (sounds, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let worker = Program::start(&dir.path().join("worker"), 0, "");
+    let listener = Listener::start().await;
+    let config = announcement(&sounds, "") + &format!("[[fork.websocket]]\nurl = '{}'\n", listener.url);
+    let world = forks::gateway_of(&worker, &dir, &config).await;
+    let agent = forks::agent(&world).await;
+    let customer = InboundCall::from(NINO)
+        .step(Step::Speak(Sound::tone(BEFORE_HZ, 4 * SECOND)))
+        .step(Step::Dtmf("9".to_owned()))
+        .step(Step::SpeakForever(Sound::tone(AFTER_HZ, SECOND)));
+    let (phone, talk) = forks::talk(&world, &agent, customer).await;
+    agent.event("recording.opted_out", SOON, |_| true).await.unwrap();
+    world.until("the agent still hears her", async || frames_of(&talk.heard().pcm(), AFTER_HZ) > 100).await;
+    phone.hang_up();
+
+    let call = world.settled(&talk.call_id).await;
+    let consent = &call["recording"]["consent"];
+    assert_eq!((&call["recording"]["state"], &consent["state"]), (&json!("ready"), &json!("opted_out")), "{call}");
+    world.until("the worker's recording is here", async || worker.log().contains("\"delivered\"")).await;
+    let (recorded, _) = world.recording(&talk.call_id).await;
+    world.until("the stream ends", async || listener.said("stop") == 1).await;
+    let wide = |bytes: &[u8]| bytes.iter().flat_map(|&code| [mulaw::decode(code); 2]).collect();
+    let streamed = heard(&listener.events(), "inbound", wide).1;
+    for (who, pcm) in [("the worker", recorded), ("the listener", streamed)] {
+        let frames = [ANNOUNCED_HZ, BEFORE_HZ, AFTER_HZ].map(|hz| frames_of(&pcm, hz));
+        assert!(frames[0] == 0 && (75..=160).contains(&frames[1]) && frames[2] == 0, "{who} heard {frames:?}");
+    }
+    let details = world.get(&format!("calls/{}/recording/details", talk.call_id)).await;
+    assert_eq!(details["consent"], *consent, "the worker was told what she decided");
 }
 
 #[tokio::test]
