@@ -204,7 +204,7 @@ mod tests {
 
         let session = t.store.create_session(&a, T0).await.unwrap();
         for half_day in 1..=60 {
-            assert_eq!(agent_of(&t, &session, half_day * 12 * hour - 1).await, Some(a.clone()), "{half_day}");
+            assert_eq!(agent_of(&t, &session, half_day * (12 * hour - 1)).await, Some(a.clone()), "{half_day}");
         }
         assert_eq!(agent_of(&t, &session, 30 * 24 * hour).await, None, "a month");
 

@@ -150,8 +150,6 @@ fn an_agent_may_never_administer() {
     let owner = Actor::Agent(find("agt_owner"));
     for resource in [
         Resource::Calls,
-        Resource::Agent(&mine),
-        Resource::Team,
         Resource::Contact,
         Resource::Permission,
         Resource::Number,
@@ -160,12 +158,29 @@ fn an_agent_may_never_administer() {
         Resource::Events,
         Resource::Admin,
     ] {
-        for action in [Action::Change, Action::MintToken, Action::Control] {
+        for action in [Action::Change, Action::MintToken, Action::Invite, Action::Control] {
             assert!(!may(&rules(), &owner, action, resource), "{action:?} {resource:?}");
         }
     }
     for resource in [Resource::PolicyPack, Resource::Events, Resource::Admin] {
         assert!(!may(&rules(), &owner, Action::Read, resource), "{resource:?}");
+    }
+    assert!(!may(&rules(), &owner, Action::MintToken, Resource::Agent(&mine)));
+}
+
+#[test]
+fn whoever_manages_changes_and_invites_agents_and_nobody_else_does() {
+    let (mine, other) = (id("agt_mate"), id("agt_other"));
+    for role in Role::ALL {
+        let switches = Switches { configure_calls: true, all_calls: true };
+        let me = Actor::Agent(Agent { role: *role, switches, ..find("agt_mate") });
+        let manages = *role == Role::Owner;
+        for agent in [&mine, &other] {
+            for action in [Action::Change, Action::Invite] {
+                assert_eq!(may(&rules(), &me, action, Resource::Agent(agent)), manages, "{role} {action:?} {agent}");
+            }
+        }
+        assert_eq!(may(&rules(), &me, Action::Change, Resource::Team), manages, "{role}");
     }
 }
 
@@ -268,7 +283,10 @@ fn a_key_may_what_its_one_scope_says_and_nothing_else() {
         ],
     );
     check(&[Scope::EventsRead], &["Read events", "Listen agent"]);
-    check(&[Scope::Admin], &["Read pack", "Read admin", "Change pack", "Change admin", "MintToken agent"]);
+    check(
+        &[Scope::Admin],
+        &["Read pack", "Read admin", "Change pack", "Change admin", "MintToken agent", "Invite agent"],
+    );
 }
 
 #[test]
