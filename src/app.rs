@@ -298,6 +298,7 @@ impl App {
         let closing = CancellationToken::new();
         let rendered = Arc::clone(&metrics);
         let probe = health::Probe { shards: shards.clone(), recorder: recorder.inlet(), tap: Box::new(tap.watch()) };
+        let base_url = config.http.base_url(main.address());
         let control = Arc::new(Control {
             store: store.clone(),
             switchboard: switchboard.clone(),
@@ -310,6 +311,9 @@ impl App {
             recordings_dir: data_dir.join("recordings"),
             vault,
             sandbox,
+            sign_in: control::SignIn::default(),
+            base_url: base_url.clone(),
+            secure_cookies: base_url.starts_with("https://"),
             reload: {
                 let terms = terms.clone();
                 Box::new(move || {
@@ -320,7 +324,6 @@ impl App {
             clock,
             closing: closing.clone(),
         });
-        let base_url = config.http.base_url(main.address());
         let metrics_address = ops.address();
         let tls = match config.http.is_tls() {
             true => Some(Tls::load(&config.http.tls_cert_file, &config.http.tls_key_file)?),

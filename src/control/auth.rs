@@ -5,13 +5,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::cookie;
 use super::problem::{Code, Problem};
 use super::{Control, Shared};
 use crate::call::record::CallRecord;
@@ -20,7 +21,7 @@ use crate::model::id::{AgentId, CallId, OfferId, TeamId};
 use crate::model::time::Timestamp;
 use crate::policy::access::{self, Action, Actor, CallParties, Resource, Scope};
 use crate::policy::pack::{Rules, Sight};
-use crate::store::{SecretActor, Terms};
+use crate::store::{SESSION_PREFIX, SecretActor, Terms};
 
 /// Longer than any key or token of ours.
 const SECRET_LEN_MAX: usize = 256;
@@ -46,7 +47,7 @@ pub(crate) enum Part {
 
 /// Turns the bearer secret into a [`Caller`], or the request away.
 pub(crate) async fn layer(State(control): State<Shared>, mut request: Request, next: Next) -> Response {
-    match Caller::of(&control, request.headers()).await {
+    match Caller::of(&control, request.method(), request.headers()).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -56,14 +57,33 @@ pub(crate) async fn layer(State(control): State<Shared>, mut request: Request, n
 }
 
 impl Caller {
-    pub(crate) async fn of(control: &Shared, headers: &HeaderMap) -> Result<Self, Problem> {
-        let secret = SecretString::from(bearer(headers)?);
-        Self::known(control, secret).await?.ok_or_else(|| {
+    /// By the secret of the `Authorization` header, else by the browser's cookie.
+    pub(crate) async fn of(control: &Shared, method: &Method, headers: &HeaderMap) -> Result<Self, Problem> {
+        if let Some(session) = cookie::read(headers).filter(|_| !headers.contains_key(AUTHORIZATION)) {
+            cookie::same_origin(method, headers)?;
+            return Self::with(control, session)
+                .await?
+                .ok_or_else(|| Problem::new(Code::InvalidCredentials, "You were signed out; sign in again."));
+        }
+        Self::with(control, bearer(headers)?).await?.ok_or_else(|| {
             Problem::new(
                 Code::InvalidCredentials,
                 "The key or token is unknown, revoked or expired; ask for a new one.",
             )
         })
+    }
+
+    /// Whoever has this secret.
+    pub(crate) async fn with(control: &Shared, secret: &str) -> Result<Option<Self>, Problem> {
+        if !is_plain(secret) {
+            return Ok(None);
+        }
+        Self::known(control, SecretString::from(secret)).await
+    }
+
+    /// The secret of a browser's session; `None`: a key or token.
+    pub(crate) fn session(&self) -> Option<&str> {
+        Some(self.secret.expose_secret()).filter(|secret| secret.starts_with(SESSION_PREFIX))
     }
 
     /// Whether the secret is still good; `None` once it is revoked or expired. For what stays open long.
@@ -253,17 +273,16 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     let text = value.to_str().map_err(|_| missing())?;
     let (scheme, secret) = text.split_once(' ').ok_or_else(missing)?;
     let secret = secret.trim();
-    let plain = secret.bytes().all(|b| b.is_ascii_graphic());
-    if values.next().is_some()
-        || !scheme.eq_ignore_ascii_case("bearer")
-        || !plain
-        || !(1..=SECRET_LEN_MAX).contains(&secret.len())
-    {
+    if values.next().is_some() || !scheme.eq_ignore_ascii_case("bearer") || !is_plain(secret) {
         return Err(missing());
     }
     Ok(secret)
 }
 
+fn is_plain(secret: &str) -> bool {
+    (1..=SECRET_LEN_MAX).contains(&secret.len()) && secret.bytes().all(|b| b.is_ascii_graphic())
+}
+
 fn missing() -> Problem {
-    Problem::new(Code::MissingCredentials, "Send `Authorization: Bearer <key or agent token>`, once.")
+    Problem::new(Code::MissingCredentials, "Sign in, or send `Authorization: Bearer <key or agent token>`, once.")
 }

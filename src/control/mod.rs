@@ -6,12 +6,14 @@
 //! Only this module knows the API's JSON; only [`problem`] knows which refusal is which status.
 
 mod agents;
+mod attempts;
 mod auth;
 mod call_list;
 mod calls;
 mod complaint;
 mod config;
 mod contacts;
+mod cookie;
 mod directory;
 mod events;
 mod export_zip;
@@ -23,6 +25,7 @@ mod idempotency;
 mod named;
 mod offers;
 mod openapi;
+mod passwords;
 mod permission_requests;
 mod policy;
 mod problem;
@@ -33,6 +36,7 @@ mod request_id;
 mod serve;
 mod session;
 mod settings;
+mod sign_in;
 mod stream;
 mod summaries;
 mod transcripts;
@@ -60,6 +64,7 @@ pub use config::{BadConfig, Config};
 pub use health::Unready;
 pub use problem::Code;
 pub use serve::{Door, ServeError, Tls, bind, serve};
+pub use sign_in::SignIn;
 
 use crate::model::time::Clock;
 use crate::record::Vault;
@@ -86,6 +91,11 @@ pub struct Control {
     pub vault: Vault,
     /// Whether the WhatsApp behind the gateway is the built-in fake one.
     pub sandbox: bool,
+    pub sign_in: SignIn,
+    /// What people open, e.g. `https://calls.example.com`; written into links.
+    pub base_url: String,
+    /// Whether browsers may send their session over TLS alone.
+    pub secure_cookies: bool,
     /// Reads the policy pack and the rate card anew; everything that is wrong, one line each.
     pub reload: Box<dyn Fn() -> BoxFuture<'static, Result<(), Vec<String>>> + Send + Sync>,
     pub clock: Clock,
@@ -124,13 +134,17 @@ impl Control {
 
 /// Open to all: each guards itself.
 fn public() -> OpenApiRouter<Shared> {
-    OpenApiRouter::with_openapi(openapi::Contract::openapi()).merge(webhooks::routes()).merge(health::routes())
+    OpenApiRouter::with_openapi(openapi::Contract::openapi())
+        .merge(webhooks::routes())
+        .merge(health::routes())
+        .merge(sign_in::public_routes())
 }
 
 /// Behind the bearer secret.
 fn api() -> OpenApiRouter<Shared> {
     OpenApiRouter::default()
         .merge(session::routes())
+        .merge(sign_in::routes())
         .merge(directory::routes())
         .merge(settings::routes())
         .merge(agents::routes())

@@ -24,6 +24,9 @@ words! {
         MissingCredentials = "missing_credentials",
         InvalidCredentials = "invalid_credentials",
         Forbidden = "forbidden",
+        /// Another site's page had the browser send it.
+        CrossSite = "cross_site",
+        TooManyAttempts = "too_many_attempts",
         NotFound = "not_found",
         NoSuchRoute = "no_such_route",
         MethodNotAllowed = "method_not_allowed",
@@ -71,7 +74,8 @@ impl Code {
     const fn status(self) -> StatusCode {
         match self {
             Self::MissingCredentials | Self::InvalidCredentials | Self::InvalidSignature => StatusCode::UNAUTHORIZED,
-            Self::Forbidden | Self::InvalidVerifyToken => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::CrossSite | Self::InvalidVerifyToken => StatusCode::FORBIDDEN,
+            Self::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
             Self::NotFound | Self::NoSuchRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::InvalidJson
@@ -114,6 +118,8 @@ impl Code {
             Self::MissingCredentials => "No credentials",
             Self::InvalidCredentials => "Credentials not accepted",
             Self::Forbidden => "Not allowed",
+            Self::CrossSite => "Not from another site",
+            Self::TooManyAttempts => "Too many attempts",
             Self::NotFound => "Not found",
             Self::NoSuchRoute => "No such route",
             Self::MethodNotAllowed => "Method not allowed",

@@ -8,13 +8,13 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Shared;
 use super::agents::AgentView;
 use super::auth::Caller;
 use super::extract::{Json, NoBody};
 use super::named::Named;
 use super::openapi::Problems;
 use super::problem::Problem;
+use super::{Control, Shared};
 use crate::model::directory::ContactRef;
 use crate::model::id::{AgentId, NumberId};
 use crate::model::reason::EndReason;
@@ -37,7 +37,7 @@ enum ActorKind {
 
 /// Who the caller is.
 #[derive(Serialize, ToSchema)]
-struct Session {
+pub(crate) struct Session {
     actor: ActorKind,
     /// The signed-in agent; `null` for a key.
     agent: Option<AgentView>,
@@ -56,12 +56,14 @@ struct GrantsView {
     calls: Sight,
     configure_calls: bool,
     wallet: bool,
+    /// Whether it changes agents and teams, and invites them.
+    manage: bool,
 }
 
 impl From<Grants> for GrantsView {
     fn from(grants: Grants) -> Self {
-        let Grants { calls, configure_calls, wallet } = grants;
-        Self { calls, configure_calls, wallet }
+        let Grants { calls, configure_calls, wallet, manage } = grants;
+        Self { calls, configure_calls, wallet, manage }
     }
 }
 
@@ -69,10 +71,16 @@ impl From<Grants> for GrantsView {
 #[utoipa::path(get, path = "/v1/session", tag = "session",
     responses((status = 200, description = "The caller", body = Session), Problems))]
 async fn session(State(control): State<Shared>, caller: Caller) -> Answer<Session> {
-    let agent = caller.agent().cloned().map(|agent| AgentView::of(&control, agent));
-    let grants = caller.agent().map(|agent| access::grants(caller.rules(), agent).into());
-    let actor = if agent.is_some() { ActorKind::Agent } else { ActorKind::Key };
-    Answer(Session { actor, agent, scopes: caller.scopes().to_vec(), grants, sandbox: control.sandbox })
+    Answer(Session::of(&control, &caller))
+}
+
+impl Session {
+    pub(crate) fn of(control: &Control, caller: &Caller) -> Self {
+        let agent = caller.agent().cloned().map(|agent| AgentView::of(control, agent));
+        let grants = caller.agent().map(|agent| access::grants(caller.rules(), agent).into());
+        let actor = if agent.is_some() { ActorKind::Agent } else { ActorKind::Key };
+        Self { actor, agent, scopes: caller.scopes().to_vec(), grants, sandbox: control.sandbox }
+    }
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -1,8 +1,8 @@
 //! May this actor do this to that? One function, asked by every route; what it does not name is refused.
 //!
 //! API keys may what their scopes say. Agents may run their own presence, offers and calls, dial as themselves, ask their
-//! own customers for permission, and read what their role may see. How far a role sees, whether it configures calls and
-//! whether it sees the wallet is data of the policy pack ([`Grants`]), widened by the agent's switches and never narrowed.
+//! own customers for permission, and read what their role may see. How far a role sees, whether it configures calls,
+//! sees the wallet and manages agents is data of the policy pack ([`Grants`]), widened by the agent's switches and never narrowed.
 //! What no pack can give: an agent never acts as somebody else and never administers.
 
 use crate::model::directory::Agent;
@@ -58,6 +58,8 @@ pub enum Action {
     Listen,
     /// Make a token that speaks as this agent.
     MintToken,
+    /// Make a link by which this agent chooses a password.
+    Invite,
 }
 
 /// What it is asked of.
@@ -130,7 +132,7 @@ pub fn visible_agents(rules: &Rules, actor: &Actor, agents: &[Agent]) -> Option<
 /// What this agent may: what the role grants, and over it what each switch that is on adds.
 pub fn grants(rules: &Rules, agent: &Agent) -> Grants {
     // A checked pack has every role; one that has not grants the least there is.
-    let least = Grants { calls: Sight::Own, configure_calls: false, wallet: false };
+    let least = Grants { calls: Sight::Own, configure_calls: false, wallet: false, manage: false };
     let role = rules.roles.get(&agent.role).copied().unwrap_or(least);
     let switches = [
         (agent.switches.configure_calls, rules.switches.configure_calls),
@@ -146,6 +148,7 @@ impl Grants {
             calls: added.calls.map_or(self.calls, |calls| self.calls.max(calls)),
             configure_calls: self.configure_calls || added.configure_calls == Some(true),
             wallet: self.wallet || added.wallet == Some(true),
+            manage: self.manage || added.manage == Some(true),
         }
     }
 }
@@ -173,8 +176,8 @@ fn scopes_for(action: Action, resource: Resource<'_>) -> &'static [Scope] {
         (Action::Change, Resource::Agent(_) | Resource::Team | Resource::Number | Resource::Settings) => {
             &[Scope::SettingsWrite]
         }
-        // A token speaks with an agent's whole role, an owner's included.
-        (Action::MintToken, Resource::Agent(_)) => &[Scope::Admin],
+        // A token speaks with an agent's whole role, an owner's included, and so does whoever has its password.
+        (Action::MintToken | Action::Invite, Resource::Agent(_)) => &[Scope::Admin],
         // Whoever loads a pack grants what no role has.
         (Action::Change, Resource::PolicyPack) => &[Scope::Admin],
         (Action::Read | Action::Change, Resource::Admin) => &[Scope::Admin],
@@ -197,6 +200,9 @@ fn agent_may(rules: &Rules, agent: &Agent, action: Action, resource: Resource<'_
         ) => true,
         (Action::Read | Action::Change, Resource::Settings) => grants(rules, agent).configure_calls,
         (Action::Read, Resource::Wallet) => grants(rules, agent).wallet,
+        (Action::Change | Action::Invite, Resource::Agent(_)) | (Action::Change, Resource::Team) => {
+            grants(rules, agent).manage
+        }
         _ => false,
     }
 }

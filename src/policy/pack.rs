@@ -167,6 +167,9 @@ pub struct Grants {
     pub calls: Sight,
     pub configure_calls: bool,
     pub wallet: bool,
+    /// Changes agents and teams, and invites them: whoever may can become any of them. Packs before it grant it to nobody.
+    #[serde(default)]
+    pub manage: bool,
 }
 
 /// What an agent's switches add.
@@ -187,6 +190,8 @@ pub struct Added {
     pub configure_calls: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wallet: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manage: Option<bool>,
 }
 
 /// Everything that is wrong with a pack, one line each: file, edition, key, reason.

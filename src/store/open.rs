@@ -23,6 +23,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "sound", include_str!("migrations/0003_sound.sql")),
     (4, "keeping", include_str!("migrations/0004_keeping.sql")),
     (5, "documented", include_str!("migrations/0005_documented.sql")),
+    (6, "sign_in", include_str!("migrations/0006_sign_in.sql")),
 ];
 
 /// SQLite: lists and single look-ups, a few milliseconds each: more connections than cores only trade places.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::error::Result;
+use super::sign_in::{IDLE_MAX, SESSION_MAX};
 use super::{Store, idempotency};
 use crate::model::time::Timestamp;
 
@@ -20,12 +21,14 @@ pub struct Pruned {
     pub seen_keys: u64,
     pub tombstones: u64,
     pub agent_tokens: u64,
+    pub invitations: u64,
+    pub sessions: u64,
     pub idempotency: u64,
 }
 
 impl Store {
-    /// Removes worked-off deliveries and de-duplication marks after about a week, expired agent tokens and kept answers
-    /// after a day. Deliveries not worked off stay, whatever their age. To be called about once an hour.
+    /// Removes worked-off deliveries and de-duplication marks after about a week, expired tokens, links, sessions and kept
+    /// answers after a day. Deliveries not worked off stay, whatever their age. To be called about once an hour.
     pub async fn prune(&self, now: Timestamp) -> Result<Pruned> {
         let before = async |sql: &'static str, kept: Duration| -> Result<u64> {
             let limit = now.as_millis() - i64::try_from(kept.as_millis()).expect("days fit");
@@ -36,6 +39,9 @@ impl Store {
             seen_keys: before("DELETE FROM seen_keys WHERE seen_at <= $1", KEYS_KEPT).await?,
             tombstones: before("DELETE FROM tombstones WHERE buried_at <= $1", KEYS_KEPT).await?,
             agent_tokens: before("DELETE FROM agent_tokens WHERE expires_at <= $1", TOKENS_KEPT).await?,
+            invitations: before("DELETE FROM invitations WHERE expires_at <= $1", TOKENS_KEPT).await?,
+            sessions: before("DELETE FROM sessions WHERE used_at <= $1", IDLE_MAX).await?
+                + before("DELETE FROM sessions WHERE begun_at <= $1", SESSION_MAX).await?,
             idempotency: before("DELETE FROM idempotency WHERE begun_at <= $1", idempotency::KEPT).await?,
         })
     }

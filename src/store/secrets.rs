@@ -1,4 +1,4 @@
-//! API keys and agent tokens. A secret is shown once, when it is made; the database knows only its SHA-256, which is
+//! API keys, agent tokens and browsers' sessions: who sends them. A secret is shown once, when it is made; the database knows only its SHA-256, which is
 //! enough because a secret is 256 random bits: there is nothing to guess, so nothing to slow down.
 
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use sqlx::{Any, Transaction};
 use super::Store;
 use super::error::{Result, StoreError};
 use super::secret_key::{fill_random, write_private};
+use super::sign_in::SESSION_PREFIX;
 use super::sql::{Columns, clean, json_text};
 use crate::model::id::{AgentId, KeyId};
 use crate::model::time::Timestamp;
@@ -83,6 +84,9 @@ impl Store {
                 .await?;
             return row.map(|row| row.word("agent_id").map(SecretActor::Agent)).transpose();
         }
+        if secret.starts_with(SESSION_PREFIX) {
+            return Ok(self.session(secret, now).await?.map(SecretActor::Agent));
+        }
         Ok(None)
     }
 
@@ -150,7 +154,7 @@ async fn insert_key(
     Ok(())
 }
 
-fn new_secret(prefix: &str) -> String {
+pub(super) fn new_secret(prefix: &str) -> String {
     let mut bytes = [0; 32];
     fill_random(&mut bytes);
     format!("{prefix}{}", hex::encode(bytes))
@@ -160,7 +164,7 @@ fn is_key(text: &str) -> bool {
     text.strip_prefix(KEY_PREFIX).is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-fn sha256(secret: &str) -> Vec<u8> {
+pub(super) fn sha256(secret: &str) -> Vec<u8> {
     digest::digest(&digest::SHA256, secret.as_bytes()).as_ref().to_vec()
 }
 

@@ -1,4 +1,4 @@
-// The control API over fetch: the bearer token, problem+json turned into sentences, one retry of
+// The control API over fetch: the browser's session or an agent's token, problem+json turned into sentences, one retry of
 // a request that the network swallowed. Nothing else in the console calls fetch, except the event
 // stream (events.js), which asks here for its headers.
 
@@ -21,7 +21,7 @@ export class Problem extends Error {
 
 let onUnauthorized = () => {};
 
-/** Called each time the gateway does not accept the token. */
+/** Called with the refusal each time the gateway does not know who this is. */
 export function whenUnauthorized(fn) {
   onUnauthorized = fn;
 }
@@ -32,21 +32,24 @@ export const token = {
   forget: () => sessionStorage.removeItem(TOKEN_KEY),
 };
 
-/** Takes `#token=…` out of the address bar at once, so that it reaches no history and no screenshot. */
-export function takeTokenFromAddress() {
-  const found = new URLSearchParams(location.hash.slice(1)).get('token');
+/** Takes `#<name>=…` out of the address bar at once, so that it reaches no history and no screenshot. */
+export function takeFromAddress(name) {
+  const found = new URLSearchParams(location.hash.slice(1)).get(name);
   if (found === null) return null;
   history.replaceState(history.state, '', location.pathname + location.search);
   return found.trim() || null;
 }
 
+/** With a token; without one the browser sends its session by itself, in a cookie that no script can read. */
 export function authorization() {
-  return { Authorization: `Bearer ${token.read() ?? ''}` };
+  const secret = token.read();
+  return secret ? { Authorization: `Bearer ${secret}` } : {};
 }
 
 export const api = {
   get: (path, signal) => asJson(send('GET', path, { signal })),
   put: (path, body) => asJson(send('PUT', path, json(body))),
+  delete: (path) => asJson(send('DELETE', path)),
   post: (path, body) => asJson(send('POST', path, body === undefined ? {} : json(body))),
 
   /** POSTs an SDP offer; answers `{ sdp, location }`. */
@@ -84,18 +87,20 @@ export function query(path, parameters) {
 
 /** Reads the refusal out of a response; public because the event stream needs it too. */
 export async function problemOf(response) {
-  if (response.status === 401) onUnauthorized();
   let told = {};
   try {
     told = await response.json();
   } catch { /* not JSON, such as a proxy's error page: the status has to do */ }
-  return new Problem({
+  const problem = new Problem({
     status: response.status,
     code: told.code ?? `http_${response.status}`,
     detail: told.detail || told.title || sentenceFor(response.status),
     blockers: Array.isArray(told.blockers) ? told.blockers : [],
     clearsAt: told.clears_at ?? null,
   });
+  // Asking for a name and a password that are wrong is no news about who is signed in.
+  if (response.status === 401 && !new URL(response.url).pathname.startsWith('/v1/session')) onUnauthorized(problem);
+  return problem;
 }
 
 function json(body) {
@@ -124,7 +129,7 @@ async function send(method, path, { body, headers = {}, signal } = {}) {
     body,
     signal,
     cache: 'no-store',
-    credentials: 'omit',
+    credentials: 'same-origin',
     headers: { Accept: 'application/json, */*;q=0.5', ...headers, ...authorization() },
   };
   // The same key on the second try: the gateway does the thing once, however often it is asked.

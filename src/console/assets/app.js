@@ -1,6 +1,6 @@
 // Boot: sign in, open the line, show the pages. Everything else is in the file that bears its name.
 
-import { api, takeTokenFromAddress, token, whenUnauthorized, Problem } from './api.js';
+import { api, takeFromAddress, token, whenUnauthorized, Problem } from './api.js';
 import { emit } from './bus.js';
 import { EventStream } from './events.js';
 import { closeLine, onEvent, onLead, onTabMessage, resync, setOnline } from './line.js';
@@ -16,7 +16,7 @@ import { callsView } from './views/calls.js';
 import { contactView } from './views/contact.js';
 import { contactsView } from './views/contacts.js';
 import { devicesView } from './views/devices.js';
-import { showSignIn } from './views/signin.js';
+import { showSignIn, showWelcome } from './views/signin.js';
 
 const ROUTES = [
   ['/', callsView, 'calls'],
@@ -41,13 +41,13 @@ Object.defineProperty(globalThis, '__tandem', {
   }),
 });
 
-const ENDED = 'Your sign-in is no longer valid: it has expired or was withdrawn. Ask for a new link, or paste a new token.';
+const ENDED = 'You were signed out: after a long pause, by another password, or because your access was withdrawn. Sign in again.';
 const NOT_VALID = 'This token is not valid: it has expired, was withdrawn, or was cut while copying.';
 
 whenUnauthorized(() => {
-  if (!signedIn) leave(NOT_VALID);
-  // A token that runs out must not cut the customer off: the audio leg needs no token.
-  else if (inCallHere()) emit('expired');
+  if (!signedIn) return;
+  // A session that runs out must not cut the customer off: the audio leg needs none.
+  if (inCallHere()) emit('expired');
   else leave(ENDED);
 });
 addEventListener('tandem:expired', () => leave(ENDED));
@@ -61,7 +61,7 @@ adoptToken();
 void begin();
 
 function adoptToken() {
-  const found = takeTokenFromAddress();
+  const found = takeFromAddress('token');
   if (found === null) return false;
   token.keep(found);
   return true;
@@ -69,12 +69,25 @@ function adoptToken() {
 
 async function begin() {
   end();
-  if (!token.read()) return askForToken(null);
+  const invitation = takeFromAddress('invitation');
+  if (invitation !== null) return welcome(invitation);
   try {
     await signIn();
   } catch (error) {
-    if (error.status !== 401) askForToken(error.message);
+    // Nobody is signed in yet: no sentence, just the form.
+    if (error.status === 401) leave(token.read() ? NOT_VALID : null);
+    else ask(error.message);
   }
+}
+
+/** By a link: whoever was signed in here is somebody else now. */
+function welcome(invitation) {
+  token.forget();
+  showWelcome(document.getElementById('app'), async (password) => {
+    await api.post('/v1/session/invitation', { invitation, password });
+    history.replaceState(null, '', '/');
+    await signIn();
+  });
 }
 
 async function signIn() {
@@ -121,16 +134,22 @@ function setLink(link) {
   emit('link');
 }
 
-function askForToken(sentence) {
-  showSignIn(document.getElementById('app'), sentence, async (pasted) => {
-    token.keep(pasted);
-    try {
-      await signIn();
-    } catch (error) {
-      if (error.status === 401) return; // the form was drawn anew, with its sentence
+function ask(sentence) {
+  showSignIn(document.getElementById('app'), sentence, {
+    async password(login, password) {
       token.forget();
-      throw error;
-    }
+      await api.post('/v1/session', { login, password });
+      await signIn();
+    },
+    async token(pasted) {
+      token.keep(pasted);
+      try {
+        await signIn();
+      } catch (error) {
+        token.forget();
+        throw error.status === 401 ? new Problem({ code: error.code, detail: NOT_VALID }) : error;
+      }
+    },
   });
 }
 
@@ -143,6 +162,16 @@ async function signOut() {
   try {
     if (state.agent?.status === 'online') await setOnline(false);
   } catch { /* out of reach: the gateway notices by itself that nobody listens */ }
+  if (!token.read()) {
+    try {
+      await api.delete('/v1/session');
+    } catch (error) {
+      if (error.status !== 401) {
+        toast({ title: 'You are still signed in', text: error.message, tone: 'warn' });
+        return;
+      }
+    }
+  }
   leave(null);
 }
 
@@ -154,7 +183,7 @@ function inCallHere() {
 function leave(sentence) {
   token.forget();
   end();
-  askForToken(sentence);
+  ask(sentence);
 }
 
 function end() {

@@ -1,5 +1,5 @@
 // The agent's event stream: server-sent events read by fetch, because EventSource cannot carry a
-// token. Resumes with Last-Event-ID; a silent or broken stream is opened again with back-off.
+// token and hides why it failed. Resumes with Last-Event-ID; a silent or broken stream is opened again with back-off.
 
 import { authorization, problemOf } from './api.js';
 
@@ -70,7 +70,7 @@ export class EventStream {
     try {
       const headers = { Accept: 'text/event-stream', ...authorization() };
       if (this.#lastId !== null) headers['Last-Event-ID'] = this.#lastId;
-      const response = await fetch(this.#path, { headers, signal: abort.signal, cache: 'no-store', credentials: 'omit' });
+      const response = await fetch(this.#path, { headers, signal: abort.signal, cache: 'no-store', credentials: 'same-origin' });
       if (!response.ok) return (await problemOf(response)).message;
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       const parser = new FrameParser((frame) => this.#frame(frame));

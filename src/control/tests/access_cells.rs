@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use reqwest::Method;
 use serde_json::json;
 
-use super::access_table::{Agents, Answer, CONFIGURES, LATER, OPEN, ROWS, Row, SEES_WALLET, SIGHT, With};
+use super::access_table::{Agents, Answer, CONFIGURES, LATER, MANAGES, OPEN, ROWS, Row, SEES_WALLET, SIGHT, With};
 use super::fixture::{House, agent, id, missed_call, now};
 use crate::call::record::{CallRecord, Status};
 use crate::control::Control;
@@ -275,6 +275,7 @@ fn wanted(row: &Row, me: &Agent, whose: Whose) -> u16 {
         Answer::Answers(status) => status,
         Answer::Lists | Answer::ListsCustomers | Answer::Streams => 200,
     };
+    let manages = |me: &Agent| MANAGES.iter().any(|(role, manages)| *role == me.role && *manages);
     let configures = || CONFIGURES.iter().find(|(role, _)| *role == me.role).unwrap().1;
     let (may, else_wise) = match row.agents {
         Agents::All => (true, 0),
@@ -286,6 +287,8 @@ fn wanted(row: &Row, me: &Agent, whose: Whose) -> u16 {
         Agents::Took => (whose == Whose::Took, 404),
         Agents::Sees => (sees(me, whose), 404),
         Agents::Configures => (configures()[usize::from(me.switches.configure_calls)], 403),
+        Agents::Manages => (manages(me), 403),
+        Agents::ManagesOthers => (manages(me), if whose.is_own() { 403 } else { 404 }),
         Agents::SeesWallet => (SEES_WALLET.iter().any(|(role, sees)| *role == me.role && *sees), 403),
     };
     if may { let_in } else { else_wise }

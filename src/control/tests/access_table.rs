@@ -32,6 +32,10 @@ pub(super) const CONFIGURES: [(Role, [bool; 2]); 4] = [
 pub(super) const SEES_WALLET: [(Role, bool); 4] =
     [(Role::Owner, true), (Role::SalesLead, false), (Role::Admin, false), (Role::Teammate, false)];
 
+/// Who changes agents and teams, whatever the switches.
+pub(super) const MANAGES: [(Role, bool); 4] =
+    [(Role::Owner, true), (Role::SalesLead, false), (Role::Admin, false), (Role::Teammate, false)];
+
 /// Which agents may, and what the others are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Agents {
@@ -55,6 +59,10 @@ pub(super) enum Agents {
     Configures,
     /// As [`SEES_WALLET`] says; 403 for the rest.
     SeesWallet,
+    /// As [`MANAGES`] says; 403 for the rest.
+    Manages,
+    /// The same; for the rest 403 for what is their own and 404 for what is not.
+    ManagesOthers,
 }
 
 /// What those who may get.
@@ -103,6 +111,9 @@ const READERS: &[Scope] = &[CallsRead, CallsWrite, SettingsWrite];
 #[rustfmt::skip]
 pub(super) const ROWS: &[Row] = &[
     Row { route: "GET /v1/session", with: Nothing, answer: Answers(200), agents: Agents::All, keys: None },
+    // Keys and tokens are not signed in.
+    Row { route: "DELETE /v1/session", with: Nothing, answer: Answers(409), agents: Agents::All, keys: None },
+    row("PUT /v1/session/password", Json(r#"{"current":"x","new":"y"}"#), Answers(201), Agents::NoneOpenly, &[]),
     row("GET /v1/calls", Query("limit=200"), Lists, Agents::All, &[CallsRead]),
     row("GET /v1/calls.csv", Nothing, Lists, Agents::All, &[CallsRead]),
     row("GET /v1/calls.ndjson", Nothing, Lists, Agents::All, &[CallsRead]),
@@ -135,12 +146,13 @@ pub(super) const ROWS: &[Row] = &[
     row("POST /v1/offers/{id}/receipts", Json(r#"{"kind":"shown"}"#), Answers(409), Agents::Own, &[CallsWrite]),
     row("GET /v1/agents", Nothing, Answers(200), Agents::All, READERS),
     row("GET /v1/agents/{id}", Nothing, Answers(200), Agents::All, READERS),
-    row("PUT /v1/agents/{id}", Json("{}"), Answers(200), Agents::None, &[SettingsWrite]),
+    row("PUT /v1/agents/{id}", Json("{}"), Answers(200), Agents::ManagesOthers, &[SettingsWrite]),
+    row("POST /v1/agents/{id}/invitations", Nothing, Answers(201), Agents::ManagesOthers, &[Admin]),
     row("PUT /v1/agents/{id}/status", Json(r#"{"status":"offline"}"#), Answers(200), Agents::Own, &[CallsWrite]),
     row("POST /v1/agents/{id}/tokens", Nothing, Answers(201), Agents::None, &[Admin]),
     row("GET /v1/agents/{id}/events", Nothing, Streams, Agents::Own, &[EventsRead]),
     row("GET /v1/teams", Nothing, Answers(200), Agents::All, READERS),
-    row("PUT /v1/teams/{id}", Json(r#"{"name":"Team"}"#), Answers(200), Agents::NoneOpenly, &[SettingsWrite]),
+    row("PUT /v1/teams/{id}", Json(r#"{"name":"Team"}"#), Answers(200), Agents::Manages, &[SettingsWrite]),
     row("GET /v1/numbers", Nothing, Answers(200), Agents::All, READERS),
     row("PUT /v1/numbers/{id}", Json("{}"), Answers(200), Agents::NoneOpenly, &[SettingsWrite]),
     row("GET /v1/contacts", Nothing, Answers(200), Agents::All, READERS),
@@ -176,4 +188,11 @@ pub(super) const LATER: &[Row] = &[
 ];
 
 /// Open to all: they ask for no bearer secret.
-pub(super) const OPEN: &[&str] = &["GET /livez", "GET /readyz", "GET /webhooks/whatsapp", "POST /webhooks/whatsapp"];
+pub(super) const OPEN: &[&str] = &[
+    "GET /livez",
+    "GET /readyz",
+    "GET /webhooks/whatsapp",
+    "POST /webhooks/whatsapp",
+    "POST /v1/session",
+    "POST /v1/session/invitation",
+];

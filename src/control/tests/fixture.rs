@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bus::Bus;
 use crate::call::Patience;
 use crate::call::record::{CallRecord, OfferRecord, Status};
-use crate::control::{Control, bind, serve};
+use crate::control::{Control, SignIn, bind, serve};
 use crate::media::Identity;
 use crate::metrics::Metrics;
 use crate::model::directory::{Agent, Contact, Number, Plan, Platform, Switches};
@@ -106,6 +106,9 @@ impl House {
             recordings_dir: dir.path().join("recordings"),
             vault,
             sandbox: true,
+            sign_in: SignIn::default(),
+            base_url: "https://calls.example.com".to_owned(),
+            secure_cookies: true,
             reload: Box::new(|| Box::pin(async { Ok(()) })),
             clock: Clock,
             closing: CancellationToken::new(),

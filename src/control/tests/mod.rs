@@ -13,6 +13,7 @@ mod once;
 mod reconciliations;
 mod refusals;
 mod settings;
+mod sign_in;
 mod streams;
 mod transcripts;
 mod wallet;

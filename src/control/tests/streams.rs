@@ -77,7 +77,7 @@ impl<'a> Log<'a> {
         let control = self.house.control.clone();
         let mut headers = axum::http::HeaderMap::new();
         headers.insert("authorization", format!("Bearer {secret}").parse().unwrap());
-        let caller = Caller::of(&control, &headers).await.unwrap();
+        let caller = Caller::of(&control, &Method::GET, &headers).await.unwrap();
         let live = self.live.subscribe();
         let beat = Duration::from_millis(100);
         Frames::of(open(Follow { control, caller, live, after, view, beat, _guard: None }).await.unwrap())

@@ -50,7 +50,7 @@ const fn deed(words: &'static str, action: Action, on: On) -> Deed {
     Deed { words, action, on }
 }
 
-const AGENT_DEEDS: [Deed; 14] = [
+const AGENT_DEEDS: [Deed; 15] = [
     deed("See calls, their recordings and exports", Action::Read, On::Recording),
     deed("Steer live calls, write notes", Action::Control, On::Call),
     deed("Answer and place calls", Action::Dial, On::Agent),
@@ -60,7 +60,8 @@ const AGENT_DEEDS: [Deed; 14] = [
     deed("See contacts", Action::Read, On::Fixed(Resource::Contact)),
     // Their list is narrowed as that of calls is.
     deed("See permissions", Action::Read, On::Call),
-    deed("Change agents, teams, numbers", Action::Change, On::Fixed(Resource::Number)),
+    deed("Change agents and teams, invite agents", Action::Change, On::Fixed(Resource::Team)),
+    deed("Change numbers", Action::Change, On::Fixed(Resource::Number)),
     deed("Change contacts", Action::Change, On::Fixed(Resource::Contact)),
     deed("Configure calls", Action::Change, On::Fixed(Resource::Settings)),
     deed("See the wallet", Action::Read, On::Fixed(Resource::Wallet)),
@@ -68,7 +69,7 @@ const AGENT_DEEDS: [Deed; 14] = [
     deed("Administer: policy pack, event log, keys, drain", Action::Read, On::Fixed(Resource::Admin)),
 ];
 
-const KEY_DEEDS: [Deed; 20] = [
+const KEY_DEEDS: [Deed; 21] = [
     deed("See calls and exports", Action::Read, On::Call),
     deed("Hear recordings", Action::Read, On::Recording),
     deed("Steer live calls, write notes", Action::Control, On::Call),
@@ -88,6 +89,7 @@ const KEY_DEEDS: [Deed; 20] = [
     deed("Load a policy pack", Action::Change, On::Fixed(Resource::PolicyPack)),
     deed("Read and follow the event log", Action::Read, On::Fixed(Resource::Events)),
     deed("Make tokens for agents", Action::MintToken, On::Agent),
+    deed("Invite agents to choose a password", Action::Invite, On::Agent),
     deed("Administer: keys, webhooks, drain", Action::Change, On::Fixed(Resource::Admin)),
 ];
 

@@ -6,7 +6,7 @@ use crate::model::time::Timestamp;
 use crate::policy::pack::{Pack, SwitchRules};
 use crate::policy::routing::tests::agent;
 
-const ACTIONS: [Action; 9] = [
+const ACTIONS: [Action; 10] = [
     Action::Read,
     Action::Change,
     Action::Control,
@@ -16,6 +16,7 @@ const ACTIONS: [Action; 9] = [
     Action::SetPresence,
     Action::Listen,
     Action::MintToken,
+    Action::Invite,
 ];
 
 fn of(id: &str, role: Role, team: Option<&str>) -> Agent {
@@ -149,8 +150,6 @@ fn an_agent_may_never_administer() {
     let owner = Actor::Agent(find("agt_owner"));
     for resource in [
         Resource::Calls,
-        Resource::Agent(&mine),
-        Resource::Team,
         Resource::Contact,
         Resource::Permission,
         Resource::Number,
@@ -159,12 +158,29 @@ fn an_agent_may_never_administer() {
         Resource::Events,
         Resource::Admin,
     ] {
-        for action in [Action::Change, Action::MintToken, Action::Control] {
+        for action in [Action::Change, Action::MintToken, Action::Invite, Action::Control] {
             assert!(!may(&rules(), &owner, action, resource), "{action:?} {resource:?}");
         }
     }
     for resource in [Resource::PolicyPack, Resource::Events, Resource::Admin] {
         assert!(!may(&rules(), &owner, Action::Read, resource), "{resource:?}");
+    }
+    assert!(!may(&rules(), &owner, Action::MintToken, Resource::Agent(&mine)));
+}
+
+#[test]
+fn whoever_manages_changes_and_invites_agents_and_nobody_else_does() {
+    let (mine, other) = (id("agt_mate"), id("agt_other"));
+    for role in Role::ALL {
+        let switches = Switches { configure_calls: true, all_calls: true };
+        let me = Actor::Agent(Agent { role: *role, switches, ..find("agt_mate") });
+        let manages = *role == Role::Owner;
+        for agent in [&mine, &other] {
+            for action in [Action::Change, Action::Invite] {
+                assert_eq!(may(&rules(), &me, action, Resource::Agent(agent)), manages, "{role} {action:?} {agent}");
+            }
+        }
+        assert_eq!(may(&rules(), &me, Action::Change, Resource::Team), manages, "{role}");
     }
 }
 
@@ -267,7 +283,10 @@ fn a_key_may_what_its_one_scope_says_and_nothing_else() {
         ],
     );
     check(&[Scope::EventsRead], &["Read events", "Listen agent"]);
-    check(&[Scope::Admin], &["Read pack", "Read admin", "Change pack", "Change admin", "MintToken agent"]);
+    check(
+        &[Scope::Admin],
+        &["Read pack", "Read admin", "Change pack", "Change admin", "MintToken agent", "Invite agent"],
+    );
 }
 
 #[test]
@@ -300,7 +319,7 @@ fn an_agent_asks_only_its_own_customers_for_permission() {
 
 #[test]
 fn roles_and_switches_are_what_the_pack_says() {
-    let grants = |calls, configure_calls, wallet| Grants { calls, configure_calls, wallet };
+    let grants = |calls, configure_calls, wallet| Grants { calls, configure_calls, wallet, manage: false };
     let mut rules = rules();
     rules.roles.insert(Role::Teammate, grants(Sight::Team, false, true));
     let me = Actor::Agent(find("agt_mate"));
@@ -309,14 +328,15 @@ fn roles_and_switches_are_what_the_pack_says() {
     assert!(may(&rules, &me, Action::Read, Resource::Wallet));
 
     // A switch adds what the pack says, and takes nothing away even if the pack tries.
-    let narrow = Added { calls: Some(Sight::Own), configure_calls: Some(false), wallet: Some(false) };
-    let wide = Added { calls: Some(Sight::All), configure_calls: None, wallet: Some(true) };
+    let no = Some(false);
+    let narrow = Added { calls: Some(Sight::Own), configure_calls: no, wallet: no, manage: no };
+    let wide = Added { calls: Some(Sight::All), wallet: Some(true), ..Added::default() };
     rules.switches = SwitchRules { configure_calls: narrow, all_calls: wide };
     let check = |role, configure_calls, all_calls, want| {
         let agent = Agent { role, switches: Switches { configure_calls, all_calls }, ..find("agt_mate") };
         assert_eq!(super::grants(&rules, &agent), want, "{role} {configure_calls} {all_calls}");
     };
-    check(Role::Owner, true, false, grants(Sight::All, true, true));
+    check(Role::Owner, true, false, Grants { manage: true, ..grants(Sight::All, true, true) });
     check(Role::SalesLead, true, false, grants(Sight::Team, false, false));
     check(Role::SalesLead, false, true, grants(Sight::All, false, true));
     check(Role::Teammate, true, true, grants(Sight::All, false, true));
@@ -335,6 +355,8 @@ fn the_matrix_for_people_says_what_the_rules_say() {
         "| See calls, their recordings and exports | everybody's | own team's | own | own |",
         "| Configure calls | yes | – | – | – |",
         "| See the wallet | yes | – | – | – |",
+        "| Change agents and teams, invite agents | yes | – | – | – |",
+        "| Change numbers | – | – | – | – |",
         "| Ask for permission to call | own | own | own | own |",
         "### With both switches",
         "| See calls, their recordings and exports | everybody's | everybody's | everybody's | everybody's |",
@@ -344,7 +366,8 @@ fn the_matrix_for_people_says_what_the_rules_say() {
         assert!(printed.lines().any(|printed| printed == line), "{line}\n{printed}");
     }
     let mut rules = rules();
-    rules.roles.insert(Role::Admin, Grants { calls: Sight::Team, configure_calls: true, wallet: true });
+    let granted = Grants { calls: Sight::Team, configure_calls: true, wallet: true, manage: true };
+    rules.roles.insert(Role::Admin, granted);
     let printed = matrix(&rules);
     assert!(printed.contains("| See the wallet | yes | – | yes | – |"), "{printed}");
 }

@@ -129,9 +129,9 @@ fn roles(rules: &Rules, wrong: &mut Wrong) {
     }
     let s = &rules.switches;
     for (key, added) in [("switches.configure_calls", s.configure_calls), ("switches.all_calls", s.all_calls)] {
-        let Added { calls: _, configure_calls, wallet } = added;
+        let Added { calls: _, configure_calls, wallet, manage } = added;
         wrong.unless(
-            configure_calls != Some(false) && wallet != Some(false),
+            ![configure_calls, wallet, manage].contains(&Some(false)),
             key,
             "a switch only adds: write true, or leave it out",
         );

@@ -310,7 +310,7 @@ fn numbers_that_are_out_of_range_or_contradict_each_other_are_refused() {
 
 #[test]
 fn a_missing_role_is_refused() {
-    let text = altered("teammate = { calls = \"own\", configure_calls = false, wallet = false }\n", "");
+    let text = altered("teammate = { calls = \"own\", configure_calls = false, wallet = false, manage = false }\n", "");
     refused(&text, &["p.toml: edition 1: roles.teammate: missing; every role must say what it may"]);
 }
 

@@ -1,51 +1,104 @@
-// Sign-in: by a link that carries the token, or by pasting it.
+// Sign-in: with a password; with a token, for whoever was given one; and by a link, to choose a password.
 
 import { fill, h, icon } from '../ui/dom.js';
 import { notice } from '../ui/parts.js';
 import { setTitle } from '../router.js';
 
-/** `submit(token)` rejects with the sentence to show. */
-export function showSignIn(root, sentence, submit) {
+/** `password(login, password)` and `token(token)` reject with the sentence to show. */
+export function showSignIn(root, sentence, { password, token }) {
   setTitle('Sign in');
+  const byPassword = form({
+    title: 'Sign in',
+    hint: 'With your work e-mail address. Forgot the password? Whoever manages your team can send you a link.',
+    fields: [
+      { id: 'login', label: 'E-mail address', type: 'text', inputMode: 'email', autocomplete: 'username', missing: 'Type your e-mail address.' },
+      { id: 'password', label: 'Password', type: 'password', autocomplete: 'current-password', missing: 'Type your password.' },
+    ],
+    button: 'Sign in',
+    submit: ({ login, password: secret }) => password(login.trim(), secret),
+    other: ['Use an agent token instead', () => show(byToken)],
+  });
+  const byToken = form({
+    title: 'Sign in',
+    hint: 'Open the link you were given, or paste the agent token from it. It stays in this tab and is forgotten when you close it.',
+    fields: [{ id: 'token', label: 'Agent token', type: 'password', autocomplete: 'off', placeholder: 'ta_…', mono: true, missing: 'Paste the token first. It begins with ta_.' }],
+    button: 'Sign in',
+    submit: (given) => token(tokenIn(given.token)),
+    other: ['Use a password instead', () => show(byPassword)],
+  });
+  const place = h('section', { class: 'signin-form' });
+  function show(shown) {
+    fill(place, shown.element);
+    shown.focus();
+  }
+  frame(root, place);
+  show(byPassword);
+  byPassword.say(sentence);
+}
+
+/** `submit(password)` rejects with the sentence to show. */
+export function showWelcome(root, submit) {
+  setTitle('Welcome');
+  const chosen = form({
+    title: 'Choose a password',
+    hint: 'At least 10 characters; three or four words make a good one. You sign in with it from now on.',
+    fields: [
+      { id: 'password', label: 'New password', type: 'password', autocomplete: 'new-password', missing: 'Choose a password.' },
+      { id: 'again', label: 'The same again', type: 'password', autocomplete: 'new-password', missing: 'Type the password once more.' },
+    ],
+    button: 'Save and sign in',
+    async submit({ password, again }) {
+      if (password !== again) throw new Error('The two are not the same. Type the password again.');
+      await submit(password);
+    },
+  });
+  frame(root, h('section', { class: 'signin-form' }, chosen.element));
+  chosen.focus();
+}
+
+/** A form of named fields; `submit(values)` rejects with the sentence to show. */
+function form({ title, hint, fields, button, submit, other }) {
   const message = h('div', { id: 'sign-in-message', ariaLive: 'assertive' });
   const say = (text) => fill(message, text && notice('stop', 'warn', text));
-  const input = h('input', {
-    class: 'input mono', id: 'token', name: 'token', type: 'password', testid: 'sign-in-token', autocomplete: 'off', spellcheck: 'false', autocapitalize: 'none', placeholder: 'ta_…', ariaDescribedBy: 'token-hint sign-in-message',
-  });
-  const button = h('button', { class: 'btn btn-primary', type: 'submit', testid: 'sign-in-submit' }, 'Sign in');
+  const inputs = fields.map(({ id, type, inputMode, autocomplete, placeholder, mono }) => h('input', {
+    class: mono ? 'input mono' : 'input', id, name: id, type, inputMode, testid: `sign-in-${id}`, autocomplete, placeholder, spellcheck: 'false', autocapitalize: 'none', ariaDescribedBy: 'sign-in-hint sign-in-message',
+  }));
+  const send = h('button', { class: 'btn btn-primary', type: 'submit', testid: 'sign-in-submit' }, button);
 
   async function onSubmit(event) {
     event.preventDefault();
-    const token = tokenIn(input.value);
-    if (!token) {
-      say('Paste the token first. It begins with ta_.');
-      input.focus();
+    const empty = inputs.findIndex((input) => input.value.trim() === '');
+    if (empty >= 0) {
+      say(fields[empty].missing);
+      inputs[empty].focus();
       return;
     }
-    button.disabled = true;
+    send.disabled = true;
     try {
-      await submit(token);
+      await submit(Object.fromEntries(inputs.map((input) => [input.name, input.value])));
     } catch (error) {
       say(error.message);
-      button.disabled = false;
-      input.select();
+      send.disabled = false;
+      inputs.at(-1).select();
     }
   }
 
+  const element = h('form', { onsubmit: onSubmit, novalidate: true },
+    h('div', null, h('h2', null, title), h('p', { class: 'dim', id: 'sign-in-hint' }, hint)),
+    message,
+    ...inputs.map((input, i) => h('div', { class: 'field' }, h('label', { for: input.id }, fields[i].label), input)),
+    send,
+    other && h('button', { class: 'btn', type: 'button', testid: 'sign-in-other', onclick: other[1] }, other[0]));
+  return { element, say, focus: () => inputs[0].focus() };
+}
+
+function frame(root, form) {
   fill(root, h('main', { class: 'signin' },
     h('section', { class: 'signin-brand' },
       h('div', { class: 'brand' }, icon('tandem'), h('span', null, 'Tandem')),
       h('div', null, h('h1', null, 'WhatsApp calls, answered in the browser.'), h('p', null, 'Go online, and the customer’s call rings here. No phone, no plug-in: a headset is enough.')),
       trunks()),
-    h('section', { class: 'signin-form' },
-      h('form', { onsubmit: onSubmit, novalidate: true },
-        h('div', null, h('h2', null, 'Sign in'), h('p', { class: 'dim', id: 'token-hint' }, 'Open the link you were given, or paste the agent token from it.')),
-        message,
-        h('div', { class: 'field' }, h('label', { for: 'token' }, 'Agent token'), input),
-        button,
-        h('p', { class: 'dim small' }, 'The token stays in this tab and is forgotten when you close it.')))));
-  say(sentence);
-  if (!sentence) input.focus();
+    form));
 }
 
 /** People paste the whole link as often as the token. */
