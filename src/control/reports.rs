@@ -132,7 +132,15 @@ struct AgentsReport {
     #[serde(flatten)]
     span: Span,
     /// By agent. Who had nothing to do is left out.
-    items: Vec<AgentLoad>,
+    items: Vec<AgentLoadView>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct AgentLoadView {
+    #[serde(flatten)]
+    load: AgentLoad,
+    /// Time to write calls up: for each that it took or placed, as long as the rules of now keep it free for that.
+    wrap_up_ms: i64,
 }
 
 /// Counts what each agent had to do
@@ -146,7 +154,10 @@ async fn agents(
     Params(query): Params<ReportQuery>,
 ) -> Result<Answer<AgentsReport>, Problem> {
     let (span, filter) = query.filter(&control, &caller).await?;
-    Ok(Answer(AgentsReport { span, items: control.store.agents_report(&filter).await? }))
+    let wrap_up_ms = i64::from(caller.rules().routing.wrap_up_s) * 1000;
+    let loads = control.store.agents_report(&filter).await?.into_iter();
+    let items = loads.map(|load| AgentLoadView { wrap_up_ms: (load.taken + load.placed) * wrap_up_ms, load });
+    Ok(Answer(AgentsReport { span, items: items.collect() }))
 }
 
 #[derive(Serialize, ToSchema)]

@@ -190,9 +190,10 @@ async fn a_top_up_changes_the_balance_here_and_wherever_the_wallet_is_open() {
     let browser = console(&world, "agt_owner", "owner", false).await;
     go(&world, &browser, "/wallet").await;
     browser.appears("wallet-empty").await;
+    browser.appears("wallet-banner").await;
     assert_eq!(browser.text("balance").await, "$0.00");
     browser.click("top-up").await;
-    for wrong in ["", "0", "abc", "1.2345678", "-5", "1e3"] {
+    for wrong in ["", "0", "abc", "1.2345678", "-5", "1e3", "12,50"] {
         fill(&browser, "[data-testid=top-up-amount]", &[wrong]).await;
         browser.click("top-up-save").await;
         assert_eq!(

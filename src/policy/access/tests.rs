@@ -153,7 +153,6 @@ fn an_agent_may_never_administer() {
         Resource::Contact,
         Resource::Permission,
         Resource::Number,
-        Resource::Wallet,
         Resource::PolicyPack,
         Resource::Events,
         Resource::Admin,

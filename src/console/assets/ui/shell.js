@@ -13,6 +13,7 @@ import { words } from './format.js';
 import { avatar, meter } from './parts.js';
 import { startPopups, stopPopups } from './popup.js';
 import { toastError } from './toast.js';
+import { walletBanner } from './walletbanner.js';
 
 const PAGES = [
   ['/calls', 'calls', 'Calls', 'calls'],
@@ -32,16 +33,17 @@ let closers = [];
 export function openShell(signOut) {
   const root = document.getElementById('app');
   const banner = h('div', { class: 'banner', role: 'status', testid: 'banner', hidden: true });
+  const empty = walletBanner();
   const view = h('main', { id: 'view', tabindex: -1 });
   const shell = h('div', { class: 'shell' },
     h('aside', { class: 'side' },
       h('a', { class: 'brand', href: '/calls' }, icon('tandem'), h('span', null, 'Tandem'), state.session.sandbox && h('span', { class: 'sandbox', title: 'No real WhatsApp behind this gateway' }, 'Sandbox')),
       h('nav', { class: 'nav', ariaLabel: 'Pages' }, h('ul', null, PAGES.filter(seen).map(([href, name, label, section]) => h('li', null, h('a', { href, data: { section } }, icon(name), h('span', null, label)))))),
       lineCard(signOut)),
-    h('div', { class: 'stage' }, topLinks(), banner, view));
+    h('div', { class: 'stage' }, topLinks(), banner, empty.element, view));
   fill(root, h('a', { class: 'skip', href: '#view', onclick: (event) => { event.preventDefault(); view.focus(); } }, 'To the page'), shell);
 
-  closers.push(watchBanner(banner), unlockOnGesture());
+  closers.push(empty.close, watchBanner(banner), unlockOnGesture());
   startPanel(shell);
   startPopups();
   return view;

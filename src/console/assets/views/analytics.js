@@ -1,7 +1,7 @@
 // Analytics: counts over the calls that this agent may see, by the clocks of this browser.
 
 import { api, everyItem, query } from '../api.js';
-import { go, setTitle } from '../router.js';
+import { setTitle } from '../router.js';
 import { agentName, state } from '../state.js';
 import { barList, columnChart, figure, heatMap, legend, numbers } from '../ui/chart.js';
 import { bdi, fill, h } from '../ui/dom.js';
@@ -17,10 +17,14 @@ const shortDate = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 's
 
 export function analyticsView(root, scope, _parameters, search) {
   setTitle('Analytics');
-  const days = Object.hasOwn(SPANS, search.get('days')) ? search.get('days') : '7';
-  const chosen = { days, number_id: search.get('number_id'), team_id: search.get('team_id'), agent_id: search.get('agent_id') };
+  const chosen = { days: Object.hasOwn(SPANS, search.get('days')) ? search.get('days') : '7', number_id: search.get('number_id'), team_id: search.get('team_id'), agent_id: search.get('agent_id') };
   const body = h('div', { class: 'stack-gap', ariaBusy: 'true' }, h('div', { class: 'card' }, skeleton(8)));
-  const choose = (change) => go(query('/analytics', { ...chosen, ...change }));
+  const choose = (change) => {
+    Object.assign(chosen, change);
+    history.replaceState(null, '', query('/analytics', chosen));
+    for (const button of filters.querySelectorAll('[data-days]')) button.setAttribute('aria-pressed', String(button.dataset.days === chosen.days));
+    void load();
+  };
   const filters = h('div', { class: 'filters' });
   const wide = state.session.grants?.calls !== 'own';
 
@@ -28,18 +32,21 @@ export function analyticsView(root, scope, _parameters, search) {
     const pick = (name, label, all, options) => h('select', { class: 'select', ariaLabel: label, testid: `filter-${name}`, onchange: (event) => choose({ [name]: event.target.value }) },
       h('option', { value: '' }, all), options.map(([value, shown]) => h('option', { value, selected: chosen[name] === value }, shown)));
     fill(filters,
-      h('div', { class: 'seg', role: 'group', ariaLabel: 'Period' }, Object.entries(SPANS).map(([value, label]) => h('button', { type: 'button', testid: `days-${value}`, ariaPressed: value === days, onclick: () => choose({ days: value }) }, label))),
+      h('div', { class: 'seg', role: 'group', ariaLabel: 'Period' }, Object.entries(SPANS).map(([value, label]) => h('button', { type: 'button', testid: `days-${value}`, data: { days: value }, ariaPressed: String(value === chosen.days), onclick: () => choose({ days: value }) }, label))),
       state.numbers.length > 1 && pick('number_id', 'Business number', 'All numbers', state.numbers.map(({ id, display_phone_number: shown }) => [id, shown])),
       wide && teams.length > 1 && pick('team_id', 'Team', 'All teams', teams.map(({ id, name }) => [id, name])),
       wide && pick('agent_id', 'Agent', 'All agents', [...state.agents.values()].sort((a, b) => a.name.localeCompare(b.name)).map(({ id, name }) => [id, name])));
   }
 
   async function load() {
-    const span = { from: daysAgo(Number(days) - 1).toISOString(), to: new Date(Math.ceil(Date.now() / 60_000) * 60_000).toISOString(), number_id: chosen.number_id, team_id: chosen.team_id, agent_id: chosen.agent_id, time_zone: zone };
+    const days = Number(chosen.days);
+    const asked = { ...chosen };
+    const span = { from: daysAgo(days - 1).toISOString(), to: new Date(Math.ceil(Date.now() / 60_000) * 60_000).toISOString(), number_id: chosen.number_id, team_id: chosen.team_id, agent_id: chosen.agent_id, time_zone: zone };
     const of = (name) => api.get(query(`/v1/reports/${name}`, span), scope.signal);
     try {
       const [calls, agents, permissions, costs] = await Promise.all([of('calls'), of('agents'), of('permissions'), state.session.grants?.wallet ? of('costs') : null]);
-      draw(body, { calls, agents, permissions, costs, days: Number(days) });
+      if (Object.keys(asked).some((key) => asked[key] !== chosen[key])) return; // something else was chosen meanwhile
+      draw(body, { calls, agents, permissions, costs, days });
       body.removeAttribute('aria-busy');
     } catch (error) {
       if (!scope.gone) fill(body, h('div', { class: 'card' }, failed(error, load)));
@@ -100,7 +107,7 @@ function byHour({ by_hour: found }) {
   const span = (hour) => `${String(hour).padStart(2, '0')}:00`;
   return figure({
     title: 'When calls come', testid: 'chart-hours',
-    picture: heatMap({ label: 'Calls by day of the week and hour. The table below has the figures.', days: DAYS.map((day) => dayName(day).slice(0, 3)), value: (day, hour) => at(day, hour)?.calls ?? 0, title: (day, hour) => `${dayName(DAYS[day])} ${span(hour)}: ${at(day, hour)?.calls ?? 0} calls, ${at(day, hour)?.missed ?? 0} missed` }),
+    picture: h('div', { class: 'scroll', tabindex: 0, role: 'group', ariaLabel: 'When calls come' }, heatMap({ label: 'Calls by day of the week and hour. The table below has the figures.', days: DAYS.map((day) => dayName(day).slice(0, 3)), value: (day, hour) => at(day, hour)?.calls ?? 0, title: (day, hour) => `${dayName(DAYS[day])} ${span(hour)}: ${at(day, hour)?.calls ?? 0} calls, ${at(day, hour)?.missed ?? 0} missed` })),
     say: busiest && `Busiest: ${dayName(busiest.weekday)} at ${span(busiest.hour)}, ${busiest.calls} calls.`,
     head: ['Hour', 'Calls', 'Answered', 'Missed'],
     rows: found.map((cell) => [`${dayName(cell.weekday)} ${span(cell.hour)}`, cell.calls, cell.answered, cell.missed]),
@@ -130,8 +137,8 @@ function load(items) {
   const rows = [...items].sort((a, b) => b.talk_ms - a.talk_ms);
   const picture = barList({ testid: 'agent-load', rows: rows.map((row) => ({ name: bdi(agentName(row.agent_id)), value: row.talk_ms, shown: duration(row.talk_ms) })) });
   return h('section', { class: 'card chart', testid: 'chart-agents' }, h('div', { class: 'card-head' }, h('h2', null, 'Agents’ load'), h('span', { class: 'dim small' }, 'Talk time')),
-    h('div', { class: 'card-pad' }, picture, numbers('Agents’ load', ['Agent', 'Taken', 'Placed', 'Reached', 'Rang', 'Missed', 'Talk', 'Ringing'],
-      rows.map((row) => [bdi(agentName(row.agent_id)), row.taken, row.placed, row.reached, row.offers, row.missed, duration(row.talk_ms), duration(row.ring_ms)]))));
+    h('div', { class: 'card-pad' }, picture, numbers('Agents’ load', ['Agent', 'Taken', 'Placed', 'Reached', 'Rang', 'Missed', 'Talk', 'Ringing', 'Wrap-up'],
+      rows.map((row) => [bdi(agentName(row.agent_id)), row.taken, row.placed, row.reached, row.offers, row.missed, duration(row.talk_ms), duration(row.ring_ms), duration(row.wrap_up_ms)]))));
 }
 
 const STEPS = {

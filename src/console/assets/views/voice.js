@@ -14,6 +14,8 @@ import { hoursCard, hoursMistakes } from './voice/hours.js';
 import { drawHealth, drawLinks, drawNow, drawPrerequisites, drawSync } from './voice/side.js';
 
 const FIELDS = ['allow_voice_calls', 'display_call_buttons', 'callback_permission', 'call_hours', 'unavailable'];
+/** WhatsApp is told within seconds; nothing says when it was. */
+const PENDING_MS = 3_000;
 const SWITCHES = [
   ['allow_voice_calls', 'Allow Voice Calls', 'Customers can call this number. Off: nobody rings, and call buttons are hidden.'],
   ['display_call_buttons', 'Display Call Buttons', 'A call button on your profile and in chats. Off: links and message buttons still work, and the call hours are locked.'],
@@ -60,11 +62,15 @@ class VoicePage {
   #bar = null;
   #hint = h('span', { role: 'status', testid: 'save-state' });
   #busy = false;
+  #again = null;
+  #qr;
 
   constructor(number, root, scope) {
     this.#number = number;
     this.#root = root;
     this.#scope = scope;
+    this.#qr = api.text(`/v1/numbers/${encodeURIComponent(number.id)}/deep-link.svg`, scope.signal);
+    this.#qr.catch(() => {}); // told where the code would stand
   }
 
   get #path() {
@@ -82,11 +88,12 @@ class VoicePage {
     this.#bar = h('div', { class: 'save-bar', testid: 'save-bar' }, this.#hint,
       h('button', { type: 'button', class: 'btn', testid: 'settings-discard', onclick: () => this.#discard() }, 'Discard'), this.#save);
     fill(this.#root, this.#trouble, h('div', { class: 'two' }, this.#main, this.#side), this.#bar);
-    this.#draw();
+    this.#drawAll();
     this.#scope.on('settings', (data) => {
       if (data?.number_id === this.#number.id) void this.#look();
     });
     this.#scope.on('resync', () => void this.#look());
+    this.#scope.add(() => clearTimeout(this.#again));
     const keep = (event) => { if (this.#dirty.length > 0) event.preventDefault(); };
     addEventListener('beforeunload', keep);
     this.#scope.add(() => removeEventListener('beforeunload', keep));
@@ -118,9 +125,10 @@ class VoicePage {
         const draft = this.#draft;
         const unchanged = found.etag === this.#etag;
         this.#adopt(found);
-        if (unchanged) this.#draft = draft;
-        else this.#draw();
-        this.#drawSide();
+        if (unchanged) {
+          this.#draft = draft;
+          this.#drawSide();
+        } else this.#drawAll();
       } else {
         this.#theirs = found;
         this.#drawConflict();
@@ -137,7 +145,7 @@ class VoicePage {
     try {
       this.#adopt(await api.putTagged(this.#path, changed, etag));
       fill(this.#trouble);
-      this.#draw();
+      this.#drawAll();
       const told = { synced: 'WhatsApp has them.', pending: 'WhatsApp is being told.', failed: 'WhatsApp could not be told yet; that is tried again.' }[this.#saved.sync.state];
       toast({ title: 'Settings saved', text: told, tone: this.#saved.sync.state === 'failed' ? 'warn' : 'go' });
     } catch (error) {
@@ -181,7 +189,7 @@ class VoicePage {
         h('tbody', null, fields.map((field) => h('tr', null, h('th', { scope: 'row' }, settingsWords.name(field)),
           h('td', null, settingsWords.value(field, theirs.value[field])), h('td', null, mine.includes(field) ? settingsWords.value(field, this.#draft[field]) : '–')))))),
       h('div', { class: 'row' },
-        h('button', { type: 'button', class: 'btn btn-s', testid: 'conflict-theirs', onclick: () => { this.#adopt(theirs); fill(this.#trouble); this.#draw(); } }, 'Take theirs'),
+        h('button', { type: 'button', class: 'btn btn-s', testid: 'conflict-theirs', onclick: () => { this.#adopt(theirs); fill(this.#trouble); this.#drawAll(); } }, 'Take theirs'),
         h('button', { type: 'button', class: 'btn btn-s', testid: 'conflict-mine', onclick: overThem }, 'Save mine over them')))));
     this.#trouble.scrollIntoView({ block: 'nearest' });
   }
@@ -190,17 +198,22 @@ class VoicePage {
     if (this.#theirs) this.#adopt(this.#theirs);
     else this.#draft = copyOf(this.#saved, FIELDS);
     fill(this.#trouble);
-    this.#draw();
+    this.#drawAll();
   }
 
   #change = () => this.#drawBar();
+
+  /** After the gateway's state has changed. */
+  #drawAll() {
+    this.#draw();
+    this.#drawSide();
+  }
 
   #draw() {
     const draft = this.#draft;
     fill(this.#main,
       h('section', { class: 'card' }, h('div', { class: 'card-head' }, h('h2', null, 'Calls')), h('div', { class: 'card-pad stack-gap' }, SWITCHES.map(([field, label, hint]) => this.#switch(field, label, hint)))),
       hoursCard(draft, this.#locked, this.#change), closedCard(draft, this.#locked, this.#change));
-    this.#drawSide();
     this.#drawBar();
   }
 
@@ -208,21 +221,25 @@ class VoicePage {
     const saved = this.#saved;
     const again = async () => {
       try {
+        const draft = copyOf(this.#draft, this.#dirty);
         this.#adopt(await api.putTagged(this.#path, {}, this.#etag));
-        this.#draw();
+        Object.assign(this.#draft, draft);
+        this.#drawAll();
       } catch (error) {
         this.#complain([error.message]);
       }
     };
     const health = h('section', { class: 'card', testid: 'health-card' }, skeleton(3));
-    fill(this.#side, drawNow(this.#number, saved), drawPrerequisites(saved), drawSync(saved, again), drawLinks(this.#number, saved, this.#scope), health);
+    fill(this.#side, drawNow(this.#number, saved), drawPrerequisites(saved), drawSync(saved, again), drawLinks(this.#number, saved, this.#qr), health);
+    clearTimeout(this.#again);
+    if (saved.sync.state === 'pending') this.#again = setTimeout(() => void this.#look(), PENDING_MS);
     api.get(`/v1/numbers/${encodeURIComponent(this.#number.id)}/health`, this.#scope.signal).then((found) => drawHealth(health, found), (error) => {
       if (!this.#scope.gone) fill(health, failed(error));
     });
   }
 
   #switch(field, label, hint) {
-    const toggle = h('button', { type: 'button', class: 'switch switch-page', role: 'switch', id: `set-${field}`, testid: `set-${field}`, ariaChecked: this.#draft[field], ariaLabelledBy: `set-${field}-label`, ariaDescribedBy: `set-${field}-hint`, onclick: () => {
+    const toggle = h('button', { type: 'button', class: 'switch switch-page', role: 'switch', id: `set-${field}`, testid: `set-${field}`, ariaChecked: String(this.#draft[field]), ariaLabelledBy: `set-${field}-label`, ariaDescribedBy: `set-${field}-hint`, onclick: () => {
       this.#draft[field] = !this.#draft[field];
       if (field === 'display_call_buttons' && this.#locked) Object.assign(this.#draft, copyOf(this.#saved, ['call_hours', 'unavailable']));
       this.#draw();

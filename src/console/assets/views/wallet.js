@@ -190,8 +190,8 @@ function rates(body, scope) {
   function rateTable(rows, label) {
     return h('div', { class: 'table-wrap' }, h('table', { class: 'stack', testid: 'rates', ariaLabel: label },
       h('thead', null, h('tr', null, ['Customers in', 'From minute of the month', 'Since', 'Per minute'].map((name, i) => h('th', { scope: 'col', class: i === 3 ? 'right' : null }, name)))),
-      h('tbody', null, rows.map((row) => h('tr', null,
-        h('td', { class: 'wide' }, h('div', null, h('strong', null, marketName(row.market)), row.countries && h('span', { class: 'dim small countries' }, row.countries.map(countryName).join(', ')))),
+      h('tbody', null, rows.map((row, i) => h('tr', null,
+        h('td', { class: 'wide' }, h('div', null, h('strong', null, marketName(row.market)), row.countries && row.market !== rows[i - 1]?.market && h('span', { class: 'dim small countries' }, row.countries.map(countryName).join(', ')))),
         h('td', { class: 'num', data: { label: 'From minute' } }, row.tier_from_minutes.toLocaleString()),
         h('td', { class: 'num nowrap', data: { label: 'Since' } }, new Date(row.effective_from).toLocaleDateString(undefined, { dateStyle: 'medium', timeZone: card.time_zone })),
         h('td', { class: 'num right aside' }, h('strong', null, money(row.micros_per_minute, card.currency))))))));
@@ -201,6 +201,8 @@ function rates(body, scope) {
     if (card) return;
     try {
       card = await api.get('/v1/rate-card', scope.signal);
+      const last = ({ market }) => Number(market === '*');
+      card.rows.sort((a, b) => last(a) - last(b));
     } catch (error) {
       if (!scope.gone) fill(body, failed(error, load));
       return;

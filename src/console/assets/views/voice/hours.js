@@ -6,7 +6,7 @@ import { notice } from '../../ui/parts.js';
 import { DAYS, SPANS_PER_DAY_MAX, dayAfter, dayName, minutes, runsOver } from './draft.js';
 
 const OFFICE = [['09:00', '18:00']];
-export const LOCKED = 'Locked while Display Call Buttons is off. The hours below are kept, and hold again as soon as the buttons are shown.';
+export const LOCKED = 'Locked while Display Call Buttons is off. What is below is kept, and holds again as soon as the buttons are shown.';
 
 export function hoursCard(draft, locked, onChange) {
   const body = h('div', { class: 'card-pad stack-gap' });
@@ -15,7 +15,7 @@ export function hoursCard(draft, locked, onChange) {
     fill(body,
       locked && notice('warn', 'lock', h('span', { testid: 'hours-locked' }, LOCKED)),
       h('div', { class: 'seg', role: 'group', ariaLabel: 'When calls ring' }, [[null, 'Always open'], ['weekly', 'Weekly hours']].map(([mode, label]) => h('button', {
-        type: 'button', testid: `hours-${mode ?? 'always'}`, ariaPressed: (hours !== null) === (mode !== null), disabled: locked, onclick: () => {
+        type: 'button', testid: `hours-${mode ?? 'always'}`, ariaPressed: String((hours !== null) === (mode !== null)), disabled: locked, onclick: () => {
           draft.call_hours = mode && (hours ?? firstHours());
           changed();
         } }, label))),

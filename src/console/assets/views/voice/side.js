@@ -1,6 +1,5 @@
 // How a number stands: what customers see, what is missing, what WhatsApp has, links, health.
 
-import { api } from '../../api.js';
 import { fill, h, icon } from '../../ui/dom.js';
 import { when, words } from '../../ui/format.js';
 import { facts, notice } from '../../ui/parts.js';
@@ -44,11 +43,11 @@ export function drawSync(saved, again) {
     (drift.length > 0 || sync.state === 'failed') && h('div', null, h('button', { type: 'button', class: 'btn btn-s', testid: 'tell-again', onclick: again }, 'Tell WhatsApp again')));
 }
 
-export function drawLinks(number, saved, scope) {
+export function drawLinks(number, saved, qr) {
   const link = saved.deep_links.find(({ kind }) => kind === 'call').url;
   const picture = h('div', { class: 'qr', role: 'img', ariaLabel: `QR code of ${link}` });
   const save = h('a', { class: 'btn btn-s', hidden: true, download: `call-${number.display_phone_number.replace(/\D/g, '')}.svg` }, icon('download', 'icon-s'), 'QR code');
-  api.text(`/v1/numbers/${encodeURIComponent(number.id)}/deep-link.svg`, scope.signal).then((svg) => {
+  qr.then((svg) => {
     const address = `data:image/svg+xml,${encodeURIComponent(svg)}`;
     fill(picture, h('img', { src: address, alt: '', testid: 'qr' }));
     save.setAttribute('href', address);
