@@ -1,11 +1,11 @@
 //! Counts against what was stored, on both databases.
 
-use super::super::CallFilter;
 use super::super::fixture::{self, Fixture, T0, agent_id, at, declined, ended, granted, number_id, on_both};
+use super::super::{CallFilter, DialWish};
 use super::permissions::PermissionStep;
 use super::*;
 use crate::call::record::CallRecord;
-use crate::model::directory::Contact;
+use crate::model::directory::{Contact, ContactRef};
 use crate::model::id::AgentId;
 use crate::model::reason::{CallState, GrantSource, OfferOutcome, RequestKind};
 use crate::policy::permission::{Event, What};
@@ -34,8 +34,13 @@ async fn placed(t: &Fixture, who: &Contact, secs: i64, talk_s: Option<i64>) -> C
     call.direction = Direction::BusinessInitiated;
     call.offers.clear();
     call.agent_id = Some(agent_id("b"));
+    let (terms, to) = (t.store.terms(), ContactRef::Id(who.id.clone()));
+    let wish = DialWish { terms: &terms, call: &call.id, number: &number_id(), to: &to, agent: &agent_id("b") };
+    t.store.decide_dial(wish, || at(secs), |_| Ok::<_, ()>(())).await.unwrap().unwrap().unwrap();
+    t.store.save_call(&call, vec![], at(secs)).await.unwrap();
     call.answered_at = talk_s.map(|_| at(secs + 5));
     call.duration_ms = talk_s.unwrap_or(0) * 1000;
+    call.settled = true;
     let reason = if talk_s.is_some() { EndReason::Completed } else { EndReason::MissedByCustomer };
     save(t, ended(call, reason, at(secs + 5 + talk_s.unwrap_or(20)))).await
 }
@@ -56,12 +61,12 @@ fn tally(calls: i64, answered: i64, missed: i64, talk_s: i64) -> CallTally {
 on_both!(calls_are_counted_by_what_became_of_them_and_by_the_clocks_of_a_zone);
 async fn calls_are_counted_by_what_became_of_them_and_by_the_clocks_of_a_zone(t: Fixture) {
     let nino = t.seed().await;
-    // T0 is a Wednesday, 09:46:40 in UTC.
+    // T0 is a Wednesday, 11:06:40 in UTC.
     for (secs, wait) in [(0, 3), (60, 9), (HOUR, 6)] {
         taken(&t, &nino, secs, wait, "a").await;
     }
     missed(&t, &nino, 120, EndReason::MissedByAgent).await;
-    missed(&t, &nino, 14 * HOUR, EndReason::CallerCancelled).await;
+    missed(&t, &nino, 10 * HOUR, EndReason::CallerCancelled).await;
     missed(&t, &nino, 180, EndReason::OutsideHours).await;
     missed(&t, &nino, 240, EndReason::SetupFailed).await;
     placed(&t, &nino, 24 * HOUR, Some(30)).await;
@@ -75,7 +80,7 @@ async fn calls_are_counted_by_what_became_of_them_and_by_the_clocks_of_a_zone(t:
     assert_eq!((report.inbound, report.outbound), (tally(8, 4, 2, 180), tally(2, 1, 1, 30)));
     let hours: Vec<_> = report.by_hour.iter().map(|hour| (hour.weekday, hour.hour, hour.tally.calls)).collect();
     let wednesday = Weekday::Wednesday;
-    assert_eq!(hours, [(wednesday, 9, 6), (wednesday, 10, 1), (wednesday, 23, 1), (Weekday::Thursday, 9, 2)]);
+    assert_eq!(hours, [(wednesday, 11, 6), (wednesday, 12, 1), (wednesday, 21, 1), (Weekday::Thursday, 11, 2)]);
     let days: Vec<_> = report.by_day.iter().map(|day| (day.date.as_str(), day.inbound, day.outbound)).collect();
     let none = CallTally::default();
     assert_eq!(days, [("2026-11-18", tally(8, 4, 2, 180), none), ("2026-11-19", none, tally(2, 1, 1, 30))]);
@@ -91,7 +96,7 @@ async fn calls_are_counted_by_what_became_of_them_and_by_the_clocks_of_a_zone(t:
 
     // Tbilisi is four hours ahead: the late call was on Thursday there.
     let there = t.store.calls_report(&CallFilter::default(), &"Asia/Tbilisi".parse().unwrap()).await.unwrap();
-    assert!(there.by_hour.iter().any(|h| (h.weekday, h.hour, h.tally.calls) == (Weekday::Thursday, 3, 1)));
+    assert!(there.by_hour.iter().any(|h| (h.weekday, h.hour, h.tally.calls) == (Weekday::Thursday, 1, 1)));
     assert_eq!(there.by_day[1].inbound, tally(1, 0, 1, 0));
     assert_eq!((there.inbound, there.outbound), (report.inbound, report.outbound));
 }

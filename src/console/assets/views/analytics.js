@@ -26,7 +26,9 @@ export function analyticsView(root, scope, _parameters, search) {
     void load();
   };
   const filters = h('div', { class: 'filters' });
-  const wide = state.session.grants?.calls !== 'own';
+  const sight = state.session.grants?.calls ?? 'own';
+  /** Whose calls this agent may see; of the others there is nothing to count. */
+  const agents = [...state.agents.values()].filter(({ team_id: team }) => sight === 'all' || (team && team === state.agent.team_id)).sort((a, b) => a.name.localeCompare(b.name));
 
   function drawFilters(teams) {
     const pick = (name, label, all, options) => h('select', { class: 'select', ariaLabel: label, testid: `filter-${name}`, onchange: (event) => choose({ [name]: event.target.value }) },
@@ -34,8 +36,8 @@ export function analyticsView(root, scope, _parameters, search) {
     fill(filters,
       h('div', { class: 'seg', role: 'group', ariaLabel: 'Period' }, Object.entries(SPANS).map(([value, label]) => h('button', { type: 'button', testid: `days-${value}`, data: { days: value }, ariaPressed: String(value === chosen.days), onclick: () => choose({ days: value }) }, label))),
       state.numbers.length > 1 && pick('number_id', 'Business number', 'All numbers', state.numbers.map(({ id, display_phone_number: shown }) => [id, shown])),
-      wide && teams.length > 1 && pick('team_id', 'Team', 'All teams', teams.map(({ id, name }) => [id, name])),
-      wide && pick('agent_id', 'Agent', 'All agents', [...state.agents.values()].sort((a, b) => a.name.localeCompare(b.name)).map(({ id, name }) => [id, name])));
+      teams.length > 1 && pick('team_id', 'Team', 'All teams', teams.map(({ id, name }) => [id, name])),
+      sight !== 'own' && pick('agent_id', 'Agent', 'All agents', agents.map(({ id, name }) => [id, name])));
   }
 
   async function load() {
@@ -57,7 +59,7 @@ export function analyticsView(root, scope, _parameters, search) {
     h('div', { class: 'page-head' }, h('h1', { tabindex: -1 }, 'Analytics'), h('div', { class: 'row' }, h('span', { class: 'dim small' }, zone.replaceAll('_', ' ')), h('button', { type: 'button', class: 'btn btn-s', testid: 'reload-figures', onclick: load }, 'Refresh'))),
     filters, body));
   drawFilters([]);
-  if (wide) everyItem('/v1/teams').then((teams) => { if (!scope.gone) drawFilters(teams); }, () => {});
+  if (sight === 'all') everyItem('/v1/teams').then((teams) => { if (!scope.gone) drawFilters(teams); }, () => {});
   void load();
 }
 
