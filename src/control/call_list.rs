@@ -141,7 +141,11 @@ impl ListQuery {
 const EXPORT_PAGE: u32 = 200;
 
 /// Whose calls the list may show: what the caller may see, narrowed to a team; `None` is everybody's.
-async fn whose(control: &Control, caller: &Caller, team: Option<&TeamId>) -> Result<Option<Vec<AgentId>>, Problem> {
+pub(crate) async fn whose(
+    control: &Control,
+    caller: &Caller,
+    team: Option<&TeamId>,
+) -> Result<Option<Vec<AgentId>>, Problem> {
     let visible = caller.visible_agents(control).await?;
     let Some(team) = team else { return Ok(visible) };
     let agents = control.store.agents().await?.into_iter();

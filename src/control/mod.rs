@@ -14,6 +14,7 @@ mod complaint;
 mod config;
 mod contacts;
 mod cookie;
+mod deep_link;
 mod directory;
 mod events;
 mod export_zip;
@@ -32,6 +33,7 @@ mod problem;
 mod rate_card;
 mod reconciliations;
 mod recordings;
+mod reports;
 mod request_id;
 mod serve;
 mod session;
@@ -147,6 +149,7 @@ fn api() -> OpenApiRouter<Shared> {
         .merge(sign_in::routes())
         .merge(directory::routes())
         .merge(settings::routes())
+        .merge(deep_link::routes())
         .merge(agents::routes())
         .merge(contacts::routes())
         .merge(permission_requests::routes())
@@ -160,6 +163,7 @@ fn api() -> OpenApiRouter<Shared> {
         .merge(events::routes())
         .merge(wallet::routes())
         .merge(reconciliations::routes())
+        .merge(reports::routes())
         .merge(rate_card::routes())
 }
 

@@ -38,6 +38,7 @@ use super::problem::{PROBLEM_JSON, ProblemBody};
         (name = "teams", description = "Teams of agents"),
         (name = "events", description = "The durable event log"),
         (name = "wallet", description = "Money, and what calls cost"),
+        (name = "reports", description = "Counts over calls and permissions"),
         (name = "routing", description = "Who would ring"),
         (name = "session", description = "The caller itself"),
         (name = "admin", description = "Running the gateway"),

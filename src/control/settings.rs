@@ -13,11 +13,11 @@ use utoipa_axum::routes;
 
 use super::Shared;
 use super::auth::Caller;
+use super::deep_link::DeepLink;
 use super::extract::{Id, Json, nullable};
 use super::openapi::Problems;
 use super::problem::{Code, Problem};
 use crate::model::id::NumberId;
-use crate::model::phone::Phone;
 use crate::model::reason::PickupStage;
 use crate::model::settings::{CallHours, NumberSettings, Restriction, Setting, Unavailable, Violation};
 use crate::model::time::Timestamp;
@@ -54,15 +54,6 @@ struct Settings {
     restrictions: Vec<Restriction>,
 }
 
-#[derive(Serialize, ToSchema)]
-struct DeepLink {
-    /// `call`, or `call_with_payload`: what is appended to its address comes back with the call, as its `deeplink_payload`.
-    #[schema(example = "call")]
-    kind: &'static str,
-    #[schema(example = "https://wa.me/995322000111?call")]
-    url: String,
-}
-
 /// Whether WhatsApp knows what is wished. Its apps may show changes up to 7 days later; calls follow them at once.
 #[derive(Serialize, ToSchema)]
 struct Sync {
@@ -76,7 +67,7 @@ struct Sync {
 impl Settings {
     fn of(view: SettingsView) -> Self {
         Self {
-            deep_links: deep_links(&view.number.display_phone_number),
+            deep_links: DeepLink::both(&view.number.display_phone_number),
             open_now: view.closed.is_none(),
             opens_at: view.closed.and_then(|closed| closed.opens_at),
             wished: view.wished,
@@ -87,14 +78,6 @@ impl Settings {
             restrictions: view.restrictions,
         }
     }
-}
-
-fn deep_links(phone: &Phone) -> [DeepLink; 2] {
-    let digits = phone.wa_id();
-    [
-        DeepLink { kind: "call", url: format!("https://wa.me/{digits}?call") },
-        DeepLink { kind: "call_with_payload", url: format!("https://wa.me/call/{digits}?biz_payload=") },
-    ]
 }
 
 /// Reads a number's call settings
@@ -258,13 +241,6 @@ async fn health(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn links_hold_digits_only() {
-        let [plain, with_payload] = deep_links(&Phone::parse("+995 322 000-111").unwrap());
-        assert_eq!((plain.kind, plain.url.as_str()), ("call", "https://wa.me/995322000111?call"));
-        assert_eq!(with_payload.url, "https://wa.me/call/995322000111?biz_payload=");
-    }
 
     #[test]
     fn if_match_is_one_quoted_revision_or_asks_nothing() {

@@ -38,11 +38,16 @@ pub(crate) enum View {
     Agent(Box<AgentView>),
 }
 
-/// An agent's own offers and presence, contacts and what they permit, and the calls its role may see.
+/// An agent's own offers and presence, contacts and what they permit, and what its role may see of calls, the wallet and
+/// numbers' settings.
 pub(crate) struct AgentView {
     agent: Agent,
     /// Whether it may see customers.
     contacts: bool,
+    /// Whether it sees the wallet.
+    wallet: bool,
+    /// Whether it configures calls.
+    settings: bool,
     /// Whose calls it may see; `None` is everybody's.
     visible: Option<HashSet<AgentId>>,
     /// Calls it was seen to have a part in: their later events need no look-up.
@@ -216,8 +221,9 @@ impl AgentView {
         let rules = terms.rules(control.clock.now().wall);
         let actor = Actor::Agent(agent.clone());
         let visible = access::visible_agents(rules, &actor, &directory).map(|agents| agents.into_iter().collect());
-        let contacts = access::may(rules, &actor, Action::Read, Resource::Contact);
-        Ok(Self { agent, contacts, visible, known: HashSet::new() })
+        let reads = |resource| access::may(rules, &actor, Action::Read, resource);
+        let [contacts, wallet, settings] = [Resource::Contact, Resource::Wallet, Resource::Settings].map(reads);
+        Ok(Self { agent, contacts, wallet, settings, visible, known: HashSet::new() })
     }
 
     async fn shows(&mut self, store: &Store, event: &Event) -> Result<bool, StoreError> {
@@ -227,6 +233,12 @@ impl AgentView {
         }
         if event.kind == "contact.updated" || event.kind.starts_with("permission.") {
             return Ok(self.contacts);
+        }
+        if event.kind.starts_with("wallet.") {
+            return Ok(self.wallet);
+        }
+        if event.kind.starts_with("number.") {
+            return Ok(self.settings);
         }
         let Some(call) = &event.call_id else { return Ok(false) };
         let shown = self.sees(store, call, event).await?;

@@ -17,6 +17,9 @@ pub struct Country([u8; 2]);
 pub struct BadCountry(String);
 
 impl Country {
+    /// Digits of a phone number that decide its country.
+    pub const DIGITS: usize = codes::LONGEST_PREFIX;
+
     /// # Errors
     /// [`BadCountry`] unless it is two letters A to Z.
     pub fn parse(text: &str) -> Result<Self, BadCountry> {
@@ -29,7 +32,12 @@ impl Country {
     /// The country a number belongs to, by its longest known prefix (ITU-T E.164 assigned codes; within +1 by the area
     /// codes of the North American Numbering Plan). `None` for codes that belong to no country.
     pub fn of_phone(phone: &Phone) -> Option<Self> {
-        codes::owner(phone.wa_id()).map(Self)
+        Self::of_digits(phone.wa_id())
+    }
+
+    /// The same, of a number's first digits; [`Self::DIGITS`] of them are enough.
+    pub fn of_digits(digits: &str) -> Option<Self> {
+        codes::owner(digits).map(Self)
     }
 
     /// The country in a business-scoped user id, `CC.digits`.

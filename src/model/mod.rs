@@ -22,5 +22,6 @@ pub mod summary;
 pub mod time;
 pub mod transcript;
 mod words;
+pub mod zone;
 
 pub(crate) use words::words;

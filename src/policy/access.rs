@@ -2,7 +2,7 @@
 //!
 //! API keys may what their scopes say. Agents may run their own presence, offers and calls, dial as themselves, ask their
 //! own customers for permission, and read what their role may see. How far a role sees, whether it configures calls,
-//! sees the wallet and manages agents is data of the policy pack ([`Grants`]), widened by the agent's switches and never narrowed.
+//! sees and fills the wallet and manages agents is data of the policy pack ([`Grants`]), widened by the agent's switches and never narrowed.
 //! What no pack can give: an agent never acts as somebody else and never administers.
 
 use crate::model::directory::Agent;
@@ -199,7 +199,7 @@ fn agent_may(rules: &Rules, agent: &Agent, action: Action, resource: Resource<'_
             Resource::Agent(_) | Resource::Team | Resource::Contact | Resource::Permission | Resource::Number,
         ) => true,
         (Action::Read | Action::Change, Resource::Settings) => grants(rules, agent).configure_calls,
-        (Action::Read, Resource::Wallet) => grants(rules, agent).wallet,
+        (Action::Read | Action::Change, Resource::Wallet) => grants(rules, agent).wallet,
         (Action::Change | Action::Invite, Resource::Agent(_)) | (Action::Change, Resource::Team) => {
             grants(rules, agent).manage
         }

@@ -102,7 +102,7 @@ impl Store {
     }
 }
 
-fn narrow(select: &mut Select, f: &CallFilter) {
+pub(super) fn narrow(select: &mut Select, f: &CallFilter) {
     let statuses: &[Status] = match f.section {
         Section::All => &[],
         Section::Received => &[Status::Ongoing, Status::Completed],

@@ -20,7 +20,7 @@ use crate::model::time::Timestamp;
 use crate::model::transcript::Segment;
 use crate::policy::permission::{Event, What};
 
-/// 2026-11-18T09:46:40Z.
+/// 2026-11-18T11:06:40Z.
 pub(super) const T0: Timestamp = Timestamp::from_millis(1_795_000_000_000);
 
 /// This many seconds after [`T0`].

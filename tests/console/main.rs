@@ -10,6 +10,8 @@
 mod browser;
 mod ground;
 mod people;
+mod reports;
+mod settings;
 #[path = "../gateway/world.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the gateway's stories, which use all of it")]
 mod world;

@@ -52,6 +52,15 @@ export const api = {
   delete: (path) => asJson(send('DELETE', path)),
   post: (path, body) => asJson(send('POST', path, body === undefined ? {} : json(body))),
 
+  /** As `get`, with the tag that names this version: `{ value, etag }`. */
+  tagged: (path, signal) => asTagged(send('GET', path, { signal })),
+  /** As `put`, refused if there is another version by now; without a tag it is changed whatever there is. */
+  putTagged: (path, body, etag) => {
+    const { body: text, headers } = json(body);
+    return asTagged(send('PUT', path, { body: text, headers: { ...headers, ...(etag && { 'If-Match': etag }) } }));
+  },
+  text: async (path, signal) => (await send('GET', path, { signal })).text(),
+
   /** POSTs an SDP offer; answers `{ sdp, location }`. */
   async sdp(path, offer) {
     const response = await send('POST', path, {
@@ -105,6 +114,11 @@ export async function problemOf(response) {
 
 function json(body) {
   return { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } };
+}
+
+async function asTagged(pending) {
+  const response = await pending;
+  return { value: await asJson(response), etag: response.headers.get('ETag') };
 }
 
 async function asJson(pending) {

@@ -15,6 +15,7 @@ import { callView } from './views/call.js';
 import { callsView } from './views/calls.js';
 import { contactView } from './views/contact.js';
 import { contactsView } from './views/contacts.js';
+import { lazy } from './ui/lazy.js';
 import { devicesView } from './views/devices.js';
 import { showSignIn, showWelcome } from './views/signin.js';
 
@@ -25,6 +26,12 @@ const ROUTES = [
   ['/contacts', contactsView, 'contacts'],
   ['/contacts/:id', contactView, 'contacts'],
   ['/devices', devicesView, 'devices'],
+  ['/analytics', lazy(() => import('./views/analytics.js'), 'analyticsView'), 'analytics'],
+  ['/wallet', lazy(() => import('./views/wallet.js'), 'walletView'), 'wallet'],
+  ['/settings', lazy(() => import('./views/settings.js'), 'settingsView'), 'settings'],
+  ['/settings/channels', lazy(() => import('./views/settings.js'), 'channelsView'), 'settings'],
+  ['/settings/channels/voice-calling', lazy(() => import('./views/voice.js'), 'voiceView'), 'settings'],
+  ['/settings/routing', lazy(() => import('./views/routing.js'), 'routingView'), 'settings'],
 ];
 /** Events kept for support, newest last. */
 const HEARD_MAX = 200;

@@ -1,6 +1,6 @@
 // Who wants to know what. Topics:
 //   agent · link · readiness · offers · call (CALL) · contact (CONTACT) · permission (PERMISSION) · phone · alarm · dtmf · recording · resync ·
-//   mic (the microphone's new track) · expired (the token, during a call)
+//   settings ({ number_id }: settings or health of a number changed) · wallet · mic (the microphone's new track) · expired (the token, during a call)
 
 const listeners = new Map();
 

@@ -47,6 +47,8 @@ export function onEvent({ type, call_id: callId, data }) {
     case 'recording.deleted':
     case 'recording.failed': return emit('recording', data);
     default:
+      if (type.startsWith('wallet.')) return emit('wallet', data);
+      if (type.startsWith('number.')) return emit('settings', data);
       if (type.startsWith('call.') && data?.id && data.state) callChanged(data, type);
   }
 }

@@ -67,7 +67,7 @@ function show() {
   const [view, parameters, section] = match(location.pathname);
   fill(root);
   root.scrollTop = 0;
-  for (const link of document.querySelectorAll('.nav a')) {
+  for (const link of document.querySelectorAll('.nav a, .top a')) {
     if (link.dataset.section === section) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }

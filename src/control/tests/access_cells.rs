@@ -269,6 +269,14 @@ fn sees(me: &Agent, whose: Whose) -> bool {
     sight[whose as usize]
 }
 
+fn configures(me: &Agent) -> bool {
+    CONFIGURES.iter().find(|(role, _)| *role == me.role).unwrap().1[usize::from(me.switches.configure_calls)]
+}
+
+fn sees_wallet(me: &Agent) -> bool {
+    SEES_WALLET.iter().any(|(role, sees)| *role == me.role && *sees)
+}
+
 /// What the table says this agent is answered.
 fn wanted(row: &Row, me: &Agent, whose: Whose) -> u16 {
     let let_in = match row.answer {
@@ -276,7 +284,6 @@ fn wanted(row: &Row, me: &Agent, whose: Whose) -> u16 {
         Answer::Lists | Answer::ListsCustomers | Answer::Streams => 200,
     };
     let manages = |me: &Agent| MANAGES.iter().any(|(role, manages)| *role == me.role && *manages);
-    let configures = || CONFIGURES.iter().find(|(role, _)| *role == me.role).unwrap().1;
     let (may, else_wise) = match row.agents {
         Agents::All => (true, 0),
         Agents::NoneOpenly => (false, 403),
@@ -286,10 +293,10 @@ fn wanted(row: &Row, me: &Agent, whose: Whose) -> u16 {
         Agents::OwnChat => (whose.is_own(), 403),
         Agents::Took => (whose == Whose::Took, 404),
         Agents::Sees => (sees(me, whose), 404),
-        Agents::Configures => (configures()[usize::from(me.switches.configure_calls)], 403),
+        Agents::Configures => (configures(me), 403),
         Agents::Manages => (manages(me), 403),
         Agents::ManagesOthers => (manages(me), if whose.is_own() { 403 } else { 404 }),
-        Agents::SeesWallet => (SEES_WALLET.iter().any(|(role, sees)| *role == me.role && *sees), 403),
+        Agents::SeesWallet => (sees_wallet(me), 403),
     };
     if may { let_in } else { else_wise }
 }
@@ -376,8 +383,13 @@ async fn an_agents_stream_tells_of_the_calls_it_may_see_and_of_no_others() {
         store.append(events, now()).await.unwrap();
     }
     let last = NewEvent { kind: "contact.updated", call_id: None, agent_id: None, data: json!({}) };
-    let secret = NewEvent { kind: "wallet.low", call_id: None, agent_id: None, data: json!({}) };
-    store.append(vec![secret, last], now()).await.unwrap();
+    let of_house = ["wallet.low", "number.settings_changed"].map(|kind| NewEvent {
+        kind,
+        call_id: None,
+        agent_id: None,
+        data: json!({}),
+    });
+    store.append(of_house.into_iter().chain([last]).collect(), now()).await.unwrap();
     for Seat { agent: me, token } in &stage.seats {
         let path = format!("/v1/agents/{}/events?after={after}", me.id);
         let mut response = stage.house.get(&path, token).await;
@@ -397,6 +409,8 @@ async fn an_agents_stream_tells_of_the_calls_it_may_see_and_of_no_others() {
         assert_eq!(told("call.dtmf"), seen, "{}", me.id);
         let own = [Whose::Took, Whose::Rang].map(|whose| stage.call(&me.id, whose).id.to_string());
         assert_eq!(told("offer.created"), own.into(), "{}", me.id);
-        assert!(!text.contains("wallet.low"), "{}", me.id);
+        for (kind, grants) in [("wallet.low", sees_wallet(me)), ("number.settings_changed", configures(me))] {
+            assert_eq!(text.contains(kind), grants, "{}: {kind}", me.id);
+        }
     }
 }

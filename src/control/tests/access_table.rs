@@ -28,7 +28,7 @@ pub(super) const CONFIGURES: [(Role, [bool; 2]); 4] = [
     (Role::Teammate, [false, true]),
 ];
 
-/// Who sees the wallet, whatever the switches.
+/// Who sees the wallet and fills it, whatever the switches.
 pub(super) const SEES_WALLET: [(Role, bool); 4] =
     [(Role::Owner, true), (Role::SalesLead, false), (Role::Admin, false), (Role::Teammate, false)];
 
@@ -165,16 +165,21 @@ pub(super) const ROWS: &[Row] = &[
     row("GET /v1/events/stream", Nothing, Streams, Agents::NoneOpenly, &[EventsRead]),
     row("GET /v1/numbers/{id}/settings", Nothing, Answers(200), Agents::Configures, &[CallsRead, SettingsWrite]),
     row("PUT /v1/numbers/{id}/settings", Json("{}"), Answers(200), Agents::Configures, &[SettingsWrite]),
+    row("GET /v1/numbers/{id}/deep-link.svg", Nothing, Answers(200), Agents::Configures, &[CallsRead, SettingsWrite]),
     row("GET /v1/numbers/{id}/health", Nothing, Answers(200), Agents::All, READERS),
     row("POST /v1/permission-requests", Json(r#"{"number_id":"{number}","contact":"{contact}","kind":"template"}"#), Answers(422), Agents::OwnChat, &[PermissionsWrite]),
     row("GET /v1/wallet", Nothing, Answers(200), Agents::SeesWallet, &[CallsRead, SettingsWrite]),
     row("GET /v1/wallet/entries", Nothing, Answers(200), Agents::SeesWallet, &[CallsRead, SettingsWrite]),
     row("GET /v1/wallet/reconciliations", Nothing, Answers(200), Agents::SeesWallet, &[CallsRead, SettingsWrite]),
     // 404: there is no such account, which one learns who may.
-    row("POST /v1/wallet/reconciliations", Json(r#"{"waba_id":"1","day":"2026-01-01"}"#), Answers(404), Agents::NoneOpenly, &[SettingsWrite]),
-    row("POST /v1/wallet/top-ups", Json(r#"{"micros":-1,"currency":"USD","reference":"x"}"#), Answers(422), Agents::NoneOpenly, &[SettingsWrite]),
+    row("POST /v1/wallet/reconciliations", Json(r#"{"waba_id":"1","day":"2026-01-01"}"#), Answers(404), Agents::SeesWallet, &[SettingsWrite]),
+    row("POST /v1/wallet/top-ups", Json(r#"{"micros":-1,"currency":"USD","reference":"x"}"#), Answers(422), Agents::SeesWallet, &[SettingsWrite]),
     row("GET /v1/rate-card", Nothing, Answers(200), Agents::SeesWallet, &[CallsRead, SettingsWrite]),
-    row("PUT /v1/rate-card", Csv("market\n"), Answers(422), Agents::NoneOpenly, &[SettingsWrite]),
+    row("GET /v1/reports/calls", Nothing, Answers(200), Agents::All, &[CallsRead]),
+    row("GET /v1/reports/agents", Nothing, Answers(200), Agents::All, &[CallsRead]),
+    row("GET /v1/reports/costs", Nothing, Answers(200), Agents::SeesWallet, &[CallsRead]),
+    row("GET /v1/reports/permissions", Nothing, Answers(200), Agents::All, &[CallsRead, PermissionsWrite]),
+    row("PUT /v1/rate-card", Csv("market\n"), Answers(422), Agents::SeesWallet, &[SettingsWrite]),
     row("GET /v1/policy-packs", Nothing, Answers(200), Agents::NoneOpenly, &[SettingsWrite, Admin]),
     // 404: there is no such pack, which one learns who may.
     row("GET /v1/policy-packs/{id}", Nothing, Answers(404), Agents::NoneOpenly, &[SettingsWrite, Admin]),

@@ -12,6 +12,7 @@ mod keeping;
 mod once;
 mod reconciliations;
 mod refusals;
+mod reports;
 mod settings;
 mod sign_in;
 mod streams;

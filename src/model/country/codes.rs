@@ -75,7 +75,7 @@ const NOBODY: [u16; 36] = [
 ];
 
 /// Digits of the longest entry of [`PREFIXES`].
-const LONGEST_PREFIX: usize = 7;
+pub(super) const LONGEST_PREFIX: usize = 7;
 
 /// Sorted by prefix. Where territories share a code (Kazakhstan within Russia's, the Channel Islands within Britain's),
 /// the longer prefix is theirs.

@@ -153,7 +153,6 @@ fn an_agent_may_never_administer() {
         Resource::Contact,
         Resource::Permission,
         Resource::Number,
-        Resource::Wallet,
         Resource::PolicyPack,
         Resource::Events,
         Resource::Admin,
@@ -297,11 +296,13 @@ fn a_key_without_calls_read_lists_no_calls() {
 }
 
 #[test]
-fn the_wallet_is_the_owners_to_see() {
+fn the_wallet_is_the_owners_to_see_and_to_fill() {
     for role in Role::ALL {
         let switches = Switches { configure_calls: true, all_calls: true };
         let me = Actor::Agent(Agent { role: *role, switches, ..find("agt_mate") });
-        assert_eq!(may(&rules(), &me, Action::Read, Resource::Wallet), *role == Role::Owner, "{role}");
+        for action in [Action::Read, Action::Change] {
+            assert_eq!(may(&rules(), &me, action, Resource::Wallet), *role == Role::Owner, "{role} {action:?}");
+        }
     }
 }
 

@@ -114,6 +114,20 @@ export const words = {
 
   endedBy: lookup({ customer: 'Customer', agent: 'Agent', system: 'System', upstream: 'WhatsApp' }),
 
+  restriction: lookup({
+    outbound: 'calls to customers', inbound: 'customers’ calls', outbound_and_inbound: 'calls in both directions', buttons_hidden: 'call buttons are hidden',
+  }),
+
+  violation: lookup({
+    outbound_quality: 'customers complain about your calls, or do not take them', inbound_quality: 'customers complain about the calls they placed',
+    inbound_pickup: 'customers’ calls are not answered',
+  }),
+
+  entry: lookup({ top_up: 'Top-up', call_charge: 'Call', adjustment: 'Adjustment' }),
+
+  /** A code that has no words of its own. */
+  plain: lookup({}),
+
   leg: lookup({ whatsapp: 'Customer', agent: 'Agent' }),
 };
 

@@ -13,12 +13,17 @@ import { words } from './format.js';
 import { avatar, meter } from './parts.js';
 import { startPopups, stopPopups } from './popup.js';
 import { toastError } from './toast.js';
+import { walletBanner } from './walletbanner.js';
 
 const PAGES = [
   ['/calls', 'calls', 'Calls', 'calls'],
   ['/contacts', 'contacts', 'Contacts', 'contacts'],
+  ['/analytics', 'chart', 'Analytics', 'analytics'],
+  ['/wallet', 'wallet', 'Wallet', 'wallet', (grants) => grants.wallet],
   ['/devices', 'headset', 'My devices', 'devices'],
 ];
+/** What a role may not see is not there. */
+const seen = ([, , , , may]) => !may || may(state.session.grants ?? {});
 /** A blip that mends itself at once needs no banner. */
 const BANNER_AFTER_MS = 900;
 
@@ -28,19 +33,26 @@ let closers = [];
 export function openShell(signOut) {
   const root = document.getElementById('app');
   const banner = h('div', { class: 'banner', role: 'status', testid: 'banner', hidden: true });
+  const empty = walletBanner();
   const view = h('main', { id: 'view', tabindex: -1 });
   const shell = h('div', { class: 'shell' },
     h('aside', { class: 'side' },
       h('a', { class: 'brand', href: '/calls' }, icon('tandem'), h('span', null, 'Tandem'), state.session.sandbox && h('span', { class: 'sandbox', title: 'No real WhatsApp behind this gateway' }, 'Sandbox')),
-      h('nav', { class: 'nav', ariaLabel: 'Pages' }, h('ul', null, PAGES.map(([href, name, label, section]) => h('li', null, h('a', { href, data: { section } }, icon(name), h('span', null, label)))))),
+      h('nav', { class: 'nav', ariaLabel: 'Pages' }, h('ul', null, PAGES.filter(seen).map(([href, name, label, section]) => h('li', null, h('a', { href, data: { section } }, icon(name), h('span', null, label)))))),
       lineCard(signOut)),
-    h('div', { class: 'stage' }, banner, view));
+    h('div', { class: 'stage' }, topLinks(), banner, empty.element, view));
   fill(root, h('a', { class: 'skip', href: '#view', onclick: (event) => { event.preventDefault(); view.focus(); } }, 'To the page'), shell);
 
-  closers.push(watchBanner(banner), unlockOnGesture());
+  closers.push(empty.close, watchBanner(banner), unlockOnGesture());
   startPanel(shell);
   startPopups();
   return view;
+}
+
+/** Top right, on every page, for those who configure calls. */
+function topLinks() {
+  if (!state.session.grants?.configure_calls) return null;
+  return h('nav', { class: 'top', ariaLabel: 'Settings' }, h('a', { href: '/settings', testid: 'settings-link', data: { section: 'settings' } }, icon('gear', 'icon-s'), h('span', null, 'Settings')));
 }
 
 export function closeShell() {

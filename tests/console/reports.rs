@@ -1,0 +1,118 @@
+//! The figures on the page are those of the API, and those are of the calls that are listed.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tandem_loadtest::whatsapp::{InboundCall, Script, Step};
+
+use crate::browser::Browser;
+use crate::settings::console;
+use crate::world::{NINO, NUMBER, SOON, World, agent_voice};
+
+/// Rows of the table behind a chart.
+async fn table(browser: &Browser, chart: &str) -> Value {
+    let rows = format!(
+        "return [...document.querySelectorAll('[data-testid={chart}] tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
+    );
+    browser.run(&rows).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_on_the_page_are_those_of_the_api_and_open_to_all_senses() {
+    let world = World::start().await;
+    let ana = world.agent("agt_a").await;
+    world.nino_of("agt_a").await;
+    // One is answered, one gives up, one is placed and answered.
+    let taken = world.wa.call(InboundCall::from(NINO).step(Step::SpeakForever(agent_voice()))).await.unwrap();
+    let offer = ana.next_offer(SOON).await.unwrap();
+    let talk = offer.accept().await.unwrap();
+    taken.answered(SOON).await.unwrap();
+    taken.hang_up();
+    world.settled(&talk.call_id).await;
+    ana.go_offline().await.unwrap();
+    let lost = world.wa.call(InboundCall::from("995555010204")).await.unwrap();
+    lost.ended(SOON).await.unwrap();
+    ana.go_online().await.unwrap();
+    world.wa.set_customer(NINO, Script { hang_up_after: Some(Duration::from_secs(1)), ..Script::default() });
+    let placed = ana.dial(NUMBER, &format!("wa:{NINO}")).await.unwrap();
+    world.settled(&placed.call_id).await;
+    world.until("it is charged", async || !world.call(&placed.call_id).await["charge"].is_null()).await;
+
+    let browser = console(&world, "agt_owner", "owner", false).await;
+    browser.open(&format!("{}/analytics", world.gateway.base)).await;
+    browser.appears("chart-days").await;
+    let calls = world.get("reports/calls").await;
+    let count = |direction: &str, field: &str| calls[direction][field].as_i64().unwrap();
+    assert_eq!((count("inbound", "calls"), count("outbound", "calls")), (2, 1), "{calls}");
+    assert_eq!(world.calls().await.len(), 3);
+    let tile = async |id: &str| browser.text(id).await;
+    assert!(tile("tile-calls").await.contains("2 incoming, 1 outbound"));
+    assert!(tile("tile-rate").await.contains("50 %"), "one of two: {}", tile("tile-rate").await);
+    assert!(tile("tile-reached").await.contains("100 %"));
+
+    let hours = table(&browser, "chart-hours").await;
+    let drawn: i64 = hours.as_array().unwrap().iter().map(|row| row[1].as_str().unwrap().parse::<i64>().unwrap()).sum();
+    assert_eq!(drawn, 3, "{hours}");
+    let days = table(&browser, "chart-days").await;
+    assert_eq!(days.as_array().unwrap().len(), 7, "every day of the week, with calls or without");
+    let reasons = table(&browser, "chart-missed").await;
+    assert_eq!(reasons, json!([["No agent was available", "1"]]));
+    let cost = &world.get("reports/costs").await["items"][0];
+    assert_eq!(
+        (&cost["country"], &cost["micros"]),
+        (&json!("GE"), &world.call(&placed.call_id).await["charge"]["micros"])
+    );
+    let costs = table(&browser, "chart-costs").await;
+    assert_eq!(costs[0][0], "Georgia", "{costs}");
+    let agents = table(&browser, "chart-agents").await;
+    assert_eq!((&agents[0][0], &agents[0][1], &agents[0][2]), (&json!("agt_a"), &json!("1"), &json!("1")), "{agents}");
+    let steps = world.get("reports/permissions").await;
+    let funnel = table(&browser, "chart-permissions").await;
+    for (row, step) in funnel.as_array().unwrap().iter().zip(steps["steps"].as_array().unwrap()) {
+        assert_eq!(row[1], step["customers"].to_string(), "{row} {step}");
+    }
+    // Each picture says what it is, and its table opens by the keyboard.
+    let named = "return [...document.querySelectorAll('svg[role=img]')].every((svg) => svg.getAttribute('aria-label')) && document.querySelectorAll('details.numbers summary').length >= 4";
+    assert_eq!(browser.run(named).await, json!(true));
+    browser.screenshot("analytics").await;
+
+    browser.click("days-1").await;
+    world
+        .until("today alone is drawn", async || table(&browser, "chart-days").await.as_array().unwrap().len() == 1)
+        .await;
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+    browser.quit().await;
+
+    // A teammate is shown its own figures, and no costs.
+    let mate = console(&world, "agt_mate", "teammate", false).await;
+    mate.open(&format!("{}/analytics", world.gateway.base)).await;
+    mate.appears("chart-permissions").await;
+    assert!(mate.text("tile-calls").await.contains("0 incoming, 0 outbound"));
+    assert!(!mate.is_there("chart-costs").await && !mate.is_there("filter-agent_id").await);
+    mate.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_says_who_would_ring_and_rings_nobody() {
+    let world = World::start().await;
+    world.agent("agt_a").await;
+    world.nino_of("agt_a").await;
+    let browser = console(&world, "agt_owner", "owner", false).await;
+    browser.open(&format!("{}/settings/routing", world.gateway.base)).await;
+    let ask = async |who: &str| {
+        browser.appears("route-ask").await;
+        browser.run(&format!("document.querySelector('[data-testid=route-customer]').value = '{who}'")).await;
+        browser.click("route-ask").await;
+    };
+    ask("Nino").await;
+    assert!(browser.text("route-answer").await.contains("with its country code"));
+    ask(&format!("+{NINO}")).await;
+    browser.appears("route-candidates").await;
+    assert_eq!(browser.attribute("[data-testid=route-candidates] li", "data-agent-id").await, "agt_a");
+    world.put("numbers/100000000000001/settings", json!({"allow_voice_calls": false})).await;
+    ask(&format!("+{NINO}")).await;
+    world.until("it is turned away", async || browser.text("route-answer").await.contains("Turned away")).await;
+    browser.screenshot("routing").await;
+    assert!(world.calls().await.is_empty());
+    browser.quit().await;
+}
