@@ -44,6 +44,7 @@ mod summaries;
 mod timeline;
 mod transcripts;
 mod unsealed;
+mod verification;
 mod wallet;
 mod webhooks;
 
@@ -158,6 +159,7 @@ fn api() -> OpenApiRouter<Shared> {
         .merge(marks::routes())
         .merge(notes::routes())
         .merge(timeline::routes())
+        .merge(verification::routes())
         .merge(recordings::routes())
         .merge(transcripts::routes())
         .merge(summaries::routes())

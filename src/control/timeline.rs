@@ -45,6 +45,9 @@ async fn timeline(
         // Of an offer: with a note that was for the agent who was rung.
         if let Some(told) = event.data.as_object_mut() {
             told.remove("contact");
+            if let Some(agent) = &event.agent_id {
+                told.entry("agent_id").or_insert_with(|| agent.as_str().into());
+            }
         }
     }
     // What was said goes with the recording, and a key may lack that.

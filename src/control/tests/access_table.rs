@@ -132,6 +132,7 @@ pub(super) const ROWS: &[Row] = &[
     row("GET /v1/calls/{id}/transcript/stream", Nothing, Answers(200), Agents::Sees, &[RecordingsRead]),
     row("GET /v1/calls/{id}/recording/details", Nothing, Answers(200), Agents::Sees, &[RecordingsRead]),
     row("GET /v1/calls/{id}/recording/manifest", Nothing, Answers(200), Agents::Sees, &[RecordingsRead]),
+    row("GET /v1/calls/{id}/recording/verification", Nothing, Answers(200), Agents::Sees, &[RecordingsRead]),
     row("GET /v1/signing-key", Nothing, Answers(200), Agents::All, &[RecordingsRead]),
     row("POST /v1/calls/{id}/media", Sdp("v=0\r\n"), Answers(409), Agents::Took, &[CallsWrite]),
     row("POST /v1/calls/{id}/hangup", Nothing, Answers(409), Agents::Took, &[CallsWrite]),
