@@ -23,7 +23,9 @@ mod extract;
 mod headers;
 mod health;
 mod idempotency;
+mod marks;
 mod named;
+mod notes;
 mod offers;
 mod openapi;
 mod passwords;
@@ -41,8 +43,10 @@ mod settings;
 mod sign_in;
 mod stream;
 mod summaries;
+mod timeline;
 mod transcripts;
 mod unsealed;
+mod verification;
 mod wallet;
 mod webhooks;
 
@@ -155,6 +159,10 @@ fn api() -> OpenApiRouter<Shared> {
         .merge(permission_requests::routes())
         .merge(policy::routes())
         .merge(calls::routes())
+        .merge(marks::routes())
+        .merge(notes::routes())
+        .merge(timeline::routes())
+        .merge(verification::routes())
         .merge(recordings::routes())
         .merge(transcripts::routes())
         .merge(summaries::routes())

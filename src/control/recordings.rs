@@ -288,7 +288,7 @@ async fn may_keep(control: &Shared, caller: &Caller, id: &CallId) -> Result<(), 
 }
 
 /// The recording, once it is whole.
-async fn ready(control: &Shared, id: &CallId) -> Result<RecordingFile, Problem> {
+pub(super) async fn ready(control: &Shared, id: &CallId) -> Result<RecordingFile, Problem> {
     let recording = control.store.recording(id).await?.ok_or_else(Problem::not_found)?;
     match recording.state {
         RecordingState::Ready => {}
@@ -313,7 +313,7 @@ async fn ready(control: &Shared, id: &CallId) -> Result<RecordingFile, Problem> 
 }
 
 /// Where it lies, once it is here.
-async fn place(control: &Shared, id: &CallId, recording: &RecordingFile) -> Result<PathBuf, Problem> {
+pub(super) async fn place(control: &Shared, id: &CallId, recording: &RecordingFile) -> Result<PathBuf, Problem> {
     if let Some(path) = beneath(control, &recording.path).await {
         return Ok(path);
     }

@@ -11,6 +11,7 @@ pub mod event;
 pub mod files;
 pub mod id;
 pub mod money;
+pub mod note;
 pub mod phone;
 pub mod private_url;
 pub mod quality;

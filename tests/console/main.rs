@@ -9,6 +9,7 @@
 #[allow(dead_code, reason = "the vocabulary of stories, not all of it said in each build")]
 mod browser;
 mod ground;
+mod manage;
 mod people;
 mod reports;
 mod settings;

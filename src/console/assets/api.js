@@ -71,8 +71,29 @@ export const api = {
   },
 
   /** A file behind the token, such as a recording. */
+  download: async (path, onBytes, signal) => whole(await send('GET', path, { signal }), onBytes),
   blob: async (path, signal) => (await send('GET', path, { signal })).blob(),
 };
+
+/** Reads on and tells how far it is: `onBytes(count)`. */
+async function whole(response, onBytes) {
+  const pieces = [];
+  let count = 0;
+  const reader = response.body.getReader();
+  for (;;) {
+    let piece;
+    try {
+      piece = await reader.read();
+    } catch (error) {
+      if (error.name === 'AbortError') throw error;
+      throw new Problem({ detail: 'The transfer broke off. Try again; if it stays, the gateway’s log says why.' });
+    }
+    if (piece.done) return new Blob(pieces, { type: response.headers.get('Content-Type') ?? '' });
+    pieces.push(piece.value);
+    count += piece.value.length;
+    onBytes(count);
+  }
+}
 
 /** Every item of a short list, such as the agents; a bound keeps a long one from filling the browser. */
 export async function everyItem(path) {

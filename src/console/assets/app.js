@@ -10,14 +10,16 @@ import { forgetEverything, loadDirectory, myCall, state } from './state.js';
 import { joinTabs, leaveTabs, tellTabs } from './tabs.js';
 import { closeDialog } from './ui/dialog.js';
 import { closeShell, openShell } from './ui/shell.js';
+import { lazy } from './ui/lazy.js';
 import { toast } from './ui/toast.js';
-import { callView } from './views/call.js';
-import { callsView } from './views/calls.js';
 import { contactView } from './views/contact.js';
 import { contactsView } from './views/contacts.js';
 import { lazy } from './ui/lazy.js';
 import { devicesView } from './views/devices.js';
 import { showSignIn, showWelcome } from './views/signin.js';
+
+const callsView = lazy(() => import('./views/calls.js'), 'callsView');
+const callView = lazy(() => import('./views/call.js'), 'callView');
 
 const ROUTES = [
   ['/', callsView, 'calls'],

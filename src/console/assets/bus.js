@@ -1,6 +1,8 @@
 // Who wants to know what. Topics:
 //   agent · link · readiness · offers · call (CALL) · contact (CONTACT) · permission (PERMISSION) · phone · alarm · dtmf · recording · resync ·
-//   settings ({ number_id }: settings or health of a number changed) · wallet · mic (the microphone's new track) · expired (the token, during a call)
+//   settings ({ number_id }: settings or health of a number changed) · wallet ·
+//   summary · transcript · note (each as its event has it) ·
+//   mic (the microphone's new track) · expired (the token, during a call)
 
 const listeners = new Map();
 

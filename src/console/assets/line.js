@@ -46,6 +46,12 @@ export function onEvent({ type, call_id: callId, data }) {
     case 'recording.ready':
     case 'recording.deleted':
     case 'recording.failed': return emit('recording', data);
+    case 'transcript.ready':
+    case 'transcript.failed': return emit('transcript', data);
+    case 'summary.ready':
+    case 'summary.failed': return emit('summary', data);
+    case 'note.added':
+    case 'note.removed': return emit('note', data);
     default:
       if (type.startsWith('wallet.')) return emit('wallet', data);
       if (type.startsWith('number.')) return emit('settings', data);

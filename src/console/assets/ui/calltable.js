@@ -46,6 +46,21 @@ export class CallTable {
     }
   }
 
+  /** The newest page, `whole` if there is no other: of the same time only what is on it belongs here still. */
+  keepFirst(calls, whole) {
+    const there = new Set(calls.map((call) => call.id));
+    const oldest = calls.at(-1)?.created_at;
+    for (const [id, { call }] of [...this.#rows]) {
+      if (!there.has(id) && (whole || call.created_at > oldest)) this.remove(id);
+    }
+    this.putFirst(calls);
+  }
+
+  /** Lets the oldest rows go. */
+  keepNewest(count) {
+    while (this.#rows.size > count) this.remove(this.#body.lastElementChild.dataset.callId);
+  }
+
   putLast(calls) {
     for (const call of calls) {
       const row = this.#put(call);

@@ -37,6 +37,12 @@ export function duration(ms) {
   return `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(seconds % 60)}`;
 }
 
+/** 83000 → "1:23", a place in a recording; `long`: "00:01:23". */
+export function clockFromMs(ms, long = false) {
+  const text = duration(ms);
+  return long ? text.split(':').map((part) => part.padStart(2, '0')).join(':').padStart(8, '00:') : text;
+}
+
 export function when(time) {
   if (!time) return '–';
   const date = new Date(time);

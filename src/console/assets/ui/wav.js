@@ -46,3 +46,23 @@ async function readHeader(blob) {
   }
   throw new Error('The recording has no audio in it.');
 }
+
+/** Beyond it the samples of a compressed recording would fill the browser. */
+const DECODED_BYTES_MAX = 8 << 20;
+const DRAWN_HZ = 8_000;
+
+/** The same of any sound that the browser can decode. */
+export async function soundPeaks(blob, buckets) {
+  if (blob.size > DECODED_BYTES_MAX) throw new Error('A compressed recording of this length is not drawn; it can be played.');
+  const sound = await new OfflineAudioContext(2, 1, DRAWN_HZ).decodeAudioData(await blob.arrayBuffer());
+  const peaks = Array.from({ length: Math.min(2, sound.numberOfChannels) }, (_, channel) => {
+    const samples = sound.getChannelData(channel);
+    const drawn = new Float32Array(buckets);
+    for (let i = 0; i < samples.length; i += 1) {
+      const bucket = Math.floor((i / samples.length) * buckets);
+      drawn[bucket] = Math.max(drawn[bucket], Math.abs(samples[i]));
+    }
+    return drawn;
+  });
+  return { seconds: sound.duration, peaks };
+}

@@ -1,0 +1,78 @@
+// A call's story in words, from the event log.
+
+import { api } from '../api.js';
+import { agentName } from '../state.js';
+import { bdi, fill, h } from './dom.js';
+import { alarmWords, clockTime, words } from './format.js';
+
+const SENTENCES = {
+  'call.created': () => 'The call began',
+  'call.ringing': () => 'It rang at the customer',
+  'call.answered': () => 'It was answered',
+  'call.held': () => 'The customer was put on hold',
+  'call.resumed': () => 'The customer was taken off hold',
+  'call.ended': () => 'The call ended',
+  'call.dtmf': ({ digit, leg }) => `Key ${digit} was pressed${leg === 'agent' ? ' by the agent' : ''}`,
+  'call.media_alarm': ({ kind, leg }) => alarmWords(kind, leg),
+  'call.media_recovered': () => 'The line recovered',
+  'call.marked': ({ by, disposition, tags }) => [who(by), tags ? (tags.length > 0 ? ` tagged it: ${tags.join(', ')}` : ' took its tags away') : disposition ? ` said it was: ${disposition}` : ' took the disposition back'],
+  'offer.created': ({ agent_id: agent }) => ['It rang at ', name(agent)],
+  'offer.shown': ({ agent_id: agent }) => [name(agent), '’s console showed it'],
+  'offer.audible': ({ agent_id: agent }) => [name(agent), '’s console rang aloud'],
+  'offer.withdrawn': ({ agent_id: agent, reason }) => ['It stopped ringing', agent ? [' at ', name(agent)] : '', reason ? `: ${words.cause(reason)}` : ''],
+  'recording.announced': () => 'Both were told about the recording',
+  'recording.opted_out': () => 'The customer did not want to be recorded',
+  'recording.started': () => 'Recording began',
+  'recording.paused': () => 'Recording was paused',
+  'recording.resumed': () => 'Recording went on',
+  'recording.ready': () => 'The recording was ready',
+  'recording.failed': () => 'The recording failed',
+  'recording.deleted': () => 'The recording was deleted',
+  'transcript.ready': () => 'The transcript was ready',
+  'transcript.failed': () => 'The transcript stayed incomplete',
+  'summary.ready': () => 'The summary was ready',
+  'summary.failed': () => 'No summary could be made',
+  'note.added': ({ author_id: author, author_key: key }) => [author ? name(author) : key ?? 'A program', ' wrote a note'],
+  'note.removed': ({ by }) => [who(by), ' removed a note'],
+};
+/** Says only that the record changed, which other lines say better. */
+const DULL = new Set(['call.updated']);
+
+/** Fills `root`; answers `{ update }`, which reads it again. */
+export function timelinePane(card, root, scope, id) {
+  let drawn = 0;
+  async function load() {
+    try {
+      const { items } = await api.get(`/v1/calls/${id}/timeline`, scope.signal);
+      const shown = items.filter(({ type }) => !DULL.has(type));
+      if (scope.gone || shown.length === drawn) return;
+      drawn = shown.length;
+      card.hidden = drawn === 0;
+      fill(root, h('ol', { class: 'timeline', testid: 'timeline' }, shown.map((event) => h('li', null,
+        h('time', { datetime: event.occurred_at }, clockTime(event.occurred_at)), h('span', null, sentence(event))))));
+    } catch { /* the page is whole without it */ }
+  }
+  let asked = null;
+  scope.add(() => clearTimeout(asked));
+  void load();
+  return {
+    update() {
+      clearTimeout(asked);
+      asked = setTimeout(load, 400);
+    },
+  };
+}
+
+function sentence({ type, data }) {
+  if (Object.hasOwn(SENTENCES, type)) return SENTENCES[type](data ?? {});
+  const text = type.replaceAll(/[._]/g, ' ');
+  return text[0].toUpperCase() + text.slice(1);
+}
+
+function name(agent) {
+  return bdi(agentName(agent) ?? 'an agent');
+}
+
+function who(by) {
+  return by?.agent_id ? name(by.agent_id) : bdi(by?.name ?? 'A program');
+}
