@@ -14,6 +14,7 @@ mod complaint;
 mod config;
 mod contacts;
 mod cookie;
+mod day;
 mod directory;
 mod events;
 mod export_zip;
@@ -30,6 +31,7 @@ mod permission_requests;
 mod policy;
 mod problem;
 mod rate_card;
+mod readiness;
 mod reconciliations;
 mod recordings;
 mod request_id;
@@ -157,6 +159,8 @@ fn api() -> OpenApiRouter<Shared> {
         .merge(summaries::routes())
         .merge(exports::routes())
         .merge(offers::routes())
+        .merge(readiness::routes())
+        .merge(day::routes())
         .merge(events::routes())
         .merge(wallet::routes())
         .merge(reconciliations::routes())

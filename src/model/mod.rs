@@ -13,6 +13,7 @@ pub mod money;
 pub mod phone;
 pub mod private_url;
 pub mod quality;
+pub mod readiness;
 pub mod reason;
 pub mod recording;
 pub mod rtp;
