@@ -7,6 +7,7 @@
 )]
 
 mod browser;
+mod desk;
 #[path = "../gateway/world.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the gateway's stories, which use all of it")]
 mod world;

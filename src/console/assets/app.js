@@ -3,8 +3,9 @@
 import { api, takeFromAddress, token, whenUnauthorized, Problem } from './api.js';
 import { emit } from './bus.js';
 import { EventStream } from './events.js';
-import { closeLine, onEvent, onLead, onTabMessage, resync, setOnline } from './line.js';
+import { closeLine, lineOpened, onEvent, onLead, onTabMessage, resync, setOnline } from './line.js';
 import { currentPeer, phoneView } from './phone.js';
+import { stopReadiness } from './readiness.js';
 import { startRouter, stopRouter } from './router.js';
 import { forgetEverything, loadDirectory, myCall, state } from './state.js';
 import { joinTabs, leaveTabs, tellTabs } from './tabs.js';
@@ -16,10 +17,12 @@ import { callsView } from './views/calls.js';
 import { contactView } from './views/contact.js';
 import { contactsView } from './views/contacts.js';
 import { devicesView } from './views/devices.js';
+import { homeView } from './views/home.js';
 import { showSignIn, showWelcome } from './views/signin.js';
 
 const ROUTES = [
-  ['/', callsView, 'calls'],
+  ['/', homeView, 'home'],
+  ['/home', homeView, 'home'],
   ['/calls', callsView, 'calls'],
   ['/calls/:id', callView, 'calls'],
   ['/contacts', contactsView, 'contacts'],
@@ -109,13 +112,15 @@ async function signIn() {
 }
 
 function listen(me) {
-  const opened = new EventStream(`/v1/agents/${encodeURIComponent(me)}/events`, {
+  // This console sends a receipt for every offer that it shows; without one in a second the next agent rings.
+  const opened = new EventStream(`/v1/agents/${encodeURIComponent(me)}/events?receipts=true`, {
     onEvent: (event) => {
       heard.push(event);
       if (heard.length > HEARD_MAX) heard.shift();
       onEvent(event);
     },
     onReady: () => {
+      lineOpened();
       setLink('live');
       resync().catch((error) => {
         if (stream !== opened || error.status === 401) return;
@@ -192,6 +197,7 @@ function end() {
   stream?.stop();
   stream = null;
   closeLine();
+  stopReadiness();
   closeDialog();
   closeShell();
   stopRouter();

@@ -1,6 +1,6 @@
 // Who wants to know what. Topics:
 //   agent · link · readiness · offers · call (CALL) · contact (CONTACT) · permission (PERMISSION) · phone · alarm · dtmf · recording · resync ·
-//   mic (the microphone's new track) · expired (the token, during a call)
+//   ready (what readiness.js found) · test-ring (the gateway's try) · mic (the microphone's new track) · expired (the token, during a call)
 
 const listeners = new Map();
 
