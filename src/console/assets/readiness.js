@@ -56,7 +56,11 @@ export function startReadiness() {
     clearTimeout(gathered);
     gathered = setTimeout(lookAlone, GATHER_MS, { cheap: true });
   };
-  closers = [on('readiness', soon), on('link', () => { if (state.link === 'live') lookAlone(); }),
+  // Reloaded while it rang: looked at when it rings no more.
+  const atLast = () => {
+    if (view.checkedAt === null) lookAlone();
+  };
+  closers = [on('readiness', soon), on('offers', atLast), on('link', () => { if (state.link === 'live') lookAlone(); }),
     () => clearInterval(timer), () => clearTimeout(gathered)];
   lookAlone();
 }
@@ -103,7 +107,7 @@ export function light() {
 
 function lookAlone(how) {
   // An offer or a call needs the devices now, and proves them better than a look does.
-  if (!isLeader() || !state.agent || state.offers.size > 0) return;
+  if (!isLeader() || !state.agent || state.offers.size > 0 || (looking !== null && !how?.cheap)) return;
   look(how).catch((error) => console.warn('Readiness could not be told', error.message));
 }
 
