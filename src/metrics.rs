@@ -15,7 +15,9 @@ use prometheus::{
 };
 
 use crate::model::quality::Quality;
-use crate::model::reason::{BlockerCode, Direction, EndReason, LegKind, MediaAlarm, OfferCause, OfferOutcome};
+use crate::model::reason::{
+    BlockerCode, Direction, EndReason, LegKind, MediaAlarm, OfferCause, OfferOutcome, ReceiptKind,
+};
 use crate::model::words;
 pub use away::{ArchiveFigures, ForkFigures, StreamFigures};
 pub use sound::{
@@ -82,6 +84,7 @@ families! {
     call_setup_seconds histogram [] "From WhatsApp's connect (or our dialling) to the answer." in WAITS;
     answer_to_first_audio_seconds histogram [] "From the agent's click to sound both ways." in WAITS;
     offers_total counter ["outcome", "cause"] "Offers to agents, by how they ended.";
+    offer_receipt_seconds histogram ["kind"] "From an offer to its receipt: shown, audible, or failed." in WAITS;
     ring_seconds histogram [] "How long an offer rang." in WAITS;
     talk_seconds histogram [] "Answer to end of answered calls." in TALKS;
     dial_blocked_total counter ["reason"] "Reasons why outbound calls were not placed; one refusal may have several.";
@@ -319,6 +322,10 @@ impl Metrics {
         let cause = cause.map_or("", |c| c.as_str());
         self.families.offers_total.with_label_values(&[outcome.as_str(), cause]).inc();
         one(&self.families.ring_seconds).observe(rang.as_secs_f64());
+    }
+
+    pub fn offer_receipt(&self, kind: ReceiptKind, after_offer: Duration) {
+        self.families.offer_receipt_seconds.with_label_values(&[kind.as_str()]).observe(after_offer.as_secs_f64());
     }
 
     pub fn dial_blocked(&self, reason: BlockerCode) {

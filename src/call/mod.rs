@@ -20,6 +20,6 @@ mod tests;
 
 pub use action::Action;
 pub use record::CallRecord;
-pub use signal::{Candidate, Signal, Terminated, UpstreamFailure};
+pub use signal::{Candidate, Client, Receipt, Signal, Terminated, UpstreamFailure};
 pub use state::{Call, Refused};
 pub use timer::{OnReject, Patience};

@@ -8,7 +8,7 @@ use crate::model::id::{AgentId, CallId, LegId, NumberId, OfferId, Wacid};
 use crate::model::money::Charge;
 use crate::model::quality::{Quality, Sample};
 use crate::model::reason::{
-    CallState, Direction, EndReason, EndedBy, LegKind, OfferCause, OfferOutcome, RecordingState,
+    CallState, Direction, EndReason, EndedBy, LegKind, OfferCause, OfferOutcome, RecordingState, RingTrouble,
 };
 use crate::model::recording::{Consent, Pause, RecordingReason};
 use crate::model::summary::SummaryState;
@@ -86,6 +86,12 @@ pub struct OfferRecord {
     pub ended_at: Option<Timestamp>,
     /// Why this agent was chosen, in one sentence.
     pub reason: String,
+    /// When the agent's client showed it, and when it was first heard; `null` where the client says nothing of it.
+    pub shown_at: Option<Timestamp>,
+    pub audible_at: Option<Timestamp>,
+    /// What kept the client from it, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<RingTrouble>,
 }
 
 /// One leg and how it sounded.

@@ -1,7 +1,7 @@
 //! What happened to a call, seen from outside it.
 
 use crate::model::id::{AgentId, OfferId, Wacid};
-use crate::model::reason::{EndReason, EndedBy};
+use crate::model::reason::{EndReason, EndedBy, ReceiptKind, RingTrouble};
 use crate::model::time::Timestamp;
 
 /// One thing that happened. Any of them may come late, twice, or before another that explains it.
@@ -47,6 +47,8 @@ pub enum Signal {
     AgentLost,
     AgentAccepts(OfferId),
     AgentRejects(OfferId),
+    /// What the agent's client says it did with the offer; it may come after the offer's end.
+    OfferReceipt(OfferId, Receipt),
     /// The agent went offline or away.
     AgentLeft(AgentId),
     HangUp(EndedBy),
@@ -64,6 +66,26 @@ pub struct Candidate {
     pub agent_id: AgentId,
     /// Why, in one sentence.
     pub reason: String,
+    pub client: Client,
+}
+
+/// What is known of the agent's client at the moment of a ring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Client {
+    /// It says nothing of what it shows, as a softphone does: it rings its whole time.
+    #[default]
+    Silent,
+    /// It tells of every offer that it shows.
+    Tells,
+    /// It tells, and its event stream is closed at the moment.
+    Gone,
+}
+
+/// What an agent's client says of an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    pub kind: ReceiptKind,
+    pub trouble: Option<RingTrouble>,
 }
 
 /// WhatsApp refused, or did not answer in time.

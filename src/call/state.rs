@@ -194,6 +194,7 @@ impl Call {
             Signal::AgentLost => self.agent_lost(now),
             Signal::AgentAccepts(offer) => return self.agent_accepts(&offer, now),
             Signal::AgentRejects(offer) => return self.agent_rejects(&offer, now),
+            Signal::OfferReceipt(offer, receipt) => self.offer_receipt(&offer, receipt, now),
             Signal::AgentLeft(agent) => self.agent_left(&agent, now),
             Signal::HangUp(by) => return self.hang_up(by, now),
             Signal::Hold(held) => return self.hold(held),
@@ -212,6 +213,10 @@ impl Call {
             match timer {
                 Timer::Ring => {
                     self.miss_ringing(OfferCause::RingTimeout, now);
+                    self.actions.push_back(Action::Route);
+                }
+                Timer::Shown => {
+                    self.miss_ringing(OfferCause::NotShown, now);
                     self.actions.push_back(Action::Route);
                 }
                 Timer::RingTotal => {

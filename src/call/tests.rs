@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use crate::model::directory::Contact;
 use crate::model::id::{AgentId, CallId, ContactId, NumberId, OfferId, Wacid};
-use crate::model::reason::{CallState, Direction, EndReason, EndedBy, OfferCause, OfferOutcome};
+use crate::model::reason::{
+    CallState, Direction, EndReason, EndedBy, OfferCause, OfferOutcome, ReceiptKind, RingTrouble,
+};
 use crate::model::time::{Clock, Moment, Timestamp};
 
 use super::record::{CallRecord, Status};
-use super::signal::{Candidate, Signal, Terminated, UpstreamFailure};
+use super::signal::{Candidate, Client, Receipt, Signal, Terminated, UpstreamFailure};
 use super::state::Refused;
 use super::{Action, Call, OnReject, Patience};
 
@@ -48,6 +50,42 @@ fn a_rejected_offer_is_missed_by_that_agent_and_the_next_one_rings() {
             (OfferOutcome::MissedByAgent, Some(OfferCause::RingTimeout))
         ]
     );
+}
+
+#[test]
+fn an_offer_that_is_not_shown_in_a_second_goes_on_to_the_next_agent() {
+    let told = |kind, trouble| Signal::OfferReceipt(offer("agt_a"), Receipt { kind, trouble });
+    for client in [Client::Tells, Client::Gone] {
+        let mut story = Story::rung_with("agt_a", client);
+        story.later(999).expect_actions(&[]);
+        story.later(1).expect_actions(&["Withdraw agt_a not_shown", "Route"]);
+        let missed = &story.call.record().offers[0];
+        assert_eq!((missed.outcome, missed.cause), (OfferOutcome::MissedByAgent, Some(OfferCause::NotShown)));
+        assert_eq!(missed.trouble, (client == Client::Gone).then_some(RingTrouble::SocketDead));
+        // Awake again, the tab says what was wrong; the call has gone on.
+        story.tell(told(ReceiptKind::Shown, Some(RingTrouble::TabAsleep))).expect_actions(&[]);
+        assert_eq!(story.call.record().offers[0].trouble, Some(RingTrouble::TabAsleep));
+        story.tell(routed("agt_b")).expect_actions(&["Ring agt_b"]);
+        story.later(19_000).expect_actions(&[]);
+    }
+    for kind in [ReceiptKind::Shown, ReceiptKind::Audible] {
+        let mut story = Story::rung_with("agt_a", Client::Gone);
+        story.tell(told(kind, None)).later(19_999).expect_actions(&[]);
+        assert_eq!(story.call.record().offers[0].trouble, None, "it is back");
+        story.later(1).expect_actions(&["Withdraw agt_a ring_timeout", "Route"]);
+    }
+    // What cannot ring says so, and is given no more time for it.
+    let mut story = Story::rung_with("agt_a", Client::Tells);
+    story.tell(told(ReceiptKind::Failed, Some(RingTrouble::AutoplayBlocked))).later(1_000);
+    story.expect_actions(&["Withdraw agt_a not_shown", "Route"]);
+    assert_eq!(story.call.record().offers[0].trouble, Some(RingTrouble::AutoplayBlocked));
+    // A softphone that says nothing rings its whole time.
+    let mut story = Story::ringing("agt_a");
+    story.later(19_999).expect_actions(&[]);
+    // An answer is a receipt, too.
+    let mut story = Story::rung_with("agt_a", Client::Tells);
+    story.tell(Signal::AgentAccepts(offer("agt_a"))).expect_actions(&["Join agt_a"]);
+    story.later(1_000).expect_actions(&[]);
 }
 
 #[test]
@@ -360,6 +398,15 @@ impl Story {
         Self::ringing_with(agent, Patience::default())
     }
 
+    fn rung_with(agent: &str, client: Client) -> Self {
+        let mut story = Self::inbound();
+        let Signal::Routed(Some(candidate)) = routed(agent) else { unreachable!() };
+        story.tell(Signal::Begin);
+        story.tell(Signal::Routed(Some(Candidate { client, ..candidate })));
+        story.tell(Signal::CustomerLegReady);
+        story
+    }
+
     fn ringing_with(agent: &str, patience: Patience) -> Self {
         let mut story = Self::new(Direction::UserInitiated, patience);
         story.tell(Signal::Begin).tell(routed(agent)).tell(Signal::CustomerLegReady);
@@ -462,7 +509,12 @@ fn offer(agent: &str) -> OfferId {
 
 fn routed(agent: &str) -> Signal {
     let agent_id = AgentId::parse(agent).unwrap();
-    Signal::Routed(Some(Candidate { offer_id: offer(agent), agent_id, reason: "free the longest".into() }))
+    Signal::Routed(Some(Candidate {
+        offer_id: offer(agent),
+        agent_id,
+        reason: "free the longest".into(),
+        client: Client::Silent,
+    }))
 }
 
 fn failure(passing: bool) -> UpstreamFailure {

@@ -9,6 +9,8 @@ use crate::model::words;
 pub enum Timer {
     /// This agent does not answer: the next one is rung.
     Ring,
+    /// This agent's client, which tells what it shows, has not shown the offer.
+    Shown,
     /// Nobody answered within the whole ring window.
     RingTotal,
     /// The customer's media path does not come up.
@@ -21,7 +23,7 @@ pub enum Timer {
     AgentReturn,
 }
 
-const COUNT: usize = 6;
+const COUNT: usize = 7;
 
 /// At most one deadline of each kind.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,8 +48,15 @@ impl Timers {
 
     /// Takes one timer that is due.
     pub fn expired(&mut self, now: Instant) -> Option<Timer> {
-        const ALL: [Timer; COUNT] =
-            [Timer::Ring, Timer::RingTotal, Timer::SetUp, Timer::Verdict, Timer::CustomerRing, Timer::AgentReturn];
+        const ALL: [Timer; COUNT] = [
+            Timer::Ring,
+            Timer::Shown,
+            Timer::RingTotal,
+            Timer::SetUp,
+            Timer::Verdict,
+            Timer::CustomerRing,
+            Timer::AgentReturn,
+        ];
         let due = ALL.into_iter().find(|timer| self.0[*timer as usize].is_some_and(|at| at <= now))?;
         self.stop(due);
         Some(due)
@@ -70,6 +79,8 @@ words! {
 pub struct Patience {
     /// One agent's ring time.
     pub ring_timeout_ms: u64,
+    /// How soon a client that tells what it shows has to show an offer.
+    pub shown_ms: u64,
     /// An agent who does not answer is always followed by the next; one who rejects may end it.
     pub on_reject: OnReject,
     /// All agents' ring time together; Meta gives up after 30 to 60 s.
@@ -88,6 +99,7 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             ring_timeout_ms: 20_000,
+            shown_ms: 1_000,
             on_reject: OnReject::Next,
             ring_total_ms: 45_000,
             set_up_ms: 15_000,
@@ -104,6 +116,7 @@ impl Patience {
         let mut errors = Vec::new();
         for (key, ms) in [
             ("ring_timeout_ms", self.ring_timeout_ms),
+            ("shown_ms", self.shown_ms),
             ("ring_total_ms", self.ring_total_ms),
             ("set_up_ms", self.set_up_ms),
             ("verdict_ms", self.verdict_ms),
@@ -125,6 +138,7 @@ impl Patience {
     pub fn of(&self, timer: Timer) -> Duration {
         Duration::from_millis(match timer {
             Timer::Ring => self.ring_timeout_ms,
+            Timer::Shown => self.shown_ms,
             Timer::RingTotal => self.ring_total_ms,
             Timer::SetUp => self.set_up_ms,
             Timer::Verdict => self.verdict_ms,

@@ -18,6 +18,7 @@ use super::problem::Problem;
 use super::{Control, Shared};
 use crate::model::directory::{Agent, Switches};
 use crate::model::id::{AgentId, TeamId};
+use crate::model::readiness::Readiness;
 use crate::model::reason::{Presence, Role};
 use crate::model::time::Timestamp;
 use crate::policy::access::{Action, Resource};
@@ -37,12 +38,15 @@ pub(crate) struct AgentView {
     agent: Agent,
     /// Calls it rings, dials or talks on.
     active_calls: u32,
+    /// What its client last said of itself; `null` while none has.
+    readiness: Option<Readiness>,
 }
 
 impl AgentView {
     pub(crate) fn of(control: &Control, agent: Agent) -> Self {
         let active_calls = control.switchboard.active_calls_of(&agent.id);
-        Self { agent, active_calls }
+        let readiness = control.switchboard.readiness(&agent.id);
+        Self { agent, active_calls, readiness }
     }
 }
 

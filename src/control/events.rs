@@ -90,13 +90,25 @@ async fn follow(
     stream::open(Follow { control, caller, live, after, view: View::Everything, beat: BEAT, _guard: None }).await
 }
 
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Listen {
+    /// Start after this sequence number; nothing: from now on. The header `Last-Event-ID` goes before it.
+    after: Option<i64>,
+    /// Whether this client sends a receipt for every offer that it shows. While all clients of the agent do, an offer that
+    /// none of them shows within a second goes on to the next agent. A softphone leaves it out and rings its whole time.
+    #[serde(default)]
+    receipts: bool,
+}
+
 /// Follows what concerns one agent
 ///
 /// As `/v1/events/stream`, with that agent's offers and presence, the calls its role may see,
 /// contacts and what they permit (`permission.*`), `wallet.*` for those who see the wallet and `number.*` for those who
 /// configure calls. While it is open the gateway knows that the agent can be rung. It ends with the token.
 #[utoipa::path(get, path = "/v1/agents/{id}/events", tag = "agents",
-    params(("id" = String, Path, example = "agt_a"), From,
+    params(("id" = String, Path, example = "agt_a"), Listen,
         ("Last-Event-ID" = Option<i64>, Header, description = "Resume after this event")),
     responses((status = 200, description = "The stream", body = String, content_type = "text/event-stream"), Problems))]
 async fn follow_agent(
@@ -104,14 +116,14 @@ async fn follow_agent(
     caller: Caller,
     Id(id): Id<AgentId>,
     headers: HeaderMap,
-    Params(query): Params<From>,
+    Params(query): Params<Listen>,
 ) -> Result<Response, Problem> {
     caller.may_for(Action::Listen, &id)?;
     let agent = control.store.agent(&id).await?.ok_or_else(Problem::not_found)?;
     let after = resume(&headers, query.after)?;
     let live = control.switchboard.subscribe();
     let view = View::of(&control, agent).await?;
-    let _guard = Some(control.switchboard.stream_opened(&id));
+    let _guard = Some(control.switchboard.stream_opened(&id, query.receipts));
     stream::open(Follow { control, caller, live, after, view, beat: BEAT, _guard }).await
 }
 

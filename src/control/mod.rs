@@ -14,6 +14,7 @@ mod complaint;
 mod config;
 mod contacts;
 mod cookie;
+mod day;
 mod deep_link;
 mod directory;
 mod events;
@@ -33,6 +34,7 @@ mod permission_requests;
 mod policy;
 mod problem;
 mod rate_card;
+mod readiness;
 mod reconciliations;
 mod recordings;
 mod reports;
@@ -168,6 +170,8 @@ fn api() -> OpenApiRouter<Shared> {
         .merge(summaries::routes())
         .merge(exports::routes())
         .merge(offers::routes())
+        .merge(readiness::routes())
+        .merge(day::routes())
         .merge(events::routes())
         .merge(wallet::routes())
         .merge(reconciliations::routes())

@@ -15,9 +15,10 @@ use super::calls::sdp_answer;
 use super::extract::{Id, Json, NoBody, Sdp};
 use super::openapi::Problems;
 use super::problem::Problem;
+use crate::call::Receipt;
 use crate::call::record::CallRecord;
 use crate::model::id::OfferId;
-use crate::switchboard::Receipt;
+use crate::model::reason::{ReceiptKind, RingTrouble};
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(media)).routes(routes!(accept)).routes(routes!(reject)).routes(routes!(receipt))
@@ -72,21 +73,21 @@ async fn reject(
     Ok(Answer(control.switchboard.reject_offer(caller.agent_id(), &id).await?))
 }
 
-/// What the agent's device did with the offer.
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum ReceiptKind {
-    Shown,
-    Audible,
-}
-
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"kind": "shown"}))]
 struct ReceiptBody {
+    /// What the agent's client did with the offer.
     kind: ReceiptKind,
+    /// What kept it from doing so in time, or at all; needed for `failed`.
+    reason: Option<RingTrouble>,
 }
 
 /// Tells that an offer is on the screen, or rings aloud
+///
+/// Of a client that opened its events with `receipts=true` a `shown` or `audible` is awaited within a second; then the offer
+/// ends with the cause `not_shown` and the next agent rings. A receipt that comes later, or says `failed`, tells why: it is
+/// kept with the offer.
 #[utoipa::path(post, path = "/v1/offers/{id}/receipts", tag = "offers", params(("id" = String, Path)),
     request_body = ReceiptBody,
     responses((status = 204, description = "Noted"), Problems))]
@@ -97,10 +98,13 @@ async fn receipt(
     Json(body): Json<ReceiptBody>,
 ) -> Result<StatusCode, Problem> {
     caller.offer(&control, &id).await?;
-    let kind = match body.kind {
-        ReceiptKind::Shown => Receipt::Shown,
-        ReceiptKind::Audible => Receipt::Audible,
-    };
-    control.switchboard.receipt(caller.agent_id(), &id, kind).await?;
+    let (kind, trouble) = (body.kind, body.reason);
+    if kind == ReceiptKind::Failed && trouble.is_none() {
+        return Err(Problem::field(
+            "reason",
+            "needed with `failed`: `tab_asleep`, `autoplay_blocked` or `socket_dead`",
+        ));
+    }
+    control.switchboard.receipt(caller.agent_id(), &id, Receipt { kind, trouble }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

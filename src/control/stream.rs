@@ -231,6 +231,11 @@ impl AgentView {
         if let Some(to) = &event.agent_id {
             return Ok(*to == self.agent.id);
         }
+        if event.kind == "agent.readiness_changed" {
+            // Who sees an agent's calls sees whether it can take one.
+            let agent = event.data["agent_id"].as_str();
+            return Ok(self.visible.as_ref().is_none_or(|visible| visible.iter().any(|v| Some(v.as_str()) == agent)));
+        }
         let of_customer = event.kind.starts_with("note.") && event.call_id.is_none();
         if of_customer || event.kind == "contact.updated" || event.kind.starts_with("permission.") {
             return Ok(self.contacts);

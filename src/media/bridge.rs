@@ -19,6 +19,7 @@ use crate::model::rtp::{Side, TapKey, TapMedia, TapPayload, TapRecord};
 use std::collections::VecDeque;
 
 mod announcement;
+mod echo;
 mod tap;
 
 /// How often the quality of a running leg is told.
@@ -79,6 +80,8 @@ pub struct Bridge {
     /// The joined agent stopped sending; its next packet ends this.
     is_absent: bool,
     closing: bool,
+    /// The first seat is an agent who hears itself, and there is no customer.
+    echoes: bool,
     splice: Splice,
     preroll: Preroll,
     tap: Option<TapKey>,
@@ -141,6 +144,7 @@ impl Bridge {
             opted_out: false,
             is_absent: false,
             closing: false,
+            echoes: false,
             preroll: Preroll::new(),
             tap: None,
             tapped: VecDeque::new(),
@@ -343,6 +347,9 @@ impl Bridge {
                 from.reception.note(&packet);
                 from.watch.note_rtp(is_voiced(&packet), now);
             }
+        }
+        if self.echoes {
+            return self.echo_back(packet, event.is_some(), now);
         }
         if seat == CUSTOMER {
             if event.is_none() {

@@ -15,6 +15,7 @@ pub mod note;
 pub mod phone;
 pub mod private_url;
 pub mod quality;
+pub mod readiness;
 pub mod reason;
 pub mod recording;
 pub mod rtp;

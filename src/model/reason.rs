@@ -79,6 +79,23 @@ words! {
 }
 
 words! {
+    /// What an agent's client says of an offer.
+    ReceiptKind {
+        /// It is on the screen.
+        Shown = "shown",
+        /// It is heard.
+        Audible = "audible",
+        /// This client can neither show nor sound it.
+        Failed = "failed",
+    }
+}
+
+words! {
+    /// What kept an agent's client from showing or sounding an offer in time.
+    RingTrouble { TabAsleep = "tab_asleep", AutoplayBlocked = "autoplay_blocked", SocketDead = "socket_dead" }
+}
+
+words! {
     /// Why an outbound call may not be placed.
     BlockerCode {
         NoPermission = "no_permission",

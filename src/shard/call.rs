@@ -13,7 +13,7 @@ use super::tap_ring::TapRing;
 use super::timer::{Alarm, Timers};
 use super::worker::CallKey;
 use crate::media::{Bridge, Leg, LegKey, MediaEvent, Output, Transmit};
-use crate::model::id::LegId;
+use crate::model::id::{CallId, LegId};
 
 /// A closed call has this long to say its goodbyes.
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
@@ -38,8 +38,9 @@ pub(super) struct Outside {
 pub(super) struct Call {
     key: CallKey,
     pub bridge: Bridge,
-    pub socket: mio::net::UdpSocket,
-    customer: LegName,
+    /// The customer's; an echo has none.
+    pub socket: Option<mio::net::UdpSocket>,
+    customer: Option<LegName>,
     /// Addresses that ICE has validated for the customer's leg.
     sources: Vec<SocketAddr>,
     agents: Vec<AgentLeg>,
@@ -66,10 +67,24 @@ struct AgentLeg {
 impl Call {
     pub(super) fn new(key: CallKey, bridge: Bridge, customer: (LegKey, LegId), socket: UdpSocket) -> Self {
         Self {
+            socket: Some(mio::net::UdpSocket::from_std(socket)),
+            customer: Some(LegName { key: customer.0, id: customer.1 }),
+            ..Self::bare(key, bridge)
+        }
+    }
+
+    /// An agent's leg that hears itself, on the port of all agents.
+    pub(super) fn echo(key: CallKey, id: CallId, leg: Leg, outside: &mut Outside, now: Instant) -> Self {
+        let agent = AgentLeg::expect(key, &leg, outside);
+        Self { agents: vec![agent], ..Self::bare(key, Bridge::echo(id, leg, now)) }
+    }
+
+    fn bare(key: CallKey, bridge: Bridge) -> Self {
+        Self {
             key,
             bridge,
-            socket: mio::net::UdpSocket::from_std(socket),
-            customer: LegName { key: customer.0, id: customer.1 },
+            socket: None,
+            customer: None,
             sources: Vec::new(),
             agents: Vec::new(),
             alarm: Alarm::default(),
@@ -79,12 +94,13 @@ impl Call {
         }
     }
 
-    pub(super) fn customer(&self) -> LegKey {
-        self.customer.key
+    /// `None` of an echo.
+    pub(super) fn customer(&self) -> Option<LegKey> {
+        self.customer.as_ref().map(|customer| customer.key)
     }
 
     pub(super) fn leg_count(&self) -> usize {
-        1 + self.agents.len()
+        usize::from(self.customer.is_some()) + self.agents.len()
     }
 
     /// Changes the bridge and carries its outputs where they belong. A panic inside ends this call and no other.
@@ -104,10 +120,7 @@ impl Call {
     }
 
     pub(super) fn attach(&mut self, leg: Leg, outside: &mut Outside, now: Instant) {
-        let name = LegName { key: leg.key(), id: leg.id().clone() };
-        let ufrag = leg.ufrag().to_owned();
-        outside.demux.expect(&ufrag, Route { call: self.key, leg: name.key });
-        self.agents.push(AgentLeg { name, ufrag, addresses: Vec::new() });
+        self.agents.push(AgentLeg::expect(self.key, &leg, outside));
         self.act(outside, now, |bridge| bridge.attach(leg, now));
     }
 
@@ -163,7 +176,7 @@ impl Call {
         }
         let call = self.bridge.call().clone();
         if self.broken {
-            let legs = std::iter::once(&self.customer).chain(self.agents.iter().map(|agent| &agent.name));
+            let legs = self.customer.iter().chain(self.agents.iter().map(|agent| &agent.name));
             for leg in legs {
                 let event = MediaEvent::Lost { leg: leg.id.clone(), reason: "its media code panicked".to_owned() };
                 outside.outbox.push(ShardEvent::Media { call: call.clone(), event });
@@ -207,11 +220,14 @@ impl Call {
     /// Sends at once. There is no batch to wait for: each packet goes to another peer, and nothing safe sends to several
     /// peers with one system call.
     fn transmit(&self, transmit: &Transmit, outside: &mut Outside) {
-        let sent = if transmit.leg == self.customer.key {
-            self.socket.send_to(&transmit.contents, transmit.destination).map(drop)
-        } else {
-            let local = outside.local_for(transmit.destination);
-            outside.agents.send(transmit.destination, local, &transmit.contents)
+        let sent = match &self.socket {
+            Some(socket) if Some(transmit.leg) == self.customer() => {
+                socket.send_to(&transmit.contents, transmit.destination).map(drop)
+            }
+            _ => {
+                let local = outside.local_for(transmit.destination);
+                outside.agents.send(transmit.destination, local, &transmit.contents)
+            }
         };
         match sent {
             Ok(()) => outside.stats.packets_out += 1,
@@ -224,7 +240,7 @@ impl Call {
     }
 
     fn learn(&mut self, leg: LegKey, address: SocketAddr, outside: &mut Outside) {
-        if leg == self.customer.key {
+        if Some(leg) == self.customer() {
             if !self.sources.contains(&address) {
                 if self.sources.len() == SOURCES_MAX {
                     self.sources.remove(0);
@@ -246,6 +262,14 @@ impl Call {
 }
 
 impl AgentLeg {
+    /// Its first check will be known by its username fragment.
+    fn expect(call: CallKey, leg: &Leg, outside: &mut Outside) -> Self {
+        let name = LegName { key: leg.key(), id: leg.id().clone() };
+        let ufrag = leg.ufrag().to_owned();
+        outside.demux.expect(&ufrag, Route { call, leg: name.key });
+        Self { name, ufrag, addresses: Vec::new() }
+    }
+
     fn forget(&self, demux: &mut Demux) {
         demux.forget_ufrag(&self.ufrag);
         for address in &self.addresses {
@@ -274,7 +298,6 @@ mod tests {
 
     use super::*;
     use crate::media::Identity;
-    use crate::model::id::CallId;
     use crate::model::rtp::{TapKey, TapRecord};
     use crate::model::time::Clock;
     use crate::shard::tests::own_loopback;

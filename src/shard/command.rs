@@ -14,6 +14,11 @@ pub enum Command {
         customer: Box<Leg>,
         socket: UdpSocket,
     },
+    /// An agent's leg that hears itself, to prove a browser's way to us and back. Ended by `Close`.
+    Echo {
+        call: CallId,
+        leg: Box<Leg>,
+    },
     /// An agent's leg moves in, not joined yet (it is set up while it still rings).
     Attach {
         call: CallId,
@@ -66,6 +71,7 @@ impl Command {
     pub fn call(&self) -> &CallId {
         match self {
             Self::Open { call, .. }
+            | Self::Echo { call, .. }
             | Self::Attach { call, .. }
             | Self::Join { call, .. }
             | Self::OpenGate { call }
@@ -81,7 +87,7 @@ impl Command {
 
     /// Whether it brings a new leg, which costs far more than anything else.
     pub(super) fn is_setup(&self) -> bool {
-        matches!(self, Self::Open { .. } | Self::Attach { .. })
+        matches!(self, Self::Open { .. } | Self::Echo { .. } | Self::Attach { .. })
     }
 }
 

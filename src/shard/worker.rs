@@ -270,13 +270,14 @@ impl Worker {
         for _ in 0..self.customers_ready.len().min(CUSTOMERS_PER_TURN) {
             let Some(key) = self.customers_ready.pop_front() else { break };
             let Some(call) = self.calls.get_mut(key) else { continue };
-            let received = self.receiver.recv(&call.socket, CUSTOMER_BATCH).unwrap_or(0);
+            let (Some(socket), Some(customer)) = (&call.socket, call.customer()) else { continue };
+            let received = self.receiver.recv(socket, CUSTOMER_BATCH).unwrap_or(0);
             call.queued = received == CUSTOMER_BATCH;
             if call.queued {
                 self.customers_ready.push_back(key);
             }
             let now = self.clock.instant();
-            let route = Route { call: key, leg: call.customer() };
+            let route = Route { call: key, leg: customer };
             for datagram in self.receiver.datagrams(received) {
                 self.outside.stats.packets_in += 1;
                 if is_dtls(datagram.bytes) && call.knows(datagram.source) {
@@ -336,10 +337,11 @@ impl Worker {
     }
 
     fn obey(&mut self, command: Command, now: Instant) {
-        if let Command::Open { call, customer, socket } = command {
-            self.open(call, *customer, socket, now);
-            return;
-        }
+        let command = match command {
+            Command::Open { call, customer, socket } => return self.open(call, *customer, socket, now),
+            Command::Echo { call, leg } => return self.echo(call, *leg, now),
+            command => command,
+        };
         let Some(key) = self.by_id.get(command.call()).copied() else {
             self.outside.stats.unknown_commands += 1;
             tracing::debug!(call = %command.call(), "command for a call this shard does not have");
@@ -351,7 +353,7 @@ impl Worker {
             return;
         };
         self.with_call(key, now, |call, outside| match command {
-            Command::Open { .. } => unreachable!("handled above"),
+            Command::Open { .. } | Command::Echo { .. } => unreachable!("handled above"),
             Command::Attach { leg, .. } => call.attach(*leg, outside, now),
             Command::Join { leg, .. } => call.act(outside, now, |bridge| bridge.join(&leg, now)),
             Command::OpenGate { .. } => call.act(outside, now, |bridge| bridge.open_gate(now)),
@@ -378,12 +380,23 @@ impl Worker {
         self.by_id.insert(id.clone(), key);
         self.shared.calls.store(self.calls.len(), Ordering::Relaxed);
         let token = Token(usize::try_from(key.data().as_ffi()).expect("asserted above to fit"));
-        let registered = self.poll.registry().register(&mut self.calls[key].socket, token, Interest::READABLE);
+        let registered = self.calls[key]
+            .socket
+            .as_mut()
+            .map_or(Ok(()), |socket| self.poll.registry().register(socket, token, Interest::READABLE));
         if let Err(error) = registered {
             tracing::error!(call = %id, %error, "the customer's socket cannot be watched; the call ends");
             self.end(key);
             return;
         }
+        self.with_call(key, now, |call, outside| call.act(outside, now, |_| {}));
+    }
+
+    fn echo(&mut self, id: CallId, leg: Leg, now: Instant) {
+        let outside = &mut self.outside;
+        let key = self.calls.insert_with_key(|key| Box::new(Call::echo(key, id.clone(), leg, outside, now)));
+        self.by_id.insert(id, key);
+        self.shared.calls.store(self.calls.len(), Ordering::Relaxed);
         self.with_call(key, now, |call, outside| call.act(outside, now, |_| {}));
     }
 
@@ -400,7 +413,9 @@ impl Worker {
     fn end(&mut self, key: CallKey) {
         let Some(mut call) = self.calls.remove(key) else { return };
         self.by_id.remove(call.bridge.call());
-        if let Err(error) = self.poll.registry().deregister(&mut call.socket) {
+        if let Some(socket) = &mut call.socket
+            && let Err(error) = self.poll.registry().deregister(socket)
+        {
             tracing::warn!(%error, "a customer's socket was not being watched");
         }
         call.bury(&mut self.outside, self.clock.instant());
@@ -416,9 +431,9 @@ impl Worker {
     }
 
     fn publish(&mut self, now: Instant) {
-        let mut stats = self.outside.stats;
-        stats.calls = self.calls.len();
+        let mut stats = Stats { calls: 0, ..self.outside.stats };
         for call in self.calls.values() {
+            stats.calls += usize::from(call.customer().is_some());
             stats.legs += call.leg_count();
             stats.add(call.bridge.counters());
         }

@@ -292,8 +292,8 @@ async fn write_offers(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Res
     sqlx::query("DELETE FROM offers WHERE call_id = $1").bind(c.id.as_str()).execute(&mut **tx).await?;
     for (offer, position) in c.offers.iter().zip(0i64..) {
         sqlx::query(
-            "INSERT INTO offers (id, call_id, position, agent_id, offered_at, outcome, cause, ended_at, reason) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "INSERT INTO offers (id, call_id, position, agent_id, offered_at, outcome, cause, ended_at, reason, shown_at, \
+             audible_at, trouble) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         )
         .bind(offer.id.as_str())
         .bind(c.id.as_str())
@@ -304,6 +304,9 @@ async fn write_offers(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Res
         .bind(offer.cause.map(|cause| cause.as_str()))
         .bind(millis(offer.ended_at))
         .bind(clean(&offer.reason))
+        .bind(millis(offer.shown_at))
+        .bind(millis(offer.audible_at))
+        .bind(offer.trouble.map(|trouble| trouble.as_str()))
         .execute(&mut **tx)
         .await
         .map_err(StoreError::on_write(|| format!("offer {} to agent {}", offer.id, offer.agent_id)))?;
@@ -434,6 +437,9 @@ fn read_offer(row: &AnyRow) -> Result<OfferRecord> {
         cause: row.word_opt("cause")?,
         ended_at: row.time_opt("ended_at")?,
         reason: row.text("reason")?,
+        shown_at: row.time_opt("shown_at")?,
+        audible_at: row.time_opt("audible_at")?,
+        trouble: row.word_opt("trouble")?,
     })
 }
 

@@ -233,6 +233,9 @@ pub(super) fn ringing(contact: &Contact, now: Timestamp) -> CallRecord {
             cause: None,
             ended_at: None,
             reason: "the assignee".to_owned(),
+            shown_at: None,
+            audible_at: None,
+            trouble: None,
         }],
         legs: vec![LegRecord {
             id: LegId::generate(),

@@ -25,6 +25,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "documented", include_str!("migrations/0005_documented.sql")),
     (6, "sign_in", include_str!("migrations/0006_sign_in.sql")),
     (7, "notes", include_str!("migrations/0007_notes.sql")),
+    (8, "readiness", include_str!("migrations/0008_readiness.sql")),
     (9, "reports", include_str!("migrations/0009_reports.sql")),
 ];
 

@@ -433,7 +433,7 @@ async fn forget(
 }
 
 /// The fold in a row, made anew where it is missing.
-async fn folded(
+pub(super) async fn folded(
     tx: &mut Transaction<'static, Any>,
     n: &NumberId,
     c: &ContactId,

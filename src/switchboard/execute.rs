@@ -67,6 +67,7 @@ impl Line {
         }
         self.next.push_back(Signal::Routed(candidate.map(|chosen| crate::call::Candidate {
             offer_id: OfferId::generate(),
+            client: self.desk.streams.client(&chosen.agent_id),
             agent_id: chosen.agent_id,
             reason: chosen.reason,
         })));
@@ -376,7 +377,7 @@ impl Desk {
 }
 
 /// A key no other leg of this process has.
-fn leg_key() -> LegKey {
+pub(super) fn leg_key() -> LegKey {
     static LAST: AtomicU64 = AtomicU64::new(0);
     LegKey(LAST.fetch_add(1, Ordering::Relaxed))
 }

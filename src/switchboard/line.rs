@@ -10,11 +10,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::call::record::LegRecord;
-use crate::call::{Action, Call, CallRecord, Signal};
+use crate::call::{Action, Call, CallRecord, Receipt, Signal};
 use crate::media::{Leg, MediaEvent, OutgoingLeg};
 use crate::model::directory::Asker;
 use crate::model::event::NewEvent;
-use crate::model::id::{AgentId, LegId};
+use crate::model::id::{AgentId, LegId, OfferId};
 use crate::model::reason::{CallState, EndReason, EndedBy, LegKind, MediaAlarm, OfferOutcome};
 use crate::record::RecordEvent;
 use crate::shard::{CustomerPort, ShardId};
@@ -239,6 +239,9 @@ impl Line {
 
     fn handle(&mut self, signal: Signal) {
         tracing::debug!(call = %self.call.record().id, ?signal, "signal");
+        if let Signal::OfferReceipt(offer, receipt) = &signal {
+            self.note_receipt(offer, *receipt);
+        }
         self.dirty = true;
         if let Err(refused) = self.call.handle(signal, self.desk.parts.clock.now()) {
             tracing::debug!(call = %self.call.record().id, %refused, "signal refused");
@@ -280,6 +283,15 @@ impl Line {
                 self.dirty = true;
             }
             Message::Recording(event) => self.recording(event).await,
+        }
+    }
+
+    fn note_receipt(&self, offer: &OfferId, receipt: Receipt) {
+        let (now, record) = (self.desk.parts.clock.now().wall, self.call.record());
+        let Some(offer) = record.offers.iter().find(|known| known.id == *offer) else { return };
+        self.desk.parts.metrics.offer_receipt(receipt.kind, now.since(offer.offered_at));
+        if let Some(trouble) = receipt.trouble {
+            tracing::warn!(call = %record.id, agent = %offer.agent_id, %trouble, kind = %receipt.kind, "offer not shown in time, or not heard");
         }
     }
 
@@ -496,7 +508,8 @@ impl Line {
                 contact["last_note"] = serde_json::to_value(self.last_note().await).expect("a note is plain data");
                 let data = serde_json::json!({
                     "offer_id": candidate.offer_id, "call_id": record.id, "number_id": record.number_id,
-                    "contact": contact, "reason": candidate.reason,
+                    "contact": contact, "country": record.contact.country().map(|country| country.to_string()),
+                    "reason": candidate.reason,
                     "expires_at": self.desk.parts.clock.now().wall.plus(ring),
                 });
                 ("offer.created", &candidate.agent_id, data)

@@ -19,6 +19,7 @@ mod notes;
 mod permissions;
 mod presence;
 mod push;
+mod readiness;
 mod reconcile;
 mod recorded;
 mod recording;
@@ -72,7 +73,7 @@ pub use restrictions::Health;
 pub use settings::{SettingsChange, SettingsRefusal, SettingsView, SyncState};
 pub use summaries::SummingStats;
 pub use transcripts::LiveTranscript;
-pub use wishes::{ContactChange, Receipt};
+pub use wishes::ContactChange;
 pub use writing::WritingStats;
 
 use registry::Registry;
@@ -168,6 +169,7 @@ pub(crate) struct Desk {
     parts: Parts,
     registry: Registry,
     streams: presence::Streams,
+    ready: readiness::Ready,
     pushes: push::Turns,
     rounds: permissions::Rounds,
     live: transcripts::Live,
@@ -192,6 +194,7 @@ impl Switchboard {
             parts,
             registry: Registry::default(),
             streams: presence::Streams::default(),
+            ready: readiness::Ready::default(),
             pushes: push::Turns::default(),
             rounds: permissions::Rounds::default(),
             live: transcripts::Live::default(),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::call::Client;
 use crate::model::id::AgentId;
 use crate::model::reason::Presence;
 
@@ -15,6 +16,7 @@ use super::{Desk, Switchboard};
 pub struct StreamGuard {
     desk: Arc<Desk>,
     agent: AgentId,
+    tells: bool,
 }
 
 /// Open event streams by agent, and how often each agent's last one closed.
@@ -24,24 +26,42 @@ pub(super) struct Streams(Mutex<HashMap<AgentId, Open>>);
 #[derive(Default)]
 struct Open {
     streams: u32,
+    /// Those among them whose client tells what it shows.
+    telling: u32,
+    /// Whether the last one that closed was such a client's.
+    last_told: bool,
     /// Counts openings, so that a wait begun before one knows it is over.
     epoch: u64,
 }
 
 impl Streams {
-    fn opened(&self, agent: &AgentId) {
+    fn opened(&self, agent: &AgentId, tells: bool) {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let open = table.entry(agent.clone()).or_default();
         open.streams += 1;
+        open.telling += u32::from(tells);
         open.epoch += 1;
     }
 
     /// The epoch to wait in, if that was the agent's last stream.
-    fn closed(&self, agent: &AgentId) -> Option<u64> {
+    fn closed(&self, agent: &AgentId, tells: bool) -> Option<u64> {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let open = table.get_mut(agent)?;
         open.streams = open.streams.saturating_sub(1);
+        open.telling = open.telling.saturating_sub(u32::from(tells));
+        open.last_told = tells;
         (open.streams == 0).then_some(open.epoch)
+    }
+
+    /// What is known of the agent's client. One that tells of what it shows is held to it only while no other client
+    /// of the agent listens: that one may ring without a word.
+    pub(super) fn client(&self, agent: &AgentId) -> Client {
+        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match table.get(agent) {
+            Some(open) if open.streams == 0 && open.last_told => Client::Gone,
+            Some(open) if open.streams > 0 && open.telling == open.streams => Client::Tells,
+            _ => Client::Silent,
+        }
     }
 
     /// The epoch to wait in for an agent's first stream.
@@ -56,16 +76,17 @@ impl Streams {
 }
 
 impl Switchboard {
-    /// Called when an agent's event stream opens; dropping the guard says it closed.
-    pub fn stream_opened(&self, agent: &AgentId) -> StreamGuard {
-        self.0.streams.opened(agent);
-        StreamGuard { desk: Arc::clone(&self.0), agent: agent.clone() }
+    /// Called when an agent's event stream opens; dropping the guard says it closed. `tells`: its client sends a receipt for
+    /// every offer that it shows.
+    pub fn stream_opened(&self, agent: &AgentId, tells: bool) -> StreamGuard {
+        self.0.streams.opened(agent, tells);
+        StreamGuard { desk: Arc::clone(&self.0), agent: agent.clone(), tells }
     }
 }
 
 impl Drop for StreamGuard {
     fn drop(&mut self) {
-        let Some(epoch) = self.desk.streams.closed(&self.agent) else { return };
+        let Some(epoch) = self.desk.streams.closed(&self.agent, self.tells) else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(offline_unless_back(Arc::clone(&self.desk), self.agent.clone(), epoch));
     }
@@ -84,9 +105,11 @@ pub(super) async fn expect_everybody_back(desk: &Arc<Desk>) -> Result<(), StoreE
 
 async fn offline_unless_back(desk: Arc<Desk>, agent: AgentId, epoch: u64) {
     tokio::time::sleep(Duration::from_millis(desk.parts.config.away_after_ms)).await;
-    if desk.streams.still_gone(&agent, epoch)
-        && let Err(error) = Switchboard(desk).set_status(&agent, Presence::Offline).await
-    {
+    if !desk.streams.still_gone(&agent, epoch) {
+        return;
+    }
+    desk.ready.forget(&agent);
+    if let Err(error) = Switchboard(desk).set_status(&agent, Presence::Offline).await {
         tracing::warn!(%agent, %error, "an agent who left could not be set offline");
     }
 }

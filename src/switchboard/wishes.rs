@@ -2,11 +2,11 @@
 
 use tokio::sync::oneshot;
 
-use crate::call::{CallRecord, Signal};
+use crate::call::{CallRecord, Receipt, Signal};
 use crate::model::directory::{Agent, Contact, ContactRef};
 use crate::model::event::NewEvent;
 use crate::model::id::{AgentId, CallId, LegId, OfferId};
-use crate::model::reason::{EndedBy, Presence};
+use crate::model::reason::{EndedBy, Presence, ReceiptKind};
 use crate::store::CustomerIdentity;
 
 use super::line::{Answer, Message};
@@ -19,13 +19,6 @@ pub struct ContactChange {
     pub name: Option<Option<String>>,
     pub assignee_id: Option<Option<AgentId>>,
     pub owner_id: Option<Option<AgentId>>,
-}
-
-/// What an agent's browser proves of an offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Receipt {
-    Shown,
-    Audible,
 }
 
 impl Switchboard {
@@ -122,16 +115,26 @@ impl Switchboard {
         wish(&line, Signal::AgentRejects(offer.clone())).await
     }
 
+    /// What the agent's client says of an offer. Also one that is over, as long as its call is not: a tab that slept
+    /// says so when it wakes.
+    ///
     /// # Errors
-    /// [`Refusal::NotFound`] for an unknown or foreign offer, [`Refusal::OfferNotPending`] when it is gone.
-    pub async fn receipt(&self, agent: Option<&AgentId>, offer: &OfferId, kind: Receipt) -> Result<(), Refusal> {
+    /// [`Refusal::NotFound`] for an unknown or foreign offer, [`Refusal::OfferNotPending`] when its call is over.
+    pub async fn receipt(&self, agent: Option<&AgentId>, offer: &OfferId, receipt: Receipt) -> Result<(), Refusal> {
         self.offer(agent, offer).await?;
-        let (call, offered, _) = self.0.registry.offer(offer).ok_or(Refusal::OfferNotPending)?;
-        let kind = match kind {
-            Receipt::Shown => "offer.shown",
-            Receipt::Audible => "offer.audible",
+        let (call, offered, line) = self.0.registry.offer(offer).ok_or(Refusal::OfferNotPending)?;
+        if !line.signal(Signal::OfferReceipt(offer.clone(), receipt)).await {
+            return Err(Refusal::OfferNotPending);
+        }
+        let kind = match receipt.kind {
+            ReceiptKind::Shown => "offer.shown",
+            ReceiptKind::Audible => "offer.audible",
+            ReceiptKind::Failed => "offer.undelivered",
         };
-        let data = serde_json::json!({"offer_id": offer, "call_id": call, "agent_id": offered});
+        let mut data = serde_json::json!({"offer_id": offer, "call_id": call, "agent_id": offered});
+        if let Some(trouble) = receipt.trouble {
+            data["reason"] = trouble.as_str().into();
+        }
         Ok(self.0.announce(vec![NewEvent { agent_id: Some(offered), ..about_call(kind, &call, data) }]).await?)
     }
 

@@ -67,6 +67,13 @@ impl Browser {
         capabilities.add_arg(&format!("--use-file-for-fake-audio-capture={}", microphone.display())).unwrap();
         capabilities.add_arg(&format!("--user-data-dir={}", dir.join("profile").display())).unwrap();
         capabilities.set_browser_log_level(LoggingPrefsLogLevel::Severe).unwrap();
+        // Nobody is there to allow what a person would.
+        capabilities
+            .add_experimental_option(
+                "prefs",
+                serde_json::json!({"profile.default_content_setting_values.notifications": 1}),
+            )
+            .unwrap();
         let url = format!("http://127.0.0.1:{port}");
         let deadline = tokio::time::Instant::now() + SOON;
         let driver = loop {

@@ -8,6 +8,7 @@
 
 #[allow(dead_code, reason = "the vocabulary of stories, not all of it said in each build")]
 mod browser;
+mod desk;
 mod ground;
 mod manage;
 mod people;

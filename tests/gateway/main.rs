@@ -46,6 +46,7 @@ mod receiver;
 mod recognisers;
 mod reconcile;
 mod recording;
+mod ring;
 mod s3;
 mod sealed;
 mod transcripts;

@@ -1,12 +1,12 @@
 //! The agents a call is offered to, one after the other.
 
 use crate::model::id::{AgentId, OfferId};
-use crate::model::reason::{CallState, EndReason, EndedBy, OfferCause, OfferOutcome};
+use crate::model::reason::{CallState, EndReason, EndedBy, OfferCause, OfferOutcome, ReceiptKind, RingTrouble};
 use crate::model::time::Moment;
 
 use super::super::action::Action;
 use super::super::record::OfferRecord;
-use super::super::signal::Candidate;
+use super::super::signal::{Candidate, Client, Receipt};
 use super::super::timer::{OnReject, Timer};
 use super::{Call, Customer, Refused};
 
@@ -43,6 +43,9 @@ impl Call {
             self.news.push("call.ringing");
         }
         self.timers.set(Timer::Ring, now.at + self.patience.of(Timer::Ring));
+        if candidate.client != Client::Silent {
+            self.timers.set(Timer::Shown, now.at + self.patience.of(Timer::Shown));
+        }
         self.move_to(CallState::Ringing);
         self.record.offers.push(OfferRecord {
             id: candidate.offer_id.clone(),
@@ -52,6 +55,9 @@ impl Call {
             cause: None,
             ended_at: None,
             reason: candidate.reason.clone(),
+            shown_at: None,
+            audible_at: None,
+            trouble: (candidate.client == Client::Gone).then_some(RingTrouble::SocketDead),
         });
         self.actions.push_back(Action::Ring(candidate));
     }
@@ -64,8 +70,9 @@ impl Call {
         pending.ended_at = Some(now.wall);
         let agent = pending.agent_id.clone();
         self.record.agent_id = Some(agent.clone());
-        self.timers.stop(Timer::Ring);
-        self.timers.stop(Timer::RingTotal);
+        for timer in [Timer::Ring, Timer::Shown, Timer::RingTotal] {
+            self.timers.stop(timer);
+        }
         self.move_to(CallState::Answering);
         self.actions.push_back(Action::Join(agent));
         self.try_accept(now);
@@ -82,6 +89,22 @@ impl Call {
             OnReject::End => self.end_ours(EndReason::MissedByAgent, EndedBy::Agent, now),
         }
         Ok(())
+    }
+
+    /// The first receipt of a kind counts. One for an offer that is over still tells why it was not shown.
+    pub(super) fn offer_receipt(&mut self, offer: &OfferId, receipt: Receipt, now: Moment) {
+        let Some(offer) = self.record.offers.iter_mut().find(|o| o.id == *offer) else { return };
+        if receipt.kind != ReceiptKind::Failed && offer.outcome == OfferOutcome::Pending {
+            // Heard is as good as seen. A client that shows it now had not lost its stream for good.
+            self.timers.stop(Timer::Shown);
+            offer.trouble = None;
+        }
+        match receipt.kind {
+            ReceiptKind::Shown => drop(offer.shown_at.get_or_insert(now.wall)),
+            ReceiptKind::Audible => drop(offer.audible_at.get_or_insert(now.wall)),
+            ReceiptKind::Failed => {}
+        }
+        offer.trouble = receipt.trouble.or(offer.trouble);
     }
 
     /// Nobody who left is rung, nor goes on being rung.
@@ -107,6 +130,7 @@ impl Call {
     /// The offer that is pending, if any, ends this way.
     pub(super) fn end_ringing(&mut self, outcome: OfferOutcome, cause: OfferCause, now: Moment) {
         self.timers.stop(Timer::Ring);
+        self.timers.stop(Timer::Shown);
         let Some(pending) = self.record.offers.iter_mut().find(|o| o.outcome == OfferOutcome::Pending) else { return };
         pending.outcome = outcome;
         pending.cause = Some(cause);

@@ -3,8 +3,9 @@
 import { api, takeFromAddress, token, whenUnauthorized, Problem } from './api.js';
 import { emit } from './bus.js';
 import { EventStream } from './events.js';
-import { closeLine, onEvent, onLead, onTabMessage, resync, setOnline } from './line.js';
+import { closeLine, lineOpened, onEvent, onLead, onTabMessage, resync, setOnline } from './line.js';
 import { currentPeer, phoneView } from './phone.js';
+import { stopReadiness } from './readiness.js';
 import { startRouter, stopRouter } from './router.js';
 import { forgetEverything, loadDirectory, myCall, state } from './state.js';
 import { joinTabs, leaveTabs, tellTabs } from './tabs.js';
@@ -16,13 +17,15 @@ import { contactView } from './views/contact.js';
 import { contactsView } from './views/contacts.js';
 import { lazy } from './ui/lazy.js';
 import { devicesView } from './views/devices.js';
+import { homeView } from './views/home.js';
 import { showSignIn, showWelcome } from './views/signin.js';
 
 const callsView = lazy(() => import('./views/calls.js'), 'callsView');
 const callView = lazy(() => import('./views/call.js'), 'callView');
 
 const ROUTES = [
-  ['/', callsView, 'calls'],
+  ['/', homeView, 'home'],
+  ['/home', homeView, 'home'],
   ['/calls', callsView, 'calls'],
   ['/calls/:id', callView, 'calls'],
   ['/contacts', contactsView, 'contacts'],
@@ -118,13 +121,15 @@ async function signIn() {
 }
 
 function listen(me) {
-  const opened = new EventStream(`/v1/agents/${encodeURIComponent(me)}/events`, {
+  // This console sends a receipt for every offer that it shows; without one in a second the next agent rings.
+  const opened = new EventStream(`/v1/agents/${encodeURIComponent(me)}/events?receipts=true`, {
     onEvent: (event) => {
       heard.push(event);
       if (heard.length > HEARD_MAX) heard.shift();
       onEvent(event);
     },
     onReady: () => {
+      lineOpened();
       setLink('live');
       resync().catch((error) => {
         if (stream !== opened || error.status === 401) return;
@@ -201,6 +206,7 @@ function end() {
   stream?.stop();
   stream = null;
   closeLine();
+  stopReadiness();
   closeDialog();
   closeShell();
   stopRouter();

@@ -7,8 +7,10 @@ import { claim, claimed, unclaim } from './claim.js';
 import { unlockSound } from './levels.js';
 import { mic, micTrouble } from './mic.js';
 import * as phone from './phone.js';
-import { mark, startBell, stopBell, bellIsAudible, startRingback, stopRingback, keyTone } from './ring.js';
-import { isDialling, isMineAndAlive, myCall, noteAgentStatus, noteCall, state } from './state.js';
+import { mark, startBell, stopBell, bellIsAudible, startRingback, stopRingback, keyTone, testBell } from './ring.js';
+import { agentName, isDialling, isMineAndAlive, myCall, noteAgentStatus, noteCall, state } from './state.js';
+import { mayNotify, notifyCall, unnotifyCall, whenChosen } from './notify.js';
+import { adoptReadiness, makeReady, readinessView, startReadiness } from './readiness.js';
 import { isLeader, tellTabs } from './tabs.js';
 import { toast } from './ui/toast.js';
 import { contactName, duration, words } from './ui/format.js';
@@ -18,11 +20,18 @@ const OFFERS_KEY = 'tandem.offers';
 /** A withdrawal that got lost must not leave a popup on the screen. */
 const GRACE_MS = 4_000;
 
+/** Offered and taken away within this time: the two events came together, out of a tab that had slept. */
+const TOGETHER_MS = 500;
+/** A stream opened this shortly before had been lost. */
+const REOPENED_MS = 2_000;
+
 /** Calls this agent was seen in, until their end has been told. */
 const mine = new Set();
 /** Receipts already sent, as `offer:kind`. */
 const receipts = new Set();
-let notification = null;
+/** Calls that rang here and went on to somebody else. */
+const passedOn = new Set();
+let openedAt = -Infinity;
 
 export function onEvent({ type, call_id: callId, data }) {
   switch (type) {
@@ -32,6 +41,7 @@ export function onEvent({ type, call_id: callId, data }) {
     case 'call.media_alarm': return emit('alarm', { callId, kind: data.kind, leg: data.leg, on: true });
     case 'call.media_recovered': return emit('alarm', { callId, kind: data.kind, leg: data.leg, on: false });
     case 'agent.status_changed': return statusChanged(data);
+    case 'agent.test_ring': return testRing();
     case 'contact.updated': return emit('contact', data);
     case 'permission.requested':
     case 'permission.granted':
@@ -59,6 +69,11 @@ export function onEvent({ type, call_id: callId, data }) {
   }
 }
 
+/** The event stream stands (again). */
+export function lineOpened() {
+  openedAt = performance.now();
+}
+
 /** Fetches what a gap in the stream may have hidden. */
 export async function resync() {
   const startedAt = performance.now();
@@ -80,10 +95,11 @@ export async function resync() {
 
 export async function setOnline(wish) {
   const me = state.agent.id;
-  if (wish && !(await mic.hold('line'))) {
-    throw new Error(micTrouble() ?? 'The microphone could not be opened.');
-  }
   try {
+    if (wish) {
+      await mic.hold('line');
+      await makeReady();
+    }
     await api.put(`/v1/agents/${me}/status`, { status: wish ? 'online' : 'offline' });
     noteAgentStatus(me, wish ? 'online' : 'offline');
   } finally {
@@ -101,6 +117,7 @@ export async function accept(offerId) {
   try {
     const call = await api.post(`/v1/offers/${offerId}/accept`);
     callChanged(call, 'accepted');
+    tellTabs({ kind: 'answered', offerId });
     // Only this tab's popup: the phone's tab closes its own when it has taken the leg over. While
     // WhatsApp has not confirmed yet, the popup stays and says so.
     if (isMineAndAlive(state.calls.get(call.id))) dropOffer(offerId);
@@ -166,20 +183,28 @@ export function bringAudioHere(callId) {
   else tellTabs({ kind: 'attach', callId });
 }
 
-/** The popup of an offer is on the screen. */
+/** The popup of an offer is drawn. Behind other windows that helps nobody: there the bell or a notification counts. */
 export function shown(offerId) {
-  receipt(offerId, 'shown');
+  if (document.visibilityState === 'visible') receipt(offerId, 'shown');
+  else if (isLeader() && mayNotify()) receipt(offerId, 'shown');
+  else if (isLeader() && !bellIsAudible()) receipt(offerId, 'failed', 'autoplay_blocked');
 }
 
 /** What another tab of this agent says. */
 export function onTabMessage(message) {
   if (message.kind === 'phone') phone.adoptView(message.view);
   if (message.kind === 'gone') dropOffer(message.offerId);
+  // The phone's own popup goes when it has taken the leg over.
+  if (message.kind === 'answered' && !isLeader()) dropOffer(message.offerId);
+  if (message.kind === 'ready') adoptReadiness(message.view);
   if (!isLeader()) return;
   if (message.kind === 'open') phone.open(message.offerId);
   if (message.kind === 'shut') phone.shut(message.offerId);
   if (message.kind === 'mute') phone.setMuted(message.muted);
-  if (message.kind === 'hello') tellTabs({ kind: 'phone', view: phone.phoneView() });
+  if (message.kind === 'hello') {
+    tellTabs({ kind: 'phone', view: phone.phoneView() });
+    tellTabs({ kind: 'ready', view: readinessView() });
+  }
   if (message.kind === 'attach') void phone.attach(message.callId, isTalking(state.calls.get(message.callId)));
 }
 
@@ -190,6 +215,7 @@ export function onLead() {
   const call = myCall();
   if (call) carry(call);
   emit('readiness');
+  startReadiness();
 }
 
 export function closeLine() {
@@ -198,9 +224,15 @@ export function closeLine() {
   phone.shutDown();
   mic.release('line');
   mine.clear();
+  passedOn.clear();
   receipts.clear();
 }
 
+whenChosen((offerId, choice) => {
+  if (!isLeader()) return;
+  if (choice === 'accept') void accept(offerId);
+  if (choice === 'reject') void reject(offerId);
+});
 on('mic', (track) => phone.useMicrophone(track));
 on('readiness', () => {
   if (!bellIsAudible()) return;
@@ -230,13 +262,22 @@ function ring(offerId) {
 function withdrawOffer({ offer_id: id, reason }) {
   const offer = state.offers.get(id);
   if (!offer) return;
+  if (reason === 'not_shown' && isLeader()) receipt(id, 'failed', whyNotShown(offer));
   // Accepted in this browser: the leg is needed, and the answer to the click decides.
   if (offer.busy === 'accept' || claimed(offer.call_id)) return;
   removeOffer(id);
   if (offer.busy === 'reject') return;
+  if (['ring_timeout', 'not_shown', 'rejected'].includes(reason)) passedOn.add(offer.call_id);
   const name = contactName(offer.contact);
   const text = words.withdrawn(reason);
   if (text) toast({ title: name, text, tone: 'warn', href: `/calls/${offer.call_id}`, hrefText: 'Open call' });
+}
+
+/** It was not missed for nothing: whoever looks after the consoles finds the cause in the call's offers. */
+function whyNotShown(offer) {
+  if (performance.now() - openedAt < REOPENED_MS) return 'socket_dead';
+  if (performance.now() - offer.receivedAt < TOGETHER_MS) return 'tab_asleep';
+  return document.visibilityState === 'visible' || bellIsAudible() ? 'socket_dead' : 'autoplay_blocked';
 }
 
 function removeOffer(id) {
@@ -248,11 +289,8 @@ function dropOffer(id) {
   if (!state.offers.delete(id)) return;
   keepOffers();
   phone.cool(id);
-  if (state.offers.size === 0) {
-    stopBell();
-    notification?.close();
-    notification = null;
-  }
+  unnotifyCall(id);
+  if (state.offers.size === 0) stopBell();
   emit('offers');
 }
 
@@ -313,21 +351,22 @@ function keptOffers() {
   }
 }
 
-function receipt(offerId, kind) {
+function receipt(offerId, kind, reason) {
   const key = `${offerId}:${kind}`;
   if (receipts.has(key)) return;
   receipts.add(key);
-  api.post(`/v1/offers/${offerId}/receipts`, { kind }).catch(() => receipts.delete(key));
+  api.post(`/v1/offers/${offerId}/receipts`, { kind, reason }).catch(() => receipts.delete(key));
+}
+
+function testRing() {
+  if (isLeader() && !myCall()) testBell();
+  emit('test-ring');
 }
 
 function notify(offer) {
-  if (document.visibilityState === 'visible' || globalThis.Notification?.permission !== 'granted') return;
-  notification?.close();
-  notification = new Notification('Incoming WhatsApp call', {
-    body: [contactName(offer.contact), offer.contact.phone].filter(Boolean).join('\n'),
-    tag: offer.offer_id, icon: '/favicon-ringing.svg', requireInteraction: true,
-  });
-  notification.onclick = () => window.focus();
+  if (document.visibilityState === 'visible') return;
+  const body = [contactName(offer.contact), offer.contact.phone].filter(Boolean).join('\n');
+  notifyCall(offer.offer_id, 'Incoming WhatsApp call', body).catch((error) => console.warn('No notification', error.message));
 }
 
 // ---- calls ----
@@ -335,6 +374,9 @@ function notify(offer) {
 function callChanged(call, why) {
   noteCall(call);
   const now = state.calls.get(call.id);
+  if (now.answered_at && passedOn.delete(now.id) && now.agent_id !== state.agent.id) {
+    toast({ title: contactName(now.contact), text: `Answered by ${state.agents.has(now.agent_id) ? agentName(now.agent_id) : 'another agent'}.`, href: `/calls/${now.id}`, hrefText: 'Open call' });
+  }
   if (isMineAndAlive(now)) {
     mine.add(now.id);
     carry(now, why);
@@ -365,7 +407,9 @@ function carry(call, why) {
     if (!joined) void phone.attach(call.id, isTalking(call));
     if (why !== 'resync' && isTalking(call)) mark('joined');
   }
-  if (offer) removeOffer(offer.offer_id);
+  if (!offer) return;
+  if (!claimed(call.id)) toast({ title: contactName(call.contact), text: 'Answered by you on another device.' });
+  removeOffer(offer.offer_id);
 }
 
 /** The gateway joined an agent leg that is not ours, and ours is not fresh: another device has it. */
@@ -385,6 +429,7 @@ function over(call) {
     mark('over');
   }
   if (call.state !== 'ended') return;
+  passedOn.delete(call.id);
   unclaim(call.id);
   if (!mine.delete(call.id)) return;
   toast({

@@ -17,7 +17,7 @@ export const mic = {
   track: () => stream?.getAudioTracks()[0] ?? null,
   level: () => tap?.level() ?? 0,
 
-  /** Opens the microphone for a holder (`line`, `call`, `devices`); true when it is open. */
+  /** Opens the microphone for a holder (`line`, `call`, `devices`, `check`); true when it is open. */
   async hold(holder) {
     holders.add(holder);
     if (mic.track()?.readyState === 'live') return true;

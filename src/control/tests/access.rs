@@ -32,6 +32,10 @@ fn closed_operations() -> Vec<(Method, String)> {
 fn body_of(path: &str) -> (&'static str, &'static str) {
     match path.rsplit('/').next().unwrap_or("") {
         "hold" if path.ends_with("/recording/hold") => ("application/json", r#"{"held":true}"#),
+        "readiness" => (
+            "application/json",
+            r#"{"microphone":"passed","speaker":"passed","notifications":"unknown","sound":"passed","media":"passed"}"#,
+        ),
         "media" => ("application/sdp", "v=0\r\n"),
         "receipts" => ("application/json", r#"{"kind":"shown"}"#),
         "password" => ("application/json", r#"{"current":"x","new":"y"}"#),
@@ -113,7 +117,7 @@ async fn seen(house: &House, method: &Method, template: &str, id: &str) -> (u16,
         let last = template.rsplit('/').next();
         let held = template.ends_with("/recording/hold");
         let marks = matches!(last, Some("notes" | "disposition" | "tags"));
-        ask = if held || marks || matches!(last, Some("media" | "receipts" | "dtmf" | "recording" | "status")) {
+        ask = if held || marks || matches!(last, Some("media" | "receipts" | "dtmf" | "recording" | "status" | "readiness")) {
             ask.header("content-type", kind).body(body)
         } else {
             ask

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use super::peer::Peer;
-use super::{Hall, PATIENCE, config, own_loopback, start};
+use super::{Hall, PATIENCE, config, own_loopback, start, until};
 use crate::media::{Identity, Leg, LegKey, MediaEvent};
 use crate::model::id::{CallId, LegId};
 use crate::model::rtp::{Side, TapKey, TapRecord};
@@ -22,6 +22,36 @@ fn both_sides_hear_each_other() {
     });
     let stats = talk.hall.stats();
     assert_eq!((stats.dropped_sends, stats.panics, stats.strangers), (0, 0, 0), "{stats:?}");
+}
+
+#[test]
+fn an_echo_sends_an_agents_own_sound_back_and_is_no_call() {
+    let (now, ip, identity) = (Clock.instant(), own_loopback(28), Identity::generate());
+    let hall = start(&config(ip)).unwrap();
+    let shard = hall.shards.place();
+    let (mut agent, offer) = Peer::browser(ip, now);
+    let addresses = hall.shards.agent_addresses(shard);
+    let (leg, answer) = Leg::answer_agent(LegKey(1), LegId::generate(), &identity, &offer, &addresses, now).unwrap();
+    let call = CallId::generate();
+    hall.shards.send(shard, Command::Echo { call: call.clone(), leg: Box::new(leg) }).unwrap();
+    agent.accept(&answer, now);
+    let mut frame = [BROWSER; 40];
+    frame[..2].copy_from_slice(&[0x48, 0x80]);
+    until("it hears itself", PATIENCE, || {
+        let now = Clock.instant();
+        agent.turn(now);
+        if agent.is_connected() {
+            agent.speak(&frame, now);
+        }
+        heard(&agent, BROWSER)
+    });
+    until("its leg is counted, and no call", PATIENCE, || hall.stats().legs == 1);
+    assert_eq!((hall.stats().calls, hall.stats().panics), (0, 0));
+    hall.shards.send(shard, Command::Close { call }).unwrap();
+    until("it is said goodbye to", PATIENCE, || {
+        agent.turn(Clock.instant());
+        !agent.is_alive() && hall.stats().legs == 0
+    });
 }
 
 #[test]

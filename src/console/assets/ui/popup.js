@@ -10,16 +10,19 @@ import { setRingingTitle } from '../router.js';
 import { numberOf, state } from '../state.js';
 import { isLeader } from '../tabs.js';
 import { bdi, fill, h, icon, setText } from './dom.js';
-import { contactName, contactNumber, duration, words } from './format.js';
+import { contactName, contactNumber, countryName, duration, words } from './format.js';
 import { avatar } from './parts.js';
 
 /** An answer that takes longer than this explains itself. */
 const SLOW_MS = 1_000;
 const LATE_MS = 6_000;
+const FLASH_MS = 1_000;
 
 /** offer id → { element, update } */
 const open = new Map();
 let closers = [];
+/** The title that rings now. */
+let ringing = null;
 
 export function startPopups() {
   const timer = setInterval(updateAll, 250);
@@ -67,6 +70,7 @@ function build(offer) {
   const acceptButton = h('button', { type: 'button', class: 'popup-accept', testid: 'popup-accept', onclick: () => accept(id) }, icon('phone'), h('span', null, 'Accept'));
   const rejectButton = h('button', { type: 'button', class: 'popup-reject', testid: 'popup-reject', onclick: () => reject(id) }, icon('hangup'), h('span', null, 'Reject'));
   const number = numberOf(offer.number_id);
+  const note = lastNote(contact);
 
   const element = h('section', {
     class: 'popup', testid: 'popup', role: 'alertdialog', ariaModal: 'false', ariaLabelledBy: nameId, ariaDescribedBy: textId, tabindex: -1, data: { offerId: id },
@@ -77,8 +81,10 @@ function build(offer) {
     h('div', { class: 'popup-avatar' }, avatar(contact, 'avatar-l')),
     h('div', null,
       h('div', { class: 'popup-name', id: nameId, testid: 'popup-name' }, bdi(contactName(contact))),
-      h('div', { class: 'popup-number num', testid: 'popup-number' }, bdi(contactNumber(contact))))),
-  h('div', { id: textId, class: 'popup-reason' }, offer.reason ? [icon('route', 'icon-s'), h('span', null, words.reason(offer.reason))] : 'Offered to you'),
+      h('div', { class: 'popup-number', testid: 'popup-number' }, h('span', { class: 'num' }, bdi(contactNumber(contact))),
+        offer.country && h('span', { testid: 'popup-country' }, ` · ${countryName(offer.country)}`)))),
+  note && h('p', { class: 'popup-note', testid: 'popup-note' }, icon('note', 'icon-s'), bdi(note)),
+  h('div', { id: textId, class: 'popup-reason' }, offer.reason ? [icon('route', 'icon-s'), h('span', null, h('span', { class: 'visually-hidden' }, 'Why you: '), capital(words.reason(offer.reason)))] : 'Offered to you'),
   h('div', { class: 'popup-wait' },
     h('div', { class: 'popup-wait-words' }, timer, handOver),
     barBox),
@@ -108,6 +114,17 @@ function build(offer) {
   return { element, update };
 }
 
+/** The gateway's reason is half a sentence. */
+function capital(text) {
+  return text[0].toLocaleUpperCase() + text.slice(1);
+}
+
+/** What somebody wrote down of this customer last, where the gateway keeps notes. */
+function lastNote(contact) {
+  const note = contact.last_note;
+  return (typeof note === 'string' ? note : note?.text) || null;
+}
+
 function troubleOf(offer) {
   if (offer.busy === 'accept' && performance.now() - offer.busySince > SLOW_MS) {
     return 'Still connecting: the gateway waits for WhatsApp to confirm the answer.';
@@ -128,6 +145,7 @@ function tell(element, sentence) {
 
 function updateAll() {
   for (const { update } of open.values()) update();
+  if (open.size > 0) showRinging();
 }
 
 function onKey(event) {
@@ -152,10 +170,15 @@ function giveFocusBack(element) {
   document.getElementById('view')?.focus({ preventScroll: true });
 }
 
+/** The tab's title and icon take turns, to be seen among other tabs; not for those who want no motion. */
 function showRinging() {
   const [offer] = state.offers.values();
-  setRingingTitle(offer ? `☎ ${contactName(offer.contact)}` : null);
-  const wanted = offer ? '/favicon-ringing.svg' : '/favicon.svg';
+  const turn = offer && !matchMedia('(prefers-reduced-motion: reduce)').matches && Math.floor(performance.now() / FLASH_MS) % 2 === 1;
+  const name = offer && contactName(offer.contact);
+  const title = offer ? (turn ? `Incoming call: ${name}` : `☎ ${name}`) : null;
+  if (title !== ringing) setRingingTitle(title);
+  ringing = title;
+  const wanted = offer && !turn ? '/favicon-ringing.svg' : '/favicon.svg';
   const link = document.querySelector('link[rel="icon"]');
   if (link.getAttribute('href') !== wanted) link.setAttribute('href', wanted);
 }

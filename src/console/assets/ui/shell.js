@@ -2,20 +2,20 @@
 
 import { on } from '../bus.js';
 import { soundUnlocked, unlockSound } from '../levels.js';
-import { setOnline } from '../line.js';
-import { mic, micTrouble } from '../mic.js';
+import { mic } from '../mic.js';
 import { playRemote } from '../phone.js';
 import { state } from '../state.js';
-import { isLeader } from '../tabs.js';
+import { light } from '../readiness.js';
+import { flipOnline, flipping } from './online.js';
 import { startPanel, stopPanel } from './panel.js';
 import { fill, h, icon, setText } from './dom.js';
 import { words } from './format.js';
 import { avatar, meter } from './parts.js';
 import { startPopups, stopPopups } from './popup.js';
-import { toastError } from './toast.js';
 import { walletBanner } from './walletbanner.js';
 
 const PAGES = [
+  ['/', 'home', 'Home', 'home'],
   ['/calls', 'calls', 'Calls', 'calls'],
   ['/contacts', 'contacts', 'Contacts', 'contacts'],
   ['/analytics', 'chart', 'Analytics', 'analytics'],
@@ -37,7 +37,7 @@ export function openShell(signOut) {
   const view = h('main', { id: 'view', tabindex: -1 });
   const shell = h('div', { class: 'shell' },
     h('aside', { class: 'side' },
-      h('a', { class: 'brand', href: '/calls' }, icon('tandem'), h('span', null, 'Tandem'), state.session.sandbox && h('span', { class: 'sandbox', title: 'No real WhatsApp behind this gateway' }, 'Sandbox')),
+      h('a', { class: 'brand', href: '/' }, icon('tandem'), h('span', null, 'Tandem'), state.session.sandbox && h('span', { class: 'sandbox', title: 'No real WhatsApp behind this gateway' }, 'Sandbox')),
       h('nav', { class: 'nav', ariaLabel: 'Pages' }, h('ul', null, PAGES.filter(seen).map(([href, name, label, section]) => h('li', null, h('a', { href, data: { section } }, icon(name), h('span', null, label)))))),
       lineCard(signOut)),
     h('div', { class: 'stage' }, topLinks(), banner, empty.element, view));
@@ -61,22 +61,9 @@ export function closeShell() {
   stopPopups();
 }
 
-/** Whether calls can come, in one light and one sentence: `{ tone, text, mend? }`. */
-export function readiness() {
-  const online = state.agent.status === 'online';
-  const trouble = micTrouble();
-  if (state.link === 'down') return { tone: 'stop', text: 'No connection to the gateway' };
-  if (!online) return { tone: '', text: trouble ?? 'Offline: no calls are offered to you' };
-  if (!isLeader()) return { tone: 'go', text: 'Ready. Rings in another tab' };
-  if (trouble) return { tone: 'stop', text: trouble };
-  if (mic.condition() === 'asking') return { tone: 'warn', text: 'Allow the microphone in the browser’s question' };
-  if (!soundUnlocked()) return { tone: 'warn', text: 'Silent until you click.', mend: ['Unlock sound', unlockSound] };
-  return { tone: 'go', text: 'Ready for calls' };
-}
-
 function lineCard(signOut) {
   const label = h('span', { id: 'status-label' });
-  const toggle = h('button', { type: 'button', class: 'switch', role: 'switch', testid: 'status-switch', ariaLabel: 'Online for calls', onclick: flip });
+  const toggle = h('button', { type: 'button', class: 'switch', role: 'switch', testid: 'status-switch', ariaLabel: 'Online for calls', onclick: flipOnline });
   const name = h('strong');
   const role = h('span');
   const face = h('div');
@@ -84,33 +71,16 @@ function lineCard(signOut) {
   const text = h('div');
   const level = meter('Microphone level');
   const theme = h('button', { type: 'button', onclick: nextTheme });
-  let busy = false;
-
-  async function flip() {
-    if (busy) return;
-    busy = true;
-    update();
-    try {
-      void unlockSound(); // this click is the gesture that browsers want
-      await setOnline(state.agent.status !== 'online');
-    } catch (error) {
-      toastError('Your status did not change', error);
-    } finally {
-      busy = false;
-      update();
-    }
-  }
-
   function update() {
     if (!state.agent) return;
     const online = state.agent.status === 'online';
     toggle.setAttribute('aria-checked', String(online));
-    toggle.setAttribute('aria-busy', String(busy));
+    toggle.setAttribute('aria-busy', String(flipping()));
     setText(label, online ? 'Online' : 'Offline');
     setText(name, state.agent.name);
     setText(role, words.role(state.agent.role));
     fill(face, avatar(state.agent));
-    const ready = readiness();
+    const ready = light();
     lamp.dataset.tone = ready.tone;
     const said = ready.text + (ready.mend?.[0] ?? '');
     if (text.dataset.said !== said) {
@@ -131,7 +101,7 @@ function lineCard(signOut) {
     level.set(mic.level());
   });
   addEventListener('tandem:theme', drawTheme);
-  closers.push(on('agent', update), on('readiness', update), on('link', update),
+  closers.push(on('agent', update), on('readiness', update), on('ready', update), on('link', update),
     () => cancelAnimationFrame(frame), () => removeEventListener('tandem:theme', drawTheme));
   update();
   drawTheme();

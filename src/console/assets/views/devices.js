@@ -1,6 +1,6 @@
 // My devices: is everything ready, which microphone, which speaker, how loud does it ring.
 
-import { soundUnlocked, unlockSound } from '../levels.js';
+import { unlockSound } from '../levels.js';
 import { mic, micTrouble, microphones } from '../mic.js';
 import { useSpeaker } from '../phone.js';
 import { prefs, setPref } from '../prefs.js';
@@ -8,9 +8,9 @@ import { setTitle } from '../router.js';
 import { testBell } from '../ring.js';
 import { state } from '../state.js';
 import { isLeader } from '../tabs.js';
+import { CHECKS, look, readinessView } from '../readiness.js';
 import { fill, h, icon } from '../ui/dom.js';
 import { meter } from '../ui/parts.js';
-import { readiness } from '../ui/shell.js';
 import { toast, toastError } from '../ui/toast.js';
 
 export function devicesView(root, scope) {
@@ -51,16 +51,11 @@ export function devicesView(root, scope) {
   };
   const drawReady = () => {
     if (!state.agent) return;
-    const ready = readiness();
-    const trouble = micTrouble();
-    const openMic = mic.condition() === 'open';
+    const { checks } = readinessView();
     const items = [
-      [ready.tone, ready.text],
-      [openMic ? 'go' : trouble ? 'stop' : '', openMic ? 'Microphone open; nobody hears you outside a call' : trouble ?? 'Microphone closed; it opens when you go online'],
-      [soundUnlocked() ? 'go' : 'warn', soundUnlocked() ? 'Sound may be played' : 'The browser holds sound back until you click'],
+      ...Object.entries(CHECKS).map(([name, label]) => [{ passed: 'go', failed: 'stop', unknown: '' }[checks[name].result], `${label}: ${checks[name].text}`]),
       [state.link === 'live' ? 'go' : 'stop', state.link === 'live' ? 'Calls reach this console at once' : 'No connection to the gateway'],
       [isLeader() ? 'go' : '', isLeader() ? 'This tab rings and carries the sound' : 'Another tab rings and carries the sound'],
-      notificationItem(),
     ];
     fill(readyList, items.map(([tone, text]) => h('li', null, h('span', { class: 'lamp', data: { tone } }), h('span', null, text))));
   };
@@ -79,15 +74,14 @@ export function devicesView(root, scope) {
     drawReady();
     void drawDevices();
   });
-  for (const topic of ['agent', 'link']) scope.on(topic, drawReady);
+  for (const topic of ['agent', 'link', 'ready']) scope.on(topic, drawReady);
   addEventListener('tandem:theme', drawThemes);
   scope.add(() => removeEventListener('tandem:theme', drawThemes));
 
   fill(root, h('div', { class: 'page' },
     h('div', { class: 'page-head' }, h('h1', { tabindex: -1 }, 'My devices')),
     h('div', { class: 'device-grid' },
-      card('Ready for calls?', readyList,
-        globalThis.Notification?.permission === 'default' && h('div', null, h('button', { type: 'button', class: 'btn btn-s', onclick: askNotifications }, 'Allow notifications'))),
+      card('Ready for calls?', readyList, h('div', null, h('button', { type: 'button', class: 'btn btn-s', onclick: () => look({ ask: true }) }, 'Check again'))),
       card('Microphone',
         h('div', { class: 'field' }, h('label', { for: 'device-input' }, 'Microphone'), inputs),
         level.element,
@@ -106,23 +100,11 @@ export function devicesView(root, scope) {
   drawReady();
   drawThemes();
   void drawDevices();
-
-  async function askNotifications() {
-    await Notification.requestPermission();
-    devicesView(root, scope);
-  }
 }
 
 async function ringOnce() {
   if (await unlockSound()) testBell();
   else toast({ title: 'No sound', text: 'The browser refuses sound for this page. Allow it in the site settings (lock sign in the address bar).', tone: 'stop' });
-}
-
-function notificationItem() {
-  const permission = globalThis.Notification?.permission;
-  if (permission === 'granted') return ['go', 'Notifications show a call when this window is hidden'];
-  if (permission === 'denied') return ['', 'Notifications are refused: a call is only heard when this window is hidden'];
-  return ['', 'Notifications are not allowed yet: a call is only heard when this window is hidden'];
 }
 
 function card(title, ...children) {
