@@ -1,5 +1,6 @@
 // Who wants to know what. Topics:
 //   agent · link · readiness · offers · call (CALL) · contact (CONTACT) · permission (PERMISSION) · phone · alarm · dtmf · recording · resync ·
+//   summary · transcript · note (each as its event has it) · over (CALL of ours) · wrapped (call id) ·
 //   mic (the microphone's new track) · expired (the token, during a call)
 
 const listeners = new Map();

@@ -11,7 +11,8 @@ import { mark, startBell, stopBell, bellIsAudible, startRingback, stopRingback, 
 import { isDialling, isMineAndAlive, myCall, noteAgentStatus, noteCall, state } from './state.js';
 import { isLeader, tellTabs } from './tabs.js';
 import { toast } from './ui/toast.js';
-import { contactName, duration, words } from './ui/format.js';
+import { callToast } from './ui/calltoast.js';
+import { contactName, words } from './ui/format.js';
 import { serverNow } from './clock.js';
 
 const OFFERS_KEY = 'tandem.offers';
@@ -41,11 +42,21 @@ export function onEvent({ type, call_id: callId, data }) {
     case 'permission.limit_reset':
     case 'permission.reconsider_prompted':
     case 'permission.drift_repaired': return emit('permission', data.permission);
+    case 'recording.announced':
+    case 'recording.opted_out':
     case 'recording.paused':
     case 'recording.resumed':
     case 'recording.ready':
     case 'recording.deleted':
-    case 'recording.failed': return emit('recording', data);
+    case 'recording.failed':
+      emit('recording', data);
+      return lookAgain(data.call_id);
+    case 'transcript.ready':
+    case 'transcript.failed': return emit('transcript', data);
+    case 'summary.ready':
+    case 'summary.failed': return emit('summary', data);
+    case 'note.added':
+    case 'note.removed': return emit('note', data);
     default:
       if (type.startsWith('call.') && data?.id && data.state) callChanged(data, type);
   }
@@ -136,6 +147,15 @@ export async function command(callId, verb) {
   if (call?.id) callChanged(call, verb);
 }
 
+export async function pauseRecording(callId, wish) {
+  callChanged(await api.post(`/v1/calls/${callId}/recording`, { action: wish ? 'pause' : 'resume' }));
+}
+
+/** What was to be written down after the call is written, or was left: in every tab. */
+export function wrappedUp(callId) {
+  tellTabs({ kind: 'wrapped', callId });
+}
+
 let keysSent = Promise.resolve();
 
 /** Digits keep their order, however fast the keys are pressed. */
@@ -167,6 +187,7 @@ export function shown(offerId) {
 export function onTabMessage(message) {
   if (message.kind === 'phone') phone.adoptView(message.view);
   if (message.kind === 'gone') dropOffer(message.offerId);
+  if (message.kind === 'wrapped') emit('wrapped', message.callId);
   if (!isLeader()) return;
   if (message.kind === 'open') phone.open(message.offerId);
   if (message.kind === 'shut') phone.shut(message.offerId);
@@ -330,6 +351,7 @@ function callChanged(call, why) {
   if (isMineAndAlive(now)) {
     mine.add(now.id);
     carry(now, why);
+    if (isTalking(now) && why.startsWith('call.')) lookAgainSoon(now.id);
   } else if (now.state === 'ended' || now.state === 'wrap_up') {
     over(now);
   }
@@ -379,13 +401,24 @@ function over(call) {
   if (call.state !== 'ended') return;
   unclaim(call.id);
   if (!mine.delete(call.id)) return;
-  toast({
-    title: contactName(call.contact),
-    text: [call.status, call.answered_at ? duration(call.duration_ms) : words.endReason(call.end_reason)].filter(Boolean).join(' · '),
-    tone: call.status === 'Completed' ? 'go' : 'warn',
-    href: `/calls/${call.id}`,
-    hrefText: 'Open call',
-  });
+  emit('over', call);
+  callToast(call);
+}
+
+/** Recorder and recogniser begin a moment after the answer, and no event tells. */
+const BEGUN_MS = 1_500;
+
+function lookAgainSoon(callId) {
+  void lookAgain(callId);
+  setTimeout(() => lookAgain(callId), BEGUN_MS);
+}
+
+/** Fetches what events leave out of a call that runs: its recording, its consent, its transcript. */
+async function lookAgain(callId) {
+  if (!mine.has(callId)) return;
+  try {
+    noteCall(await api.get(`/v1/calls/${callId}`));
+  } catch { /* the next event, or the next resync */ }
 }
 
 function isTalking(call) {
