@@ -7,6 +7,8 @@
 )]
 
 mod browser;
+mod conversation;
+mod incall;
 #[path = "../gateway/world.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the gateway's stories, which use all of it")]
 mod world;

@@ -157,7 +157,7 @@ pub(super) const ROWS: &[Row] = &[
     row("PUT /v1/numbers/{id}", Json("{}"), Answers(200), Agents::NoneOpenly, &[SettingsWrite]),
     row("GET /v1/contacts", Nothing, Answers(200), Agents::All, READERS),
     row("GET /v1/contacts/{ref}", Nothing, Answers(200), Agents::All, READERS),
-    row("PUT /v1/contacts/{ref}", Json("{}"), Answers(200), Agents::NoneOpenly, &[CallsWrite, SettingsWrite]),
+    row("PUT /v1/contacts/{ref}", Json("{}"), Answers(200), Agents::Manages, &[CallsWrite, SettingsWrite]),
     row("GET /v1/contacts/{ref}/callability", Query("number_id={number}&agent_id={agent}"), Answers(200), Agents::Own, READERS),
     row("GET /v1/permissions", Query("number_id={number}&limit=200"), ListsCustomers, Agents::All, &[CallsRead, PermissionsWrite]),
     row("POST /v1/routing/simulate", Json(r#"{"number_id":"{number}","contact":"{contact}"}"#), Answers(200), Agents::Configures, &[CallsRead, SettingsWrite]),
