@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::model::directory::{Asker, Contact};
 use crate::model::id::{AgentId, CallId, LegId, NumberId, OfferId, Wacid};
 use crate::model::money::Charge;
-use crate::model::quality::Quality;
+use crate::model::quality::{Quality, Sample};
 use crate::model::reason::{
     CallState, Direction, EndReason, EndedBy, LegKind, OfferCause, OfferOutcome, RecordingState,
 };
@@ -44,6 +44,10 @@ pub struct CallRecord {
     pub summary: SummaryRecord,
     /// What the call cost, once it is settled; `null` where nothing is charged.
     pub charge: Option<Charge>,
+    /// What people say the call was: a word of `/v1/dispositions`.
+    pub disposition: Option<String>,
+    /// What people put it among, in lower case.
+    pub tags: Vec<String>,
     pub wacid: Option<Wacid>,
     pub callback_data: Option<String>,
     /// Who placed an outbound call: the agent, or a program on the agent's behalf.
@@ -90,6 +94,27 @@ pub struct LegRecord {
     pub id: LegId,
     pub kind: LegKind,
     pub quality: Quality,
+    /// How it sounded from moment to moment; shown by `/v1/calls/{id}/quality`.
+    #[serde(skip)]
+    pub history: Vec<Sample>,
+}
+
+/// A call of two hours, measured every ten seconds. A longer one keeps every other sample.
+const SAMPLES_MAX: usize = 720;
+
+impl LegRecord {
+    /// Takes the figures of the whole call so far, and what they say of the time since the last.
+    pub fn measured(&mut self, quality: Quality, now: Timestamp) {
+        if self.history.len() >= SAMPLES_MAX {
+            let mut odd = false;
+            self.history.retain(|_| {
+                odd = !odd;
+                odd
+            });
+        }
+        self.history.push(Sample::between(self.quality, quality, now));
+        self.quality = quality;
+    }
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -177,6 +202,8 @@ impl CallRecord {
             transcript: TranscriptRecord::OFF,
             summary: SummaryRecord::OFF,
             charge: None,
+            disposition: None,
+            tags: Vec::new(),
             wacid: None,
             callback_data: None,
             placed_by: None,

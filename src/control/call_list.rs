@@ -49,6 +49,10 @@ pub(crate) struct ListQuery {
     contact: Option<String>,
     /// Part of the contact's name or number; or words that were said, for those who may hear the calls.
     text: Option<String>,
+    /// A word of `/v1/dispositions`.
+    disposition: Option<String>,
+    /// One of the call's tags.
+    tag: Option<String>,
     /// `false`: only answered calls that lack a recording or a transcript though nothing says why.
     documented: Option<bool>,
 }
@@ -120,6 +124,8 @@ impl ListQuery {
             to: self.to,
             text: self.text.filter(|text| !text.trim().is_empty()),
             spoken: caller.may_hear(),
+            disposition: self.disposition.filter(|word| !word.is_empty()),
+            tag: self.tag.map(|tag| tag.trim().to_lowercase()).filter(|tag| !tag.is_empty()),
             documented: self.documented,
             limit: limit(self.limit)?,
             cursor: self.cursor,

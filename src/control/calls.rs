@@ -21,6 +21,7 @@ use crate::call::record::{CallRecord, LegRecord};
 use crate::model::directory::ContactRef;
 use crate::model::id::{AgentId, CallId, LegId, NumberId};
 use crate::model::money::Charge;
+use crate::model::quality::Sample;
 use crate::model::transcript::Segment;
 use crate::policy::TraceStep;
 use crate::policy::access::Action;
@@ -261,7 +262,16 @@ async fn trace(State(control): State<Shared>, caller: Caller, Id(id): Id<CallId>
 /// How the legs sounded.
 #[derive(Serialize, ToSchema)]
 struct CallQuality {
-    legs: Vec<LegRecord>,
+    legs: Vec<LegQuality>,
+}
+
+/// One leg, over the whole call and from moment to moment.
+#[derive(Serialize, ToSchema)]
+struct LegQuality {
+    #[serde(flatten)]
+    leg: LegRecord,
+    /// Oldest first, one every 10 s, and fewer of a very long call; empty for calls before there were such figures.
+    history: Vec<Sample>,
 }
 
 /// Shows how a call sounded
@@ -273,5 +283,6 @@ async fn quality(
     Id(id): Id<CallId>,
 ) -> Result<Answer<CallQuality>, Problem> {
     let call = caller.call(&control, &id, Action::Read, Part::Record).await?;
-    Ok(Answer(CallQuality { legs: call.legs }))
+    let legs = call.legs.into_iter().map(|mut leg| LegQuality { history: std::mem::take(&mut leg.history), leg });
+    Ok(Answer(CallQuality { legs: legs.collect() }))
 }

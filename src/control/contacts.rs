@@ -12,11 +12,12 @@ use super::extract::{Json, NAME_CHARS_MAX, Params, Who, limit, nullable, plain_t
 use super::named::{NO_SUCH_NUMBER, Named};
 use super::openapi::Problems;
 use super::problem::{Code, Problem};
-use super::{Control, Shared};
+use super::{Control, Shared, notes};
 use crate::billing::Quote;
 use crate::model::directory::{Asker, Contact, Permission};
 use crate::model::id::{AgentId, NumberId};
 use crate::model::money::Micros;
+use crate::model::note::Note;
 use crate::model::time::Timestamp;
 use crate::policy::Blocker;
 use crate::policy::access::{Action, Resource};
@@ -67,10 +68,21 @@ async fn list(
 /// Reads a contact
 #[utoipa::path(get, path = "/v1/contacts/{ref}", tag = "contacts",
     params(("ref" = String, Path, description = "`con_…`, `wa:<digits>` or `user:<id>`", example = "wa:995555010203")),
-    responses((status = 200, description = "The contact", body = Contact), Problems))]
-async fn read(State(control): State<Shared>, caller: Caller, Who(who): Who) -> Result<Answer<Contact>, Problem> {
+    responses((status = 200, description = "The contact", body = ContactView), Problems))]
+async fn read(State(control): State<Shared>, caller: Caller, Who(who): Who) -> Result<Answer<ContactView>, Problem> {
     caller.may(Action::Read, Resource::Contact)?;
-    Ok(Answer(control.store.contact(&who).await?.ok_or_else(Problem::not_found)?))
+    let contact = control.store.contact(&who).await?.ok_or_else(Problem::not_found)?;
+    let last_note = notes::last(&control, &caller, &contact).await?;
+    Ok(Answer(ContactView { contact, last_note }))
+}
+
+/// A contact, and what was last written about it.
+#[derive(Serialize, ToSchema)]
+struct ContactView {
+    #[serde(flatten)]
+    contact: Contact,
+    /// Of the notes that the caller may read; `null`: there is none.
+    last_note: Option<Note>,
 }
 
 /// Whose a contact is. Fields left out keep their value, `null` clears.

@@ -15,11 +15,14 @@ use crate::call::record::CallRecord;
 use crate::model::id::CallId;
 use crate::model::reason::RecordingState;
 use crate::record::{Playback, part_path};
-use crate::store::CallFilter;
+use crate::store::{CallFilter, Subject};
 use crate::switchboard::Absent;
 
 /// Files beside a recording: details, chain, manifest.
 const PROOF: [&str; 3] = ["json", "chain", "manifest.json"];
+
+/// The newest of a call; nobody has written more on one.
+const NOTES_MAX: u32 = 500;
 
 /// What the archive holds of one call: a line of `index.json`.
 #[derive(Serialize)]
@@ -53,6 +56,7 @@ pub(super) fn write_archive(
             table.extend(row(cells(call)));
             let mut folder = Folder { zip: &mut zip, control, runtime, call, files: Vec::new() };
             folder.add("call.json", &serde_json::to_vec_pretty(call)?)?;
+            folder.add_notes()?;
             let recording_missing = if hears { folder.add_what_was_said()? } else { None };
             index.push(Held { call_id: call.id.clone(), files: folder.files, recording_missing });
         }
@@ -83,6 +87,15 @@ impl<W: Write> Folder<'_, W> {
     fn start(&mut self, name: &str, options: SimpleFileOptions) -> io::Result<()> {
         self.files.push(name.to_owned());
         Ok(self.zip.start_file(format!("{}/{name}", self.call.id), options)?)
+    }
+
+    fn add_notes(&mut self) -> io::Result<()> {
+        let about = Subject::Call(self.call.id.clone());
+        let notes = self.runtime.block_on(self.control.store.notes(&about, None, NOTES_MAX, None));
+        match notes.map_err(io::Error::other)?.items.as_slice() {
+            [] => Ok(()),
+            notes => self.add("notes.json", &serde_json::to_vec_pretty(notes)?),
+        }
     }
 
     /// Returns why there is no recording, if there ought to be one.

@@ -72,7 +72,7 @@ async fn ndjson(
 
 /// Exports calls with recordings and transcripts
 ///
-/// A ZIP archive: `calls.csv` as above, and for each call a folder with `call.json` and, where there is one,
+/// A ZIP archive: `calls.csv` as above, and for each call a folder with `call.json` and, where there is one, `notes.json`,
 /// `recording.wav` (or `.opus`) and its further parts with what proves them (`recording.manifest.json`, `.chain` and
 /// `.json`), `transcript.json`, `transcript.txt` and `summary.json` (with a key: if it has `recordings:read` besides).
 /// `index.json` lists every call's files, and says why a recording is missing that was to be among them. Written while it is
@@ -147,7 +147,7 @@ fn pages(
     })
 }
 
-const COLUMNS: usize = 23;
+const COLUMNS: usize = 25;
 
 pub(super) const HEADER: [&str; COLUMNS] = [
     "id",
@@ -173,6 +173,8 @@ pub(super) const HEADER: [&str; COLUMNS] = [
     "consent_sha256",
     "announced_at",
     "opted_out_at",
+    "disposition",
+    "tags",
 ];
 
 pub(super) fn cells(call: &CallRecord) -> [String; COLUMNS] {
@@ -202,6 +204,8 @@ pub(super) fn cells(call: &CallRecord) -> [String; COLUMNS] {
         consent.map(|consent| consent.sha256.clone()).unwrap_or_default(),
         time(consent.and_then(|consent| consent.announced_at)),
         time(consent.and_then(|consent| consent.opted_out_at)),
+        harmless(call.disposition.as_deref()),
+        harmless(Some(&call.tags.join("; "))),
     ]
 }
 

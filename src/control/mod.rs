@@ -22,7 +22,9 @@ mod extract;
 mod headers;
 mod health;
 mod idempotency;
+mod marks;
 mod named;
+mod notes;
 mod offers;
 mod openapi;
 mod passwords;
@@ -39,6 +41,7 @@ mod settings;
 mod sign_in;
 mod stream;
 mod summaries;
+mod timeline;
 mod transcripts;
 mod unsealed;
 mod wallet;
@@ -152,6 +155,9 @@ fn api() -> OpenApiRouter<Shared> {
         .merge(permission_requests::routes())
         .merge(policy::routes())
         .merge(calls::routes())
+        .merge(marks::routes())
+        .merge(notes::routes())
+        .merge(timeline::routes())
         .merge(recordings::routes())
         .merge(transcripts::routes())
         .merge(summaries::routes())

@@ -28,6 +28,7 @@ use super::problem::{PROBLEM_JSON, ProblemBody};
     security(("bearer" = [])),
     tags(
         (name = "calls", description = "Placing, listing, commanding and reading calls"),
+        (name = "notes", description = "What people write about calls and customers"),
         (name = "offers", description = "A call rings at an agent"),
         (name = "agents", description = "Who answers and calls"),
         (name = "contacts", description = "Customers, and whether they may be called"),

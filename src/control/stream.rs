@@ -225,7 +225,8 @@ impl AgentView {
         if let Some(to) = &event.agent_id {
             return Ok(*to == self.agent.id);
         }
-        if event.kind == "contact.updated" || event.kind.starts_with("permission.") {
+        let of_customer = event.kind.starts_with("note.") && event.call_id.is_none();
+        if of_customer || event.kind == "contact.updated" || event.kind.starts_with("permission.") {
             return Ok(self.contacts);
         }
         let Some(call) = &event.call_id else { return Ok(false) };

@@ -89,6 +89,8 @@ ids! {
     WabaId "waba_",
     /// A request for permission to call.
     RequestId "req_",
+    /// A note on a call or a customer.
+    NoteId "note_",
     /// An API key's public part.
     KeyId "key_",
     /// One entry of the wallet's statement.

@@ -10,6 +10,7 @@ pub mod event;
 pub mod files;
 pub mod id;
 pub mod money;
+pub mod note;
 pub mod phone;
 pub mod private_url;
 pub mod quality;

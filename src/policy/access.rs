@@ -42,8 +42,10 @@ pub enum Actor {
 pub enum Action {
     /// See it.
     Read,
-    /// Create or alter it; of a call: its notes, tags and disposition.
+    /// Create or alter it; of a note: remove it.
     Change,
+    /// Write a note on it; of a call also its tags and its disposition.
+    Annotate,
     /// Steer a live call: media, hang up, hold, digits, transfer.
     Control,
     /// Take, refuse or prepare an agent's offer.
@@ -81,6 +83,10 @@ pub enum Resource<'a> {
     },
     /// The list of permissions. Its rows are narrowed by [`visible_agents`].
     Permission,
+    /// One note, by the agent who wrote it.
+    Note {
+        author: Option<&'a AgentId>,
+    },
     /// A number, and how well it is: its pickup and restrictions.
     Number,
     /// A number's call settings, and what routing would do.
@@ -170,7 +176,8 @@ fn scopes_for(action: Action, resource: Resource<'_>) -> &'static [Scope] {
         (Action::Read, Resource::PolicyPack) => &[Scope::SettingsWrite, Scope::Admin],
         (Action::Read, Resource::Events) => &[Scope::EventsRead],
         (Action::Listen, Resource::Agent(_)) => &[Scope::EventsRead],
-        (Action::Change | Action::Control, Resource::Call(_)) => &[Scope::CallsWrite],
+        (Action::Annotate | Action::Control, Resource::Call(_)) => &[Scope::CallsWrite],
+        (Action::Annotate, Resource::Contact) | (Action::Change, Resource::Note { .. }) => &[Scope::CallsWrite],
         (Action::Answer | Action::Dial | Action::SetPresence, Resource::Agent(_)) => &[Scope::CallsWrite],
         // The assignee decides who may call, so a CRM that runs calls must be able to set it.
         (Action::Change, Resource::Contact) => &[Scope::CallsWrite, Scope::SettingsWrite],
@@ -190,7 +197,11 @@ fn scopes_for(action: Action, resource: Resource<'_>) -> &'static [Scope] {
 fn agent_may(rules: &Rules, agent: &Agent, action: Action, resource: Resource<'_>) -> bool {
     match (action, resource) {
         (Action::Answer | Action::Dial | Action::SetPresence | Action::Listen, Resource::Agent(id)) => *id == agent.id,
-        (Action::Control | Action::Change, Resource::Call(call)) => call.agent_id == Some(&agent.id),
+        (Action::Control, Resource::Call(call)) => call.agent_id == Some(&agent.id),
+        // A supervisor writes on calls of the team, and whoever a call only rang at says why it was missed.
+        (Action::Annotate, Resource::Call(call)) => sees_call(rules, agent, call),
+        (Action::Annotate, Resource::Contact) => true,
+        (Action::Change, Resource::Note { author }) => author == Some(&agent.id) || grants(rules, agent).manage,
         (Action::Request, Resource::Chat { assignee }) => assignee == Some(&agent.id),
         (Action::Read, Resource::Calls) => true,
         (Action::Read, Resource::Call(call) | Resource::Recording(call)) => sees_call(rules, agent, call),

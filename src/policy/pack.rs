@@ -53,6 +53,7 @@ pub struct Rules {
     pub reconcile: ReconcileRules,
     pub hours: HoursRules,
     pub pickup: PickupRules,
+    pub dispositions: DispositionRules,
     pub roles: BTreeMap<Role, Grants>,
     pub switches: SwitchRules,
 }
@@ -153,6 +154,13 @@ pub struct PickupRules {
     /// first edition: only warnings.
     #[serde(default, with = "read::percent_or_never")]
     pub hold_outbound_percent: Option<u32>,
+}
+
+/// What people may say a call was. Packs before it have no words for that.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DispositionRules {
+    pub names: Vec<String>,
 }
 
 words! {

@@ -143,7 +143,7 @@ impl Store {
     }
 }
 
-async fn read_calls(tx: &mut Transaction<'static, Any>, select: Select) -> Result<Vec<CallRecord>> {
+pub(super) async fn read_calls(tx: &mut Transaction<'static, Any>, select: Select) -> Result<Vec<CallRecord>> {
     let rows = select.query().fetch_all(&mut **tx).await?;
     if rows.is_empty() {
         return Ok(Vec::new());
@@ -194,6 +194,7 @@ pub(super) const CALLS: &str = "SELECT c.*, calls.id AS call_id, calls.created_a
      recording_reason, COALESCE((SELECT t.reason FROM transcripts t WHERE t.call_id = calls.id), CASE WHEN EXISTS \
      (SELECT 1 FROM transcripts t WHERE t.call_id = calls.id) THEN NULL ELSE transcript_reason END) AS transcript_reason, \
      (SELECT t.state FROM transcripts t WHERE t.call_id = calls.id) AS transcript_state, \
+     disposition, (SELECT string_agg(g.tag, '\n' ORDER BY g.tag) FROM call_tags g WHERE g.call_id = calls.id) AS tags, \
      (SELECT s.state FROM summaries s WHERE s.call_id = calls.id) AS summary_state, \
      (SELECT s.text FROM summaries s WHERE s.call_id = calls.id) AS summary_text \
      FROM calls JOIN contacts r ON r.id = calls.contact_id JOIN contacts c ON c.id = COALESCE(r.merged_into, r.id)";
@@ -313,12 +314,13 @@ async fn write_offers(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Res
 async fn write_legs(tx: &mut Transaction<'static, Any>, c: &CallRecord) -> Result<()> {
     sqlx::query("DELETE FROM legs WHERE call_id = $1").bind(c.id.as_str()).execute(&mut **tx).await?;
     for (leg, position) in c.legs.iter().zip(0i64..) {
-        sqlx::query("INSERT INTO legs (id, call_id, position, kind, quality) VALUES ($1, $2, $3, $4, $5)")
+        sqlx::query("INSERT INTO legs (id, call_id, position, kind, quality, history) VALUES ($1, $2, $3, $4, $5, $6)")
             .bind(leg.id.as_str())
             .bind(c.id.as_str())
             .bind(position)
             .bind(leg.kind.as_str())
             .bind(json_text(&finite(leg.quality)))
+            .bind(json_text(&leg.history))
             .execute(&mut **tx)
             .await
             .map_err(StoreError::on_write(|| format!("leg {}", leg.id)))?;
@@ -386,6 +388,8 @@ fn read_call(row: &AnyRow, offers: Vec<OfferRecord>, legs: Vec<LegRecord>) -> Re
         },
         summary: read_summary(row)?,
         charge: read_charge(row)?,
+        disposition: row.text_opt("disposition")?,
+        tags: row.text_opt("tags")?.map(|tags| tags.split('\n').map(str::to_owned).collect()).unwrap_or_default(),
         wacid: row.parsed_opt("wacid", Wacid::parse)?,
         callback_data: row.text_opt("callback_data")?,
         placed_by: row.json_opt("placed_by")?,
@@ -434,7 +438,12 @@ fn read_offer(row: &AnyRow) -> Result<OfferRecord> {
 }
 
 fn read_leg(row: &AnyRow) -> Result<LegRecord> {
-    Ok(LegRecord { id: row.word("id")?, kind: row.word("kind")?, quality: row.json("quality")? })
+    Ok(LegRecord {
+        id: row.word("id")?,
+        kind: row.word("kind")?,
+        quality: row.json("quality")?,
+        history: row.json("history")?,
+    })
 }
 
 #[cfg(test)]
@@ -478,7 +487,11 @@ mod tests {
             outcome: OfferOutcome::Accepted,
             ..call.offers[0].clone()
         });
-        call.legs.push(LegRecord { id: LegId::generate(), kind: LegKind::Agent, quality: Quality::default() });
+        let mut leg = LegRecord { history: Vec::new(), ..call.legs[0].clone() };
+        (leg.id, leg.kind) = (LegId::generate(), LegKind::Agent);
+        leg.measured(Quality { packets_received: 37, packets_lost: 10, ..Quality::default() }, at(9));
+        leg.quality = Quality::default();
+        call.legs.push(leg);
         call.recording.state = RecordingState::Paused;
         call.recording.pauses =
             vec![Pause { from_ms: 1_000, to_ms: Some(2_500) }, Pause { from_ms: 4_000, to_ms: None }];

@@ -7,7 +7,7 @@ use super::call_record::CALLS;
 use super::contacts::match_text;
 use super::error::Result;
 use super::paging::{Cursor, Page, Section, page, page_limit};
-use super::sql::{Columns, Select};
+use super::sql::{Columns, Select, clean};
 use super::transcripts::or_spoken;
 use crate::call::record::{CallRecord, Status};
 use crate::model::id::{AgentId, ContactId, NumberId};
@@ -35,6 +35,9 @@ pub struct CallFilter {
     pub text: Option<String>,
     /// `text` is looked for in what was said, too: all of its words, or words that begin with them.
     pub spoken: bool,
+    pub disposition: Option<String>,
+    /// One of the call's tags.
+    pub tag: Option<String>,
     /// `false`: answered calls that lack a recording or a transcript though nothing says why; `true`: all others.
     pub documented: Option<bool>,
     /// Rows of a page; 0 = 50, at most 500.
@@ -150,6 +153,13 @@ fn narrow(select: &mut Select, f: &CallFilter) {
     }
     if let Some(to) = f.to {
         select.and("calls.created_at < ").int(to.as_millis());
+    }
+    if let Some(disposition) = &f.disposition {
+        select.and("calls.disposition = ").text(clean(disposition));
+    }
+    if let Some(tag) = &f.tag {
+        select.and("EXISTS (SELECT 1 FROM call_tags g WHERE g.call_id = calls.id AND g.tag = ").text(clean(tag));
+        select.push(")");
     }
     if let Some(documented) = f.documented {
         select.and(if documented { "calls.undocumented IS NULL" } else { "calls.undocumented IS NOT NULL" });

@@ -37,6 +37,16 @@ impl Store {
         rows.iter().map(read_event).collect()
     }
 
+    /// A call's events, oldest first, at most 1000.
+    pub async fn events_of_call(&self, call: &CallId) -> Result<Vec<Event>> {
+        let rows = sqlx::query("SELECT * FROM events WHERE call_id = $1 ORDER BY seq LIMIT $2")
+            .bind(call.as_str())
+            .bind(i64::from(READ_MAX))
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(read_event).collect()
+    }
+
     /// The newest sequence; 0 while the log is empty.
     pub async fn last_seq(&self) -> Result<i64> {
         let row = sqlx::query("SELECT value FROM counters WHERE name = 'events'").fetch_one(&self.reader).await?;

@@ -238,6 +238,7 @@ pub(super) fn ringing(contact: &Contact, now: Timestamp) -> CallRecord {
             id: LegId::generate(),
             kind: LegKind::WhatsApp,
             quality: Quality { packets_received: 7, loss_ratio: 0.25, mos: Some(4.1), ..Quality::default() },
+            history: Vec::new(),
         }],
         trace: serde_json::json!([{"step": "chat_assignee", "verdict": "chosen"}]),
         ..CallRecord::begun(CallId::generate(), number_id(), Direction::UserInitiated, contact.clone(), now)

@@ -8,8 +8,8 @@ use super::Store;
 use super::again::again;
 use super::contacts::{CustomerIdentity, index_text, read_contact};
 use super::error::{Result, StoreError};
-use super::permissions;
 use super::sql::{Columns, clean_opt};
+use super::{notes, permissions};
 use crate::model::directory::Contact;
 use crate::model::id::ContactId;
 use crate::model::phone::Phone;
@@ -182,6 +182,7 @@ async fn move_over(tx: &mut Transaction<'static, Any>, kept: &str, folded: &str)
         .bind(folded)
         .execute(&mut **tx)
         .await?;
+    notes::move_over(tx, kept, folded).await?;
     permissions::join(tx, kept, folded).await
 }
 

@@ -24,6 +24,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "keeping", include_str!("migrations/0004_keeping.sql")),
     (5, "documented", include_str!("migrations/0005_documented.sql")),
     (6, "sign_in", include_str!("migrations/0006_sign_in.sql")),
+    (7, "notes", include_str!("migrations/0007_notes.sql")),
 ];
 
 /// SQLite: lists and single look-ups, a few milliseconds each: more connections than cores only trade places.

@@ -243,7 +243,12 @@ impl Line {
 
     /// The record names a leg from its beginning; its figures come later.
     fn enter_leg(&mut self, id: &LegId, kind: LegKind) {
-        self.call.record_mut().legs.push(LegRecord { id: id.clone(), kind, quality: Quality::default() });
+        self.call.record_mut().legs.push(LegRecord {
+            id: id.clone(),
+            kind,
+            quality: Quality::default(),
+            history: Vec::new(),
+        });
     }
 
     pub(super) fn send_digits(&mut self, digits: String) -> Result<crate::call::CallRecord, Refusal> {

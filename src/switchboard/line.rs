@@ -12,13 +12,14 @@ use tokio::time::Instant;
 use crate::call::record::LegRecord;
 use crate::call::{Action, Call, CallRecord, Signal};
 use crate::media::{Leg, MediaEvent, OutgoingLeg};
+use crate::model::directory::Asker;
 use crate::model::event::NewEvent;
 use crate::model::id::{AgentId, LegId};
 use crate::model::reason::{CallState, EndReason, EndedBy, LegKind, MediaAlarm, OfferOutcome};
 use crate::record::RecordEvent;
 use crate::shard::{CustomerPort, ShardId};
 use crate::signalling::whatsapp::codes;
-use crate::store::StoreError;
+use crate::store::{Mark, StoreError};
 
 use super::recording::Tapped;
 use super::registry::LineHandle;
@@ -48,6 +49,12 @@ pub(super) enum Message {
     },
     PauseRecording {
         paused: bool,
+        answer: Answer<CallRecord>,
+    },
+    /// What people say the call was.
+    Mark {
+        mark: Mark,
+        by: Asker,
         answer: Answer<CallRecord>,
     },
     Media(MediaEvent),
@@ -199,7 +206,9 @@ impl Line {
             self.register(&actions);
             if !news.is_empty() || !actions.is_empty() || self.dirty {
                 let mut events: Vec<_> = news.iter().map(|kind| call_event(kind, self.call.record())).collect();
-                events.extend(actions.iter().filter_map(|action| self.offer_event(action)));
+                for action in &actions {
+                    events.extend(self.offer_event(action).await);
+                }
                 self.count(&news);
                 self.store(events).await;
             }
@@ -261,6 +270,9 @@ impl Line {
             }
             Message::PauseRecording { paused, answer } => {
                 let _ = answer.send(self.pause_recording(paused).await);
+            }
+            Message::Mark { mark, by, answer } => {
+                let _ = answer.send(self.mark(&mark, &by).await);
             }
             Message::Media(event) => self.media(event).await,
             Message::MediaClosed => {
@@ -353,10 +365,11 @@ impl Line {
                 }
             }
             MediaEvent::Quality { leg, kind, quality, last } => {
+                let now = self.desk.parts.clock.now().wall;
                 let legs = &mut self.call.record_mut().legs;
                 match legs.iter_mut().find(|known| known.id == leg) {
-                    Some(known) => known.quality = quality,
-                    None => legs.push(LegRecord { id: leg, kind, quality }),
+                    Some(known) => known.measured(quality, now),
+                    None => legs.push(LegRecord { id: leg, kind, quality, history: Vec::new() }),
                 }
                 if last {
                     self.desk.parts.metrics.leg_ended(kind, &quality);
@@ -474,14 +487,16 @@ impl Line {
     }
 
     /// The event that tells the agent of a ring or of its end.
-    fn offer_event(&self, action: &Action) -> Option<NewEvent> {
+    async fn offer_event(&self, action: &Action) -> Option<NewEvent> {
         let record = self.call.record();
         let (kind, agent, data) = match action {
             Action::Ring(candidate) => {
                 let ring = Duration::from_millis(self.desk.parts.patience.ring_timeout_ms);
+                let mut contact = serde_json::to_value(&record.contact).expect("a contact is plain data");
+                contact["last_note"] = serde_json::to_value(self.last_note().await).expect("a note is plain data");
                 let data = serde_json::json!({
                     "offer_id": candidate.offer_id, "call_id": record.id, "number_id": record.number_id,
-                    "contact": record.contact, "reason": candidate.reason,
+                    "contact": contact, "reason": candidate.reason,
                     "expires_at": self.desk.parts.clock.now().wall.plus(ring),
                 });
                 ("offer.created", &candidate.agent_id, data)

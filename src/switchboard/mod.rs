@@ -15,6 +15,7 @@ mod inbox;
 mod keeping;
 mod leftovers;
 mod line;
+mod notes;
 mod permissions;
 mod presence;
 mod push;

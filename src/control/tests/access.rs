@@ -35,6 +35,9 @@ fn body_of(path: &str) -> (&'static str, &'static str) {
         "media" => ("application/sdp", "v=0\r\n"),
         "receipts" => ("application/json", r#"{"kind":"shown"}"#),
         "password" => ("application/json", r#"{"current":"x","new":"y"}"#),
+        "notes" => ("application/json", r#"{"text":"Called back."}"#),
+        "disposition" => ("application/json", r#"{"disposition":"Resolved"}"#),
+        "tags" => ("application/json", r#"{"tags":["vip"]}"#),
         "dtmf" => ("application/json", r#"{"digits":"1"}"#),
         "recording" => ("application/json", r#"{"action":"pause"}"#),
         "status" => ("application/json", r#"{"status":"offline"}"#),
@@ -109,7 +112,8 @@ async fn seen(house: &House, method: &Method, template: &str, id: &str) -> (u16,
     if *method != Method::GET {
         let last = template.rsplit('/').next();
         let held = template.ends_with("/recording/hold");
-        ask = if held || matches!(last, Some("media" | "receipts" | "dtmf" | "recording" | "status")) {
+        let marks = matches!(last, Some("notes" | "disposition" | "tags"));
+        ask = if held || marks || matches!(last, Some("media" | "receipts" | "dtmf" | "recording" | "status")) {
             ask.header("content-type", kind).body(body)
         } else {
             ask

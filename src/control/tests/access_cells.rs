@@ -11,13 +11,13 @@ use super::access_table::{Agents, Answer, CONFIGURES, LATER, MANAGES, OPEN, ROWS
 use super::fixture::{House, agent, id, missed_call, now};
 use crate::call::record::{CallRecord, Status};
 use crate::control::Control;
-use crate::model::directory::{Agent, Contact, Switches, Team};
+use crate::model::directory::{Agent, Asker, Contact, Switches, Team};
 use crate::model::event::NewEvent;
 use crate::model::id::{AgentId, RecordingId, TeamId};
 use crate::model::reason::{EndReason, EndedBy, PermissionStatus, RecordingState, Role};
 use crate::policy::access::Scope;
 use crate::policy::permission::Event;
-use crate::store::{CustomerIdentity, RecordingFile};
+use crate::store::{CustomerIdentity, RecordingFile, Subject};
 
 /// Whose a thing is, seen from the one who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -183,9 +183,17 @@ impl Stage {
         &self.calls[&key]
     }
 
+    /// A note that its author wrote on a call, for each who asks a new one: it may be removed.
+    async fn note(&self, author: &AgentId, call: &CallRecord) -> String {
+        let (about, by) = (Subject::Call(call.id.clone()), Asker::Agent { agent_id: author.clone() });
+        self.house.store.add_note(&about, &by, "Called back.", now()).await.unwrap().0.id.to_string()
+    }
+
     /// What is asked for, with this secret.
-    fn ask(&self, row: &Row, me: &AgentId, whose: Whose, secret: &str) -> reqwest::RequestBuilder {
+    async fn ask(&self, row: &Row, me: &AgentId, whose: Whose, secret: &str) -> reqwest::RequestBuilder {
         let holder = self.holder(me, whose);
+        let note =
+            if row.route.contains("/notes/") { self.note(&holder, self.call(me, whose)).await } else { String::new() };
         let contact = format!("{}", self.contacts[&holder].id);
         let rang = if whose == Whose::Took { Whose::Took } else { Whose::Rang };
         let offer = self.call(&holder, rang).offers[0].id.to_string();
@@ -193,6 +201,7 @@ impl Stage {
             let own = match text.split('/').nth(2) {
                 Some("calls") => self.call(me, whose).id.to_string(),
                 Some("offers") => offer.clone(),
+                Some("notes") => note.clone(),
                 Some("numbers") => "100000000000001".to_owned(),
                 Some("teams") => if whose == Whose::Strangers { "team_2" } else { "team_1" }.to_owned(),
                 _ => holder.to_string(),
@@ -286,6 +295,7 @@ fn wanted(row: &Row, me: &Agent, whose: Whose) -> u16 {
         Agents::OwnChat => (whose.is_own(), 403),
         Agents::Took => (whose == Whose::Took, 404),
         Agents::Sees => (sees(me, whose), 404),
+        Agents::WroteOrManages => (whose.is_own() || manages(me), 404),
         Agents::Configures => (configures()[usize::from(me.switches.configure_calls)], 403),
         Agents::Manages => (manages(me), 403),
         Agents::ManagesOthers => (manages(me), if whose.is_own() { 403 } else { 404 }),
@@ -323,7 +333,9 @@ async fn every_role_with_every_switch_gets_at_every_route_what_the_table_says() 
         for row in ROWS {
             for whose in WHOSE {
                 let case = format!("{} asks {} of {whose:?}", me.id, row.route);
-                stage.check(row, stage.ask(row, &me.id, whose, token), wanted(row, me, whose), &seen, &case).await;
+                stage
+                    .check(row, stage.ask(row, &me.id, whose, token).await, wanted(row, me, whose), &seen, &case)
+                    .await;
                 cells += 1;
             }
         }
@@ -349,7 +361,7 @@ async fn every_scope_of_a_key_opens_the_routes_the_table_says() {
                     Answer::Lists | Answer::ListsCustomers | Answer::Streams => 200,
                 };
                 let case = format!("a key with {scopes:?} asks {} of {whose:?}", row.route);
-                let ask = stage.ask(row, &id("agt_mate"), whose, &key);
+                let ask = stage.ask(row, &id("agt_mate"), whose, &key).await;
                 stage.check(row, ask, want, &everything, &case).await;
                 cells += 1;
             }

@@ -55,6 +55,8 @@ pub(super) enum Agents {
     Took,
     /// As [`SIGHT`] says; 404 for the rest.
     Sees,
+    /// The agent who wrote the note, and those who manage; 404 for the rest.
+    WroteOrManages,
     /// As [`CONFIGURES`] says; 403 for the rest.
     Configures,
     /// As [`SEES_WALLET`] says; 403 for the rest.
@@ -140,6 +142,13 @@ pub(super) const ROWS: &[Row] = &[
     // Held by the row before.
     row("DELETE /v1/calls/{id}/recording", Nothing, Answers(409), Agents::NoneSecretly, &[SettingsWrite]),
     row("POST /v1/calls/{id}/dtmf", Json(r#"{"digits":"1"}"#), Answers(409), Agents::Took, &[CallsWrite]),
+    row("GET /v1/calls/{id}/timeline", Nothing, Answers(200), Agents::Sees, &[CallsRead]),
+    row("GET /v1/calls/{id}/notes", Nothing, Answers(200), Agents::Sees, &[CallsRead]),
+    row("POST /v1/calls/{id}/notes", Json(r#"{"text":"Called back."}"#), Answers(201), Agents::Sees, &[CallsWrite]),
+    row("PUT /v1/calls/{id}/disposition", Json(r#"{"disposition":"Resolved"}"#), Answers(200), Agents::Sees, &[CallsWrite]),
+    row("PUT /v1/calls/{id}/tags", Json(r#"{"tags":["vip"]}"#), Answers(200), Agents::Sees, &[CallsWrite]),
+    row("GET /v1/dispositions", Nothing, Answers(200), Agents::All, &[CallsRead]),
+    row("DELETE /v1/notes/{id}", Nothing, Answers(204), Agents::WroteOrManages, &[CallsWrite]),
     row("POST /v1/offers/{id}/media", Sdp("v=0\r\n"), Answers(409), Agents::Own, &[CallsWrite]),
     row("POST /v1/offers/{id}/accept", Nothing, Answers(409), Agents::Own, &[CallsWrite]),
     row("POST /v1/offers/{id}/reject", Nothing, Answers(409), Agents::Own, &[CallsWrite]),
@@ -158,6 +167,9 @@ pub(super) const ROWS: &[Row] = &[
     row("GET /v1/contacts", Nothing, Answers(200), Agents::All, READERS),
     row("GET /v1/contacts/{ref}", Nothing, Answers(200), Agents::All, READERS),
     row("PUT /v1/contacts/{ref}", Json("{}"), Answers(200), Agents::Manages, &[CallsWrite, SettingsWrite]),
+    // Those on calls that the caller does not see are left out.
+    row("GET /v1/contacts/{ref}/notes", Nothing, Answers(200), Agents::All, READERS),
+    row("POST /v1/contacts/{ref}/notes", Json(r#"{"text":"Called back."}"#), Answers(201), Agents::All, &[CallsWrite]),
     row("GET /v1/contacts/{ref}/callability", Query("number_id={number}&agent_id={agent}"), Answers(200), Agents::Own, READERS),
     row("GET /v1/permissions", Query("number_id={number}&limit=200"), ListsCustomers, Agents::All, &[CallsRead, PermissionsWrite]),
     row("POST /v1/routing/simulate", Json(r#"{"number_id":"{number}","contact":"{contact}"}"#), Answers(200), Agents::Configures, &[CallsRead, SettingsWrite]),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::fixture::{House, answer, now};
+use super::fixture::{House, answer, id, now};
 use crate::audio::{Block, Closed, Output};
 use crate::model::id::{CallId, RecordingId};
 use crate::model::reason::RecordingState;
@@ -101,9 +101,13 @@ async fn an_export_holds_all_parts_with_their_proof_and_says_which_recording_is_
         let index = std::fs::read(folder.path().join("index.json")).unwrap();
         serde_json::from_slice::<Value>(&index).unwrap()
     };
+    let about = crate::store::Subject::Call(house.call.clone());
+    let by = crate::model::directory::Asker::Agent { agent_id: id("agt_a") };
+    house.store.add_note(&about, &by, "Called back.", now()).await.unwrap();
     let index = export().await;
     let files = [
         "call.json",
+        "notes.json",
         "transcript.json",
         "transcript.txt",
         "summary.json",
@@ -122,15 +126,18 @@ async fn an_export_holds_all_parts_with_their_proof_and_says_which_recording_is_
 
     let table = std::fs::read_to_string(folder.path().join("calls.csv")).unwrap();
     let lines: Vec<&str> = table.lines().collect();
-    assert!(lines[0].ends_with(",consent_language,consent_sha256,announced_at,opted_out_at"), "{table}");
+    assert!(
+        lines[0].ends_with(",consent_language,consent_sha256,announced_at,opted_out_at,disposition,tags"),
+        "{table}"
+    );
     let consent = house.store.call(&house.call).await.unwrap().unwrap().recording.consent.unwrap();
     let times = [consent.announced_at, consent.opted_out_at].map(|at| at.unwrap().to_string()).join(",");
-    assert!(lines[1].ends_with(&format!(",ka,{},{times}", "cd".repeat(32))), "{table}");
+    assert!(lines[1].ends_with(&format!(",ka,{},{times},,", "cd".repeat(32))), "{table}");
 
     // Beyond 4 GiB.
     std::fs::copy(&file.path, file.path.with_extension("part2.wav")).unwrap();
     let index = export().await;
-    assert_eq!(index[0]["files"][5], "recording.part2.wav");
+    assert_eq!(index[0]["files"][6], "recording.part2.wav");
     assert_eq!(read("recording.part2.wav"), read("recording.wav"));
 
     // In a store that nobody knows any more, and not here.
@@ -139,7 +146,7 @@ async fn an_export_holds_all_parts_with_their_proof_and_says_which_recording_is_
     house.store.put_stored(&house.call, 9, now()).await.unwrap();
     std::fs::remove_dir_all(file.path.parent().unwrap()).unwrap();
     let index = export().await;
-    assert_eq!(index[0]["files"], json!(files[..4]));
+    assert_eq!(index[0]["files"], json!(files[..5]));
     assert!(index[0]["recording_missing"].as_str().unwrap().contains("s3://gone"), "{index}");
 }
 

@@ -9,6 +9,7 @@ mod files;
 mod first_settings;
 mod fixture;
 mod keeping;
+mod notes;
 mod once;
 mod reconciliations;
 mod refusals;

@@ -50,9 +50,10 @@ const fn deed(words: &'static str, action: Action, on: On) -> Deed {
     Deed { words, action, on }
 }
 
-const AGENT_DEEDS: [Deed; 16] = [
+const AGENT_DEEDS: [Deed; 17] = [
     deed("See calls, their recordings and exports", Action::Read, On::Recording),
-    deed("Steer live calls, write notes", Action::Control, On::Call),
+    deed("Steer live calls", Action::Control, On::Call),
+    deed("Write notes, tags and dispositions of calls", Action::Annotate, On::Call),
     deed("Answer and place calls", Action::Dial, On::Agent),
     deed("Set presence, receive events", Action::SetPresence, On::Agent),
     deed("Ask for permission to call", Action::Request, On::Chat),
@@ -70,10 +71,11 @@ const AGENT_DEEDS: [Deed; 16] = [
     deed("Administer: policy pack, event log, keys, drain", Action::Read, On::Fixed(Resource::Admin)),
 ];
 
-const KEY_DEEDS: [Deed; 21] = [
+const KEY_DEEDS: [Deed; 22] = [
     deed("See calls and exports", Action::Read, On::Call),
     deed("Hear recordings", Action::Read, On::Recording),
-    deed("Steer live calls, write notes", Action::Control, On::Call),
+    deed("Steer live calls", Action::Control, On::Call),
+    deed("Write notes, tags and dispositions", Action::Annotate, On::Call),
     deed("Answer and place calls for any agent", Action::Dial, On::Agent),
     deed("Set any agent's presence", Action::SetPresence, On::Agent),
     deed("See agents, teams, numbers", Action::Read, On::Fixed(Resource::Number)),

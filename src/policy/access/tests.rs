@@ -6,9 +6,10 @@ use crate::model::time::Timestamp;
 use crate::policy::pack::{Pack, SwitchRules};
 use crate::policy::routing::tests::agent;
 
-const ACTIONS: [Action; 11] = [
+const ACTIONS: [Action; 12] = [
     Action::Read,
     Action::Change,
+    Action::Annotate,
     Action::Control,
     Action::Answer,
     Action::Dial,
@@ -119,10 +120,27 @@ fn an_agent_acts_only_as_itself_whatever_the_role() {
             assert!(!may(&rules(), &me, action, Resource::Agent(&other)), "{role} {action:?}");
         }
         let call = |agent_id| CallParties { agent_id, offered: std::slice::from_ref(&mine), teams: &teams };
-        for action in [Action::Control, Action::Change] {
-            assert!(may(&rules(), &me, action, Resource::Call(call(Some(&mine)))), "{role} {action:?}");
-            assert!(!may(&rules(), &me, action, Resource::Call(call(Some(&other)))), "{role} {action:?}");
-            assert!(!may(&rules(), &me, action, Resource::Call(call(None))), "{role} {action:?}");
+        assert!(may(&rules(), &me, Action::Control, Resource::Call(call(Some(&mine)))), "{role}");
+        assert!(!may(&rules(), &me, Action::Control, Resource::Call(call(Some(&other)))), "{role}");
+        assert!(!may(&rules(), &me, Action::Control, Resource::Call(call(None))), "{role}");
+    }
+}
+
+#[test]
+fn whoever_sees_a_call_writes_on_it_and_only_authors_and_managers_remove_notes() {
+    let (mine, other) = (id("agt_mate"), id("agt_other"));
+    for role in Role::ALL {
+        let me = Actor::Agent(Agent { role: *role, ..find("agt_mate") });
+        for (agent_id, offered) in [(Some(&mine), &[][..]), (Some(&other), &[]), (None, std::slice::from_ref(&mine))] {
+            let teams = teams_of(&agent_id.into_iter().chain(offered).collect::<Vec<_>>());
+            let call = Resource::Call(CallParties { agent_id, offered, teams: &teams });
+            let sees = may(&rules(), &me, Action::Read, call);
+            assert_eq!(may(&rules(), &me, Action::Annotate, call), sees, "{role} {agent_id:?} {offered:?}");
+        }
+        assert!(may(&rules(), &me, Action::Annotate, Resource::Contact), "{role}");
+        for (author, want) in [(Some(&mine), true), (Some(&other), *role == Role::Owner), (None, *role == Role::Owner)]
+        {
+            assert_eq!(may(&rules(), &me, Action::Change, Resource::Note { author }), want, "{role} {author:?}");
         }
     }
 }
@@ -215,6 +233,7 @@ fn a_key_may_what_its_one_scope_says_and_nothing_else() {
         ("contact", Resource::Contact),
         ("chat", Resource::Chat { assignee: Some(&somebody) }),
         ("permission", Resource::Permission),
+        ("note", Resource::Note { author: Some(&somebody) }),
         ("number", Resource::Number),
         ("settings", Resource::Settings),
         ("wallet", Resource::Wallet),
@@ -256,8 +275,10 @@ fn a_key_may_what_its_one_scope_says_and_nothing_else() {
             "Read team",
             "Read contact",
             "Read number",
-            "Change call",
             "Change contact",
+            "Change note",
+            "Annotate call",
+            "Annotate contact",
             "Control call",
             "Answer agent",
             "Dial agent",

@@ -16,6 +16,7 @@ pub(super) fn contradictions(rules: &Rules) -> Vec<(String, String)> {
     permission(rules, &mut wrong);
     limits(rules, &mut wrong);
     numbers(rules, &mut wrong);
+    dispositions(rules, &mut wrong);
     roles(rules, &mut wrong);
     wrong.0
 }
@@ -117,6 +118,17 @@ fn numbers(rules: &Rules, wrong: &mut Wrong) {
         "pickup.hold_outbound_percent",
         "must be greater than pickup.critical_missed_percent and 100 at most, so that warnings come first; or \"never\"",
     );
+}
+
+fn dispositions(rules: &Rules, wrong: &mut Wrong) {
+    let (key, names) = ("dispositions.names", &rules.dispositions.names);
+    wrong.unless(names.len() <= 50, key, "must be 50 names at most: people choose from the list");
+    for (at, name) in names.iter().enumerate() {
+        let fine =
+            (1..=60).contains(&name.chars().count()) && name.trim() == name && !name.chars().any(char::is_control);
+        wrong.unless(fine, key, format!("{name:?} must be 1 to 60 characters, no space around them"));
+        wrong.unless(!names[..at].contains(name), key, format!("{name:?} is written twice"));
+    }
 }
 
 fn roles(rules: &Rules, wrong: &mut Wrong) {

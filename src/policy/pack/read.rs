@@ -145,6 +145,7 @@ fn rules(from: Timestamp, together: &Table, first: bool) -> (Option<Rules>, Vec<
     let reconcile = sections.read("reconcile");
     let hours = sections.read("hours");
     let pickup = sections.read("pickup");
+    let dispositions = sections.read_or_default("dispositions");
     let roles = sections.read("roles");
     let switches = sections.read("switches");
     let Sections { table, mut mistakes, .. } = sections;
@@ -162,6 +163,7 @@ fn rules(from: Timestamp, together: &Table, first: bool) -> (Option<Rules>, Vec<
             reconcile: reconcile?,
             hours: hours?,
             pickup: pickup?,
+            dispositions: dispositions?,
             roles: roles?,
             switches: switches?,
         })
@@ -181,6 +183,11 @@ struct Sections {
 }
 
 impl Sections {
+    /// A section that came after the first packs were written.
+    fn read_or_default<T: serde::de::DeserializeOwned + Default>(&mut self, key: &str) -> Option<T> {
+        if self.table.contains_key(key) { self.read(key) } else { Some(T::default()) }
+    }
+
     fn read<T: serde::de::DeserializeOwned>(&mut self, key: &str) -> Option<T> {
         let Some(value) = self.table.remove(key) else {
             self.mistakes.push((key.to_owned(), MISSING.to_owned()));
