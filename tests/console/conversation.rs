@@ -177,3 +177,33 @@ async fn who_manages_says_whose_a_customer_is_and_nobody_else_is_offered_to() {
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_write_down_stands_on_the_page_as_text_for_everybody_at_once() {
+    const HOSTILE: &str = "<img src=x onerror=\"document.title='run'\"> & </p>";
+    let world = World::start().await;
+    world.agent_offline("agt_a").await;
+    world.agent_offline("agt_b").await;
+    world.nino_of("agt_a").await;
+    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
+    sign_in(&world, &browser, "agt_a").await;
+    open_page(&world, &browser).await;
+    browser.appears("note-text").await.send_keys(HOSTILE).await.unwrap();
+    browser.click("note-add").await;
+    world.until("the note is shown", async || browser.text("note").await.contains(HOSTILE)).await;
+    assert_eq!(browser.run("return document.querySelectorAll('[data-testid=note] img').length;").await, json!(0));
+
+    let colleague = world.token("agt_b").await;
+    let note = json!({"text": "Prefers mornings."});
+    world.gateway.request_as(&colleague, "POST", &format!("{PATH}/notes"), Some(note)).await.ok();
+    world
+        .until("a colleague's note comes by itself", async || browser.text("note").await.contains("Prefers mornings."))
+        .await;
+    // One's own can be taken back, a colleague's cannot.
+    assert_eq!(browser.run("return document.querySelectorAll('.note-remove').length;").await, json!(1));
+    browser.screenshot("notes").await;
+    browser.click_css(".note-remove").await;
+    world.until("it is gone", async || !browser.text("notes").await.contains("onerror")).await;
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+    browser.quit().await;
+}

@@ -157,8 +157,18 @@ async fn a_call_one_has_placed_survives_other_pages_and_a_reload() {
     browser.appears("wrapup").await;
     until_text(&world, &browser, "toast", "Completed").await;
     browser.screenshot("after-call").await;
-    browser.click("wrap-close").await;
+    browser.click_css("[data-testid=wrap-disposition] option[value='Resolved']").await;
+    browser.appears("wrap-note").await.send_keys("Sends the papers today.").await.unwrap();
+    browser.click("wrap-save").await;
     browser.vanishes("wrapup").await;
+    let call = world.newest_call("it is over", |call| call["state"] == "ended").await;
+    assert_eq!(call["disposition"], "Resolved");
+    let notes = world.get(&format!("calls/{}/notes", call["id"].as_str().unwrap())).await;
+    assert_eq!(
+        (&notes["items"][0]["text"], &notes["items"][0]["author_id"]),
+        (&json!("Sends the papers today."), &json!("agt_a"))
+    );
+    assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
 }
 
