@@ -125,11 +125,16 @@ async fn a_customer_is_asked_from_the_page_and_it_tells_when_one_may_ask_again()
     assert!(callability["request"]["next_allowed_at"].is_string(), "{callability}");
     browser.screenshot("asked").await;
 
+    // WhatsApp tells whole seconds, and of two words of the same second the first counts.
+    let a_second_later = || world.wa.advance(std::time::Duration::from_secs(1));
+    a_second_later();
     world.wa.decline_permission(NINO).await.unwrap();
     until_chip(&world, &browser, "rejected").await;
+    a_second_later();
     world.wa.grant_permission(NINO, Grant::Permanent).await.unwrap();
     until_chip(&world, &browser, "permanent").await;
     browser.appears("call-button").await;
+    a_second_later();
     world.wa.revoke_permission(NINO).await.unwrap();
     until_chip(&world, &browser, "revoked").await;
     browser.vanishes("call-button").await;

@@ -83,14 +83,14 @@ export async function resync() {
 
 export async function setOnline(wish) {
   const me = state.agent.id;
-  if (wish && !(await mic.hold('line'))) {
-    throw new Error(micTrouble() ?? 'The microphone could not be opened.');
-  }
   try {
+    // Held under a name of its own: a resync in between sees an agent who is offline, and lets go of the line's.
+    if (wish && !(await mic.hold('wish'))) throw new Error(micTrouble() ?? 'The microphone could not be opened.');
     await api.put(`/v1/agents/${me}/status`, { status: wish ? 'online' : 'offline' });
     noteAgentStatus(me, wish ? 'online' : 'offline');
   } finally {
     followStatus();
+    mic.release('wish');
   }
 }
 

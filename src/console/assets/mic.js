@@ -19,7 +19,7 @@ export const mic = {
   /** Silenced outside the browser: by the headset's own key, or by the system. */
   silenced: () => mic.track()?.muted === true,
 
-  /** Opens the microphone for a holder (`line`, `call`, `devices`); true when it is open. */
+  /** Opens the microphone for a holder (`line`, `call`, `devices`, `wish`); true when it is open. */
   async hold(holder) {
     holders.add(holder);
     if (mic.track()?.readyState === 'live') return true;

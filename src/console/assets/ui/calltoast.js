@@ -61,8 +61,10 @@ function awaitsSummary({ answered_at: answeredAt, transcript, summary }) {
   return Boolean(answeredAt) && (summary?.state === 'pending' || ['live', 'pending'].includes(transcript?.state));
 }
 
-/** The first sentence, or as much of it as a message holds. */
+/** As much of it as a message holds, in whole words. */
 export function firstLine(text) {
-  const [sentence] = String(text).trim().split(/(?<=[.!?…])\s/);
-  return sentence.length <= LINE_CHARS_MAX ? sentence : `${sentence.slice(0, LINE_CHARS_MAX - 1).trimEnd()}…`;
+  const [line] = String(text).trim().split('\n');
+  if (line.length <= LINE_CHARS_MAX) return line;
+  const cut = line.slice(0, LINE_CHARS_MAX);
+  return `${cut.slice(0, Math.max(cut.lastIndexOf(' '), LINE_CHARS_MAX / 2)).trimEnd()}…`;
 }

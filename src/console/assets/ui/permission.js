@@ -5,7 +5,7 @@ import { serverNow } from '../clock.js';
 import { agentName, state } from '../state.js';
 import { openAskDialog } from './askdialog.js';
 import { fill, h, icon, setText } from './dom.js';
-import { permissionTone, timeLeft, when, whenExactly, words } from './format.js';
+import { permissionTone, timeLeft, when, words } from './format.js';
 import { facts, notice, skeleton } from './parts.js';
 
 export function permissionChip(permission) {
@@ -35,12 +35,12 @@ export function drawPermission(box, { contact, callability, trouble, numberId, o
   fill(box, h('div', { class: 'stack-gap' },
     facts([
       ['Permission', words.permission(permission.status)],
-      ['Expires', permission.expires_at && [whenExactly(permission.expires_at), h('span', { class: 'dim' }, ' · ', countdown(permission.expires_at, 'expires-in'), ' left')]],
+      ['Expires', permission.expires_at && [when(permission.expires_at), h('span', { class: 'dim' }, ' · ', countdown(permission.expires_at, 'expires-in'), ' left')]],
       ['Asked', permission.requested_at && permission.status === 'requested' && [when(permission.requested_at), asker(permission.requested_by)].filter(Boolean).join(' by ')],
-      ['Answer until', permission.status === 'requested' && permission.request_expires_at && whenExactly(permission.request_expires_at)],
-      ['Request limit resets', request.next_allowed_at && [h('span', null, whenExactly(request.next_allowed_at)), h('span', { class: 'dim' }, ' · in ', countdown(request.next_allowed_at, 'request-resets'))]],
+      ['Answer until', permission.status === 'requested' && permission.request_expires_at && when(permission.request_expires_at)],
+      ['Request limit resets', request.next_allowed_at && [h('span', null, when(request.next_allowed_at)), h('span', { class: 'dim' }, ' · in ', countdown(request.next_allowed_at, 'request-resets'))]],
     ]),
-    risk?.message && notice('warn', 'warn', h('span', { testid: 'risk' }, risk.message)),
+    risk?.unanswered_in_a_row > 0 && risk.message && notice('warn', 'warn', h('span', { testid: 'risk' }, risk.message)),
     callable ? good(mine ? 'You can call this customer now.' : 'The assignee can call this customer now.') : reasons('blockers', 'Why this customer cannot be called now', blockers, countdown),
     mine && askPart(contact, callability, numberId, countdown)));
 
