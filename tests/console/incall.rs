@@ -99,6 +99,18 @@ async fn the_light_tells_what_is_recorded_and_a_pause_leaves_it_out() {
     let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
     sign_in(&world, &browser, "agt_a").await;
     let phone = talking(&world, &browser, humming()).await;
+    // The customer's page opens beside the one that is open.
+    let beside = browser.text("alongside").await;
+    assert!(beside.contains("Nino") && beside.contains("Ongoing"), "{beside}");
+    assert_eq!(
+        browser
+            .run("return document.querySelector('#view h1').isConnected && !location.pathname.startsWith('/contacts');")
+            .await,
+        json!(true)
+    );
+    browser.screenshot("alongside").await;
+    browser.click("alongside-close").await;
+    browser.vanishes("alongside").await;
     let light = async || browser.text("recording-light").await;
     world.until("the light is on", async || light().await == "Recording").await;
     let call = world.newest_call("it is recorded", |call| call["recording"]["state"] == "recording").await;

@@ -1,6 +1,6 @@
 // Who wants to know what. Topics:
 //   agent · link · readiness · offers · call (CALL) · contact (CONTACT) · permission (PERMISSION) · phone · alarm · dtmf · recording · resync ·
-//   summary · transcript · note (each as its event has it) · over (CALL of ours) · wrapped (call id) ·
+//   summary · transcript · note (each as its event has it) · answered (CALL, here) · over (CALL of ours) · wrapped (call id) · page ·
 //   mic (the microphone's new track) · expired (the token, during a call)
 
 const listeners = new Map();

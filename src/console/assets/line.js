@@ -104,6 +104,7 @@ export async function accept(offerId) {
   try {
     const call = await api.post(`/v1/offers/${offerId}/accept`);
     callChanged(call, 'accepted');
+    emit('answered', call);
     // Only this tab's popup: the phone's tab closes its own when it has taken the leg over. While
     // WhatsApp has not confirmed yet, the popup stays and says so.
     if (isMineAndAlive(state.calls.get(call.id))) dropOffer(offerId);

@@ -40,9 +40,9 @@ export function openAskDialog(contact, callability, numberId) {
     build: (dialog) => {
       choose(kind);
       const form = h('form', { id: 'ask-form', class: 'stack-gap', onsubmit: submit },
-        h('p', null, bdi(contactName(contact)), ' gets a message in WhatsApp and decides alone: once, for seven days, always, or not at all.'),
+        h('p', null, bdi(contactName(contact)), ' gets a message in WhatsApp and decides alone: for seven days, for good, or not at all.'),
         freeForm
-          ? h('div', { class: 'seg', role: 'radiogroup', ariaLabel: 'Kind of request' }, choice('free_form', 'In your own words'), choice('template', 'By template'))
+          ? h('div', { class: 'seg', role: 'radiogroup', ariaLabel: 'Kind of request' }, choice('free_form', 'Own words'), choice('template', 'Template'))
           : notice('info', 'note', 'The customer has neither written nor called in the last 24 hours, so WhatsApp takes a template only.'),
         ownWords, template,
         h('p', { class: 'dim small' }, 'At most one request in 24 hours and two in 7 days; a connected call starts the count anew.'),

@@ -12,6 +12,7 @@ import { lineWords } from '../quality.js';
 import { soundTrouble } from '../soundwatch.js';
 import { isDialling, myCall, numberOf, state } from '../state.js';
 import { isLeader } from '../tabs.js';
+import { startAlongside } from './alongside.js';
 import { captions } from './captions.js';
 import { bdi, fill, h, icon, setText } from './dom.js';
 import { alarmWords, contactName, contactNumber, duration } from './format.js';
@@ -56,7 +57,7 @@ export function startPanel(root) {
     on('wrapped', (callId) => { if (after?.callId === callId) leaveWrapUp(); }),
     on('alarm', (alarm) => panel?.alarm(alarm)),
     on('dtmf', (key) => panel?.heard(key)),
-    () => clearInterval(timer),
+    () => clearInterval(timer), startAlongside(root),
   ];
   refresh();
 }

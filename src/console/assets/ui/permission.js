@@ -2,7 +2,7 @@
 // it clears, and the way to ask.
 
 import { serverNow } from '../clock.js';
-import { agentName, state } from '../state.js';
+import { agentName, myCall, state } from '../state.js';
 import { openAskDialog } from './askdialog.js';
 import { fill, h, icon, setText } from './dom.js';
 import { permissionTone, timeLeft, when, words } from './format.js';
@@ -41,8 +41,9 @@ export function drawPermission(box, { contact, callability, trouble, numberId, o
       ['Request limit resets', request.next_allowed_at && [h('span', null, when(request.next_allowed_at)), h('span', { class: 'dim' }, ' · in ', countdown(request.next_allowed_at, 'request-resets'))]],
     ]),
     risk?.unanswered_in_a_row > 0 && risk.message && notice('warn', 'warn', h('span', { testid: 'risk' }, risk.message)),
-    callable ? good(mine ? 'You can call this customer now.' : 'The assignee can call this customer now.') : reasons('blockers', 'Why this customer cannot be called now', blockers, countdown),
-    mine && askPart(contact, callability, numberId, countdown)));
+    myCall()?.contact.id === contact.id ? good('You are in a call with this customer.')
+      : callable ? good(mine ? 'You can call this customer now.' : 'The assignee can call this customer now.') : reasons('blockers', 'Why this customer cannot be called now', blockers, countdown),
+    mine && !myCall() && askPart(contact, callability, numberId, countdown)));
 
   let due = false;
   const tick = () => {

@@ -12,7 +12,7 @@ import { toast, toastError } from './toast.js';
 export function wrapUp(call, onDone) {
   const word = h('select', { id: 'wrap-word', class: 'select', testid: 'wrap-disposition' }, h('option', { value: '' }, 'Choose…'));
   const wordField = h('div', { class: 'field', hidden: true }, h('label', { for: 'wrap-word' }, 'What was it?'), word);
-  const note = noteField('wrap-note', 'Note', 'wrap-note');
+  const note = noteField('Note', 'wrap-note');
   const save = h('button', { type: 'submit', class: 'btn btn-primary', testid: 'wrap-save' }, 'Save');
   const element = h('form', { class: 'wrapup', testid: 'wrapup', ariaLabel: 'After the call', data: { callId: call.id }, onsubmit: submit },
     h('div', { class: 'wrapup-who' }, h('strong', null, bdi(contactName(call.contact))), h('span', { class: 'num' }, `Call ended · ${duration(call.duration_ms)}`)),

@@ -19,8 +19,10 @@ const FIXABLE = new Set(['agent_busy', 'call_in_progress', 'draining']);
 const PAGE = 15;
 const GATHER_MS = 250;
 
-export function contactView(root, scope, { id }) {
-  setTitle('Contact');
+/** `alongside`: shown beside another page, whose title stays. */
+export function contactView(root, scope, { id, alongside = false }) {
+  const name = alongside ? () => {} : setTitle;
+  name('Contact');
   let contact = null;
   let callability = null;
   let trouble = null;
@@ -41,7 +43,7 @@ export function contactView(root, scope, { id }) {
   fill(root, page);
 
   const drawHead = () => {
-    setTitle(contactName(contact));
+    name(contactName(contact));
     const button = mayShowButton(contact, callability) && h('button', { type: 'button', class: 'btn btn-go', testid: 'call-button', onclick: () => openCallDialog(contact) }, icon('phone'), 'WhatsApp Call');
     const hadFocus = head.contains(document.activeElement) && document.activeElement.matches('button');
     fill(head, h('div', { class: 'head-who' }, avatar(contact, 'avatar-l'),
