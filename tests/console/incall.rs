@@ -100,8 +100,8 @@ async fn the_light_tells_what_is_recorded_and_a_pause_leaves_it_out() {
     sign_in(&world, &browser, "agt_a").await;
     let phone = talking(&world, &browser, humming()).await;
     // The customer's page opens beside the one that is open.
-    let beside = browser.text("alongside").await;
-    assert!(beside.contains("Nino") && beside.contains("Ongoing"), "{beside}");
+    until_text(&world, &browser, "alongside", "Ongoing").await;
+    assert!(browser.text("alongside").await.contains("Nino"));
     assert_eq!(
         browser
             .run("return document.querySelector('#view h1').isConnected && !location.pathname.startsWith('/contacts');")
