@@ -4,6 +4,7 @@ SHELL := /bin/bash
 # rustup puts cargo into the home folder, which a fresh shell may not look into yet.
 CARGO ?= $(shell command -v cargo || echo $(HOME)/.cargo/bin/cargo)
 VENV := target/peers
+AXE := target/axe
 
 # What Debian packages provide: command → package.
 BUILD_TOOLS := curl:curl cc:build-essential c++:build-essential cmake:cmake
@@ -61,7 +62,7 @@ setup-build:
 	|| { echo "Rust is missing and this Debian has no rustup: install it from https://rustup.rs, then run make again." >&2; exit 1; }; fi
 
 .PHONY: setup-test
-setup-test: $(VENV)/ready setup-speech model
+setup-test: $(VENV)/ready $(AXE)/axe.min.js setup-speech model
 	@$(call install,$(TEST_TOOLS))
 	@{ command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 || { $(call postgres); }
 
@@ -77,6 +78,17 @@ $(VENV)/ready: tests/peers/requirements.txt
 	@python3 -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: -r tests/peers/requirements.txt
 	@touch $@
+
+# axe-core, which looks for what people who cannot see or point would stumble over. A Python package has it, which is
+# unpacked and not run.
+$(AXE)/axe.min.js: tests/console/axe.txt
+	@$(call install,python3:python3)
+	@python3 -m pip --version >/dev/null 2>&1 || { $(call apt,python3-pip); }
+	@echo "==> fetching axe-core"
+	@rm -rf $(AXE) && mkdir -p $(AXE)
+	@python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
+		--requirement $< --dest $(AXE)
+	@python3 -m zipfile -e $(AXE)/*.whl $(AXE)/in && mv $(AXE)/in/*/axe.min.js $@
 
 # $(call install,command:package …): installs the packages whose commands are missing.
 install = missing=""; for pair in $(1); do command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair\#\#*:}"; done; \

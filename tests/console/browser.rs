@@ -1,29 +1,43 @@
 //! Debian's Chromium under its driver, with a WAV file for a microphone.
 
+mod eyes;
+mod faults;
+
 use std::f32::consts::TAU;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::Value;
+use thirtyfour::common::capabilities::chromium::ChromiumLikeCapabilities;
 use thirtyfour::error::{WebDriverError, WebDriverErrorInner};
 use thirtyfour::prelude::*;
+use thirtyfour::{LoggingPrefsLogLevel, WindowHandle};
 use tokio::process::{Child, Command};
+
+pub(crate) use eyes::{Size, Theme};
 
 const SOON: Duration = Duration::from_secs(20);
 
+/// One browser of one person: what it stores it shares with no other.
 pub(crate) struct Browser {
     driver: WebDriver,
-    shots: std::path::PathBuf,
+    /// What it is looked at in; a new tab gets the same.
+    looks: Mutex<(Size, Theme)>,
+    faults: Mutex<Vec<String>>,
+    shots: PathBuf,
     _process: Child,
 }
 
 impl Browser {
     /// `microphone_hz`: what the fake microphone hums, for ever.
     pub(crate) async fn start(dir: &Path, microphone_hz: f32) -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let dir = dir.join(format!("browser-{port}"));
+        std::fs::create_dir(&dir).unwrap();
         let microphone = dir.join("microphone.wav");
         hum(&microphone, microphone_hz);
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let process = Command::new("chromedriver")
             .arg(format!("--port={port}"))
             .stdout(Stdio::null())
@@ -51,7 +65,8 @@ impl Browser {
             capabilities.add_arg(argument).unwrap();
         }
         capabilities.add_arg(&format!("--use-file-for-fake-audio-capture={}", microphone.display())).unwrap();
-        capabilities.add_arg(&format!("--user-data-dir={}", dir.join("chromium").display())).unwrap();
+        capabilities.add_arg(&format!("--user-data-dir={}", dir.join("profile").display())).unwrap();
+        capabilities.set_browser_log_level(LoggingPrefsLogLevel::Severe).unwrap();
         let url = format!("http://127.0.0.1:{port}");
         let deadline = tokio::time::Instant::now() + SOON;
         let driver = loop {
@@ -64,7 +79,10 @@ impl Browser {
         driver.set_script_timeout(SOON).await.unwrap();
         let shots = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
         std::fs::create_dir_all(&shots).unwrap();
-        Self { driver, shots, _process: process }
+        let looks = Mutex::new((Size::Desk, Theme::Light));
+        let browser = Self { driver, looks, faults: Mutex::default(), shots, _process: process };
+        browser.look(Size::Desk, Theme::Light).await;
+        browser
     }
 
     pub(crate) async fn open(&self, url: &str) {
@@ -73,6 +91,30 @@ impl Browser {
 
     pub(crate) async fn reload(&self) {
         self.driver.refresh().await.unwrap();
+    }
+
+    /// The tab that the next commands go to.
+    pub(crate) async fn tab(&self) -> WindowHandle {
+        self.driver.window().await.unwrap()
+    }
+
+    /// Opens another tab of the same browser and turns to it.
+    pub(crate) async fn open_tab(&self, url: &str) -> WindowHandle {
+        let tab = self.driver.new_tab().await.unwrap();
+        self.turn_to(&tab).await;
+        self.open(url).await;
+        tab
+    }
+
+    pub(crate) async fn turn_to(&self, tab: &WindowHandle) {
+        self.driver.switch_to_window(tab.clone()).await.unwrap();
+        let (size, theme) = *self.looks.lock().unwrap();
+        self.look(size, theme).await;
+    }
+
+    /// Closes the tab, as its user does. Turn to another one then.
+    pub(crate) async fn close_tab(&self) {
+        self.driver.close_window().await.unwrap();
     }
 
     pub(crate) async fn appears(&self, test_id: &str) -> WebElement {
@@ -101,6 +143,19 @@ impl Browser {
         }
     }
 
+    /// Empties a field and types into it.
+    pub(crate) async fn fill(&self, test_id: &str, text: &str) {
+        let field = self.appears(test_id).await;
+        field.send_keys(Key::Control + "a").await.unwrap();
+        field.send_keys(Key::Delete + "").await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
+    /// Presses keys wherever the focus is.
+    pub(crate) async fn press(&self, keys: impl Into<TypingData>) {
+        self.driver.active_element().await.unwrap().send_keys(keys).await.unwrap();
+    }
+
     pub(crate) async fn text(&self, test_id: &str) -> String {
         loop {
             match self.appears(test_id).await.text().await {
@@ -124,10 +179,15 @@ impl Browser {
         self.driver.execute(script, Vec::new()).await.unwrap().json().clone()
     }
 
+    /// Runs a script that calls `done(value)` in its time.
+    pub(crate) async fn run_async(&self, script: &str) -> Value {
+        let script = format!("const done = arguments[arguments.length - 1]; {script}");
+        self.driver.execute_async(script, Vec::new()).await.unwrap().json().clone()
+    }
+
     /// The loudest frequency of what the page plays from the call, over half a second.
     pub(crate) async fn remote_peak_hz(&self) -> f64 {
         let script = r"
-            const done = arguments[arguments.length - 1];
             const stream = document.getElementById('remote-audio').srcObject;
             if (!stream) return void setTimeout(() => done(0), 250);
             const context = new AudioContext({ sampleRate: 48000 });
@@ -140,30 +200,25 @@ impl Browser {
               context.close();
               done(bins[loudest] > -80 ? loudest * 48000 / 8192 : 0);
             }, 500);";
-        self.driver.execute_async(script, Vec::new()).await.unwrap().json().as_f64().unwrap()
-    }
-
-    /// Errors in the page's console, a refused script of the security policy among them.
-    pub(crate) async fn errors(&self) -> Vec<String> {
-        let script = "return (window.__tandem && window.__tandem.errors) || [];";
-        serde_json::from_value(self.run(script).await).unwrap_or_default()
-    }
-
-    /// Keeps a picture for people to look at.
-    pub(crate) async fn screenshot(&self, name: &str) {
-        self.driver.screenshot(&self.shots.join(format!("{name}.png"))).await.unwrap();
+        self.run_async(script).await.as_f64().unwrap()
     }
 
     pub(crate) async fn quit(self) {
         self.driver.quit().await.unwrap();
     }
 
-    async fn find(&self, css: &str) -> WebElement {
+    /// The displayed element, once there is one.
+    pub(crate) async fn find(&self, css: &str) -> WebElement {
         loop {
             let query = self.driver.query(By::Css(css)).wait(SOON, Duration::from_millis(20)).and_displayed();
             match query.first().await {
                 Ok(element) => return element,
-                Err(error) => assert!(is_stale(&error), "{css} does not appear: {error}"),
+                Err(error) if is_stale(&error) => {}
+                Err(error) => {
+                    self.screenshot("failed").await;
+                    let faults = self.errors().await;
+                    panic!("{css} does not appear, see target/screenshots/failed.png: {error}\n{faults:#?}");
+                }
             }
         }
     }

@@ -51,7 +51,7 @@ async fn a_chat_that_is_taken_away_while_the_dialog_is_open_cannot_be_called() {
     let refused = "[data-testid=call-dialog] [data-code=not_assignee]";
     assert!(browser.attribute(refused, "data-code").await.contains("not_assignee"));
     assert!(!enabled().await, "Start Call is refused");
-    browser.screenshot("dialog-refused").await;
+    browser.looks_good("dialog-refused").await;
     let token = world.token("agt_a").await;
     let wish = json!({"number_id": NUMBER, "to": format!("wa:{NINO}"), "agent_id": "agt_a"});
     let problem = world.gateway.request_as(&token, "POST", "calls", Some(wish)).await;
@@ -112,7 +112,7 @@ async fn a_customer_is_asked_from_the_page_and_it_tells_when_one_may_ask_again()
     let dialog = browser.text("ask-dialog").await;
     assert!(dialog.contains("takes a template only"), "{dialog}");
     browser.appears("ask-template").await.send_keys("may_we_call").await.unwrap();
-    browser.screenshot("ask").await;
+    browser.looks_good("ask").await;
     browser.click("ask-send").await;
     browser.vanishes("ask-dialog").await;
     until_chip(&world, &browser, "requested").await;
@@ -123,7 +123,7 @@ async fn a_customer_is_asked_from_the_page_and_it_tells_when_one_may_ask_again()
     assert!(resets == "23 h 59 min" || resets == "1 d", "{resets}");
     let callability = world.get(&format!("{PATH}/callability?number_id={NUMBER}&agent_id=agt_a")).await;
     assert!(callability["request"]["next_allowed_at"].is_string(), "{callability}");
-    browser.screenshot("asked").await;
+    browser.looks_good("asked").await;
 
     // WhatsApp tells whole seconds, and of two words of the same second the first counts.
     let a_second_later = || world.wa.advance(std::time::Duration::from_secs(1));
@@ -206,7 +206,7 @@ async fn what_people_write_down_stands_on_the_page_as_text_for_everybody_at_once
         .await;
     // One's own can be taken back, a colleague's cannot.
     assert_eq!(browser.run("return document.querySelectorAll('.note-remove').length;").await, json!(1));
-    browser.screenshot("notes").await;
+    browser.looks_good("notes").await;
     browser.click_css(".note-remove").await;
     world.until("it is gone", async || !browser.text("notes").await.contains("onerror")).await;
     assert_eq!(browser.errors().await, Vec::<String>::new());

@@ -66,7 +66,7 @@ async fn mute_hold_and_keys_are_heard_at_the_far_end_and_shown_here() {
     assert!(measure::rms(&heard) > 100.0, "the customer hears that somebody will come back");
     let peak = browser.remote_peak_hz().await;
     assert!((peak - f64::from(CUSTOMER_HZ)).abs() > 100.0, "the agent hears the customer on hold: {peak} Hz");
-    browser.screenshot("held").await;
+    browser.looks_good("held").await;
     browser.click("call-hold").await;
     hear_each_other(&world, &browser, &phone).await;
 
@@ -86,7 +86,7 @@ async fn mute_hold_and_keys_are_heard_at_the_far_end_and_shown_here() {
     assert_eq!(browser.run("return tones;").await, json!([697, 1209, 852, 1477, 941, 1477]), "ITU-T Q.23");
     phone.dtmf("7");
     until_text(&world, &browser, "keypad-echo", "Customer pressed 7").await;
-    browser.screenshot("keypad").await;
+    browser.looks_good("keypad").await;
     assert_eq!(phone.violations(), []);
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
@@ -108,7 +108,7 @@ async fn the_light_tells_what_is_recorded_and_a_pause_leaves_it_out() {
             .await,
         json!(true)
     );
-    browser.screenshot("alongside").await;
+    browser.looks_good("alongside").await;
     browser.click("alongside-close").await;
     browser.vanishes("alongside").await;
     let light = async || browser.text("recording-light").await;
@@ -119,7 +119,7 @@ async fn the_light_tells_what_is_recorded_and_a_pause_leaves_it_out() {
     browser.click("call-recording").await;
     world.until("the light says so", async || light().await == "Recording paused").await;
     assert_eq!(world.call(id).await["recording"]["state"], "paused");
-    browser.screenshot("recording-paused").await;
+    browser.looks_good("recording-paused").await;
     // A pause can last over a reload, and the light with it.
     browser.reload().await;
     world.until("the light still says so", async || light().await == "Recording paused").await;
@@ -170,7 +170,7 @@ async fn a_call_one_has_placed_survives_other_pages_and_a_reload() {
     phone.ended(SOON).await.unwrap();
     browser.appears("wrapup").await;
     until_text(&world, &browser, "toast", "Completed").await;
-    browser.screenshot("after-call").await;
+    browser.looks_good("after-call").await;
     browser.click_css("[data-testid=wrap-disposition] option[value='Resolved']").await;
     browser.appears("wrap-note").await.send_keys("Sends the papers today.").await.unwrap();
     browser.click("wrap-save").await;
@@ -202,7 +202,7 @@ async fn a_side_that_is_not_heard_is_told_in_words_that_say_what_to_do() {
     phone.fall_silent();
     // The gateway's word, which knows whose side it is.
     until_text(&world, &browser, "call-alarm", "check their microphone").await;
-    browser.screenshot("one-way").await;
+    browser.looks_good("one-way").await;
     phone.peer().unwrap().speak_again();
     world
         .until("the warning goes when the customer is back", async || {
@@ -231,7 +231,7 @@ async fn what_is_said_stands_above_the_bar_and_its_summary_comes_to_the_page_by_
     let says = async |test_id: &str| browser.text(test_id).await.to_lowercase().contains(WORD);
     world.until_within(PATIENCE, "captions show it", async || says("captions").await).await;
     assert!(says("card-live").await, "so does the customer's page");
-    browser.screenshot("captions").await;
+    browser.looks_good("captions").await;
     browser.click("call-captions").await;
     world
         .until("captions can be switched off", async || {
@@ -252,7 +252,7 @@ async fn what_is_said_stands_above_the_bar_and_its_summary_comes_to_the_page_by_
     world.until("the transcript is on the page", async || says("card-transcript").await).await;
     browser.click("card-recording-open").await;
     browser.appears("recording-player").await;
-    browser.screenshot("conversation").await;
+    browser.looks_good("conversation").await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
 }

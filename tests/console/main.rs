@@ -6,9 +6,12 @@
     reason = "a story fails where it cannot go on, and lives in real time"
 )]
 
+#[allow(dead_code, reason = "the vocabulary of stories, not all of it said in each build")]
 mod browser;
 mod conversation;
+mod ground;
 mod incall;
+mod people;
 #[path = "../gateway/world.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the gateway's stories, which use all of it")]
 mod world;
