@@ -104,7 +104,8 @@ struct ContactBody {
 
 /// Creates or changes a contact
 ///
-/// `wa:<digits>` and `user:<id>` create the contact if there is none; `con_…` must exist.
+/// `wa:<digits>` and `user:<id>` create the contact if there is none; `con_…` must exist. An agent that manages agents may
+/// say whose a contact is, and no more.
 #[utoipa::path(put, path = "/v1/contacts/{ref}", tag = "contacts",
     params(("ref" = String, Path, description = "`con_…`, `wa:<digits>` or `user:<id>`", example = "wa:995555010203")),
     request_body = ContactBody,
@@ -115,7 +116,8 @@ async fn put(
     Who(who): Who,
     Json(body): Json<ContactBody>,
 ) -> Result<Answer<Contact>, Problem> {
-    caller.may(Action::Change, Resource::Contact)?;
+    let assigns = caller.agent().is_some() && body.name.is_none();
+    caller.may(if assigns { Action::Assign } else { Action::Change }, Resource::Contact)?;
     let name = match body.name {
         Some(Some(name)) => Some(Some(plain_text("name", &name, NAME_CHARS_MAX)?)),
         other => other,

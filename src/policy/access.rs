@@ -54,6 +54,8 @@ pub enum Action {
     Dial,
     /// Ask the customer for permission to call.
     Request,
+    /// Say whose a customer is: who may call, and who rings first.
+    Assign,
     /// Set this agent online or offline.
     SetPresence,
     /// Receive this agent's events.
@@ -214,6 +216,7 @@ fn agent_may(rules: &Rules, agent: &Agent, action: Action, resource: Resource<'_
         (Action::Change | Action::Invite, Resource::Agent(_)) | (Action::Change, Resource::Team) => {
             grants(rules, agent).manage
         }
+        (Action::Assign, Resource::Contact) => grants(rules, agent).manage,
         _ => false,
     }
 }

@@ -8,8 +8,10 @@
 
 #[allow(dead_code, reason = "the vocabulary of stories, not all of it said in each build")]
 mod browser;
+mod conversation;
 mod desk;
 mod ground;
+mod incall;
 mod manage;
 mod people;
 mod reports;

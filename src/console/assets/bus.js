@@ -1,8 +1,9 @@
 // Who wants to know what. Topics:
 //   agent · link · readiness · offers · call (CALL) · contact (CONTACT) · permission (PERMISSION) · phone · alarm · dtmf · recording · resync ·
 //   settings ({ number_id }: settings or health of a number changed) · wallet ·
-//   summary · transcript · note (each as its event has it) ·
-//   ready (what readiness.js found) · test-ring (the gateway's try) · mic (the microphone's new track) · expired (the token, during a call)
+//   ready (what readiness.js found) · test-ring (the gateway's try) ·
+//   summary · transcript · note (each as its event has it) · answered (CALL, here) · over (CALL of ours) · wrapped (call id) · page ·
+//   mic (the microphone's new track) · expired (the token, during a call)
 
 const listeners = new Map();
 

@@ -105,6 +105,7 @@ export class EventStream {
       this.#handlers.onReady(resumed);
       return;
     }
+    this.#tries = 0; // a stream that speaks works
     if (id !== null) this.#lastId = id;
     this.#handlers.onEvent({ type, ...parsed });
   }

@@ -13,7 +13,8 @@ import { mayNotify, notifyCall, unnotifyCall, whenChosen } from './notify.js';
 import { adoptReadiness, makeReady, readinessView, startReadiness } from './readiness.js';
 import { isLeader, tellTabs } from './tabs.js';
 import { toast } from './ui/toast.js';
-import { contactName, duration, words } from './ui/format.js';
+import { callToast } from './ui/calltoast.js';
+import { contactName, words } from './ui/format.js';
 import { serverNow } from './clock.js';
 
 const OFFERS_KEY = 'tandem.offers';
@@ -51,11 +52,15 @@ export function onEvent({ type, call_id: callId, data }) {
     case 'permission.limit_reset':
     case 'permission.reconsider_prompted':
     case 'permission.drift_repaired': return emit('permission', data.permission);
+    case 'recording.announced':
+    case 'recording.opted_out':
     case 'recording.paused':
     case 'recording.resumed':
     case 'recording.ready':
     case 'recording.deleted':
-    case 'recording.failed': return emit('recording', data);
+    case 'recording.failed':
+      emit('recording', data);
+      return lookAgain(data.call_id);
     case 'transcript.ready':
     case 'transcript.failed': return emit('transcript', data);
     case 'summary.ready':
@@ -97,13 +102,15 @@ export async function setOnline(wish) {
   const me = state.agent.id;
   try {
     if (wish) {
-      await mic.hold('line');
+      // Held under a name of its own: a resync in between sees an agent who is offline, and lets go of the line's.
+      await mic.hold('wish');
       await makeReady();
     }
     await api.put(`/v1/agents/${me}/status`, { status: wish ? 'online' : 'offline' });
     noteAgentStatus(me, wish ? 'online' : 'offline');
   } finally {
     followStatus();
+    mic.release('wish');
   }
 }
 
@@ -118,6 +125,7 @@ export async function accept(offerId) {
     const call = await api.post(`/v1/offers/${offerId}/accept`);
     callChanged(call, 'accepted');
     tellTabs({ kind: 'answered', offerId });
+    emit('answered', call);
     // Only this tab's popup: the phone's tab closes its own when it has taken the leg over. While
     // WhatsApp has not confirmed yet, the popup stays and says so.
     if (isMineAndAlive(state.calls.get(call.id))) dropOffer(offerId);
@@ -161,6 +169,15 @@ export async function command(callId, verb) {
   if (call?.id) callChanged(call, verb);
 }
 
+export async function pauseRecording(callId, wish) {
+  callChanged(await api.post(`/v1/calls/${callId}/recording`, { action: wish ? 'pause' : 'resume' }));
+}
+
+/** What was to be written down after the call is written, or was left: in every tab. */
+export function wrappedUp(callId) {
+  tellTabs({ kind: 'wrapped', callId });
+}
+
 let keysSent = Promise.resolve();
 
 /** Digits keep their order, however fast the keys are pressed. */
@@ -197,6 +214,7 @@ export function onTabMessage(message) {
   // The phone's own popup goes when it has taken the leg over.
   if (message.kind === 'answered' && !isLeader()) dropOffer(message.offerId);
   if (message.kind === 'ready') adoptReadiness(message.view);
+  if (message.kind === 'wrapped') emit('wrapped', message.callId);
   if (!isLeader()) return;
   if (message.kind === 'open') phone.open(message.offerId);
   if (message.kind === 'shut') phone.shut(message.offerId);
@@ -380,6 +398,7 @@ function callChanged(call, why) {
   if (isMineAndAlive(now)) {
     mine.add(now.id);
     carry(now, why);
+    if (isTalking(now) && why.startsWith('call.')) lookAgainSoon(now.id);
   } else if (now.state === 'ended' || now.state === 'wrap_up') {
     over(now);
   }
@@ -432,13 +451,24 @@ function over(call) {
   passedOn.delete(call.id);
   unclaim(call.id);
   if (!mine.delete(call.id)) return;
-  toast({
-    title: contactName(call.contact),
-    text: [call.status, call.answered_at ? duration(call.duration_ms) : words.endReason(call.end_reason)].filter(Boolean).join(' · '),
-    tone: call.status === 'Completed' ? 'go' : 'warn',
-    href: `/calls/${call.id}`,
-    hrefText: 'Open call',
-  });
+  emit('over', call);
+  callToast(call);
+}
+
+/** Recorder and recogniser begin a moment after the answer, and no event tells. */
+const BEGUN_MS = 1_500;
+
+function lookAgainSoon(callId) {
+  void lookAgain(callId);
+  setTimeout(() => lookAgain(callId), BEGUN_MS);
+}
+
+/** Fetches what events leave out of a call that runs: its recording, its consent, its transcript. */
+async function lookAgain(callId) {
+  if (!mine.has(callId)) return;
+  try {
+    noteCall(await api.get(`/v1/calls/${callId}`));
+  } catch { /* the next event, or the next resync */ }
 }
 
 function isTalking(call) {

@@ -16,8 +16,10 @@ export const mic = {
   condition: () => condition,
   track: () => stream?.getAudioTracks()[0] ?? null,
   level: () => tap?.level() ?? 0,
+  /** Silenced outside the browser: by the headset's own key, or by the system. */
+  silenced: () => mic.track()?.muted === true,
 
-  /** Opens the microphone for a holder (`line`, `call`, `devices`, `check`); true when it is open. */
+  /** Opens the microphone for a holder (`line`, `call`, `devices`, `check`, `wish`); true when it is open. */
   async hold(holder) {
     holders.add(holder);
     if (mic.track()?.readyState === 'live') return true;

@@ -13,6 +13,11 @@ const DEFAULTS = {
   ringVolume: 0.7,
   /** Business number last called from. */
   numberId: '',
+  /** Whether what is said is shown above the call bar. */
+  captions: true,
+  /** By which a customer was asked last. */
+  template: '',
+  templateLanguage: 'en',
 };
 
 export const prefs = { ...DEFAULTS, ...read() };

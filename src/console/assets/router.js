@@ -1,5 +1,6 @@
 // Paths to views. Links are plain links: the router takes over those that stay in the console.
 
+import { emit } from './bus.js';
 import { Scope } from './ui/scope.js';
 import { fill, h } from './ui/dom.js';
 import { empty } from './ui/parts.js';
@@ -72,6 +73,7 @@ function show() {
     else link.removeAttribute('aria-current');
   }
   view(root, scope, parameters, new URLSearchParams(location.search));
+  emit('page');
   // A screen reader should hear where it is now; at the first page it is at the top anyway.
   if (!first) (root.querySelector('h1') ?? root).focus({ preventScroll: true });
   first = false;

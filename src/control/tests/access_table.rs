@@ -171,7 +171,7 @@ pub(super) const ROWS: &[Row] = &[
     row("PUT /v1/numbers/{id}", Json("{}"), Answers(200), Agents::NoneOpenly, &[SettingsWrite]),
     row("GET /v1/contacts", Nothing, Answers(200), Agents::All, READERS),
     row("GET /v1/contacts/{ref}", Nothing, Answers(200), Agents::All, READERS),
-    row("PUT /v1/contacts/{ref}", Json("{}"), Answers(200), Agents::NoneOpenly, &[CallsWrite, SettingsWrite]),
+    row("PUT /v1/contacts/{ref}", Json("{}"), Answers(200), Agents::Manages, &[CallsWrite, SettingsWrite]),
     // Those on calls that the caller does not see are left out.
     row("GET /v1/contacts/{ref}/notes", Nothing, Answers(200), Agents::All, READERS),
     row("POST /v1/contacts/{ref}/notes", Json(r#"{"text":"Called back."}"#), Answers(201), Agents::All, &[CallsWrite]),

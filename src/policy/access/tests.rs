@@ -6,7 +6,7 @@ use crate::model::time::Timestamp;
 use crate::policy::pack::{Pack, SwitchRules};
 use crate::policy::routing::tests::agent;
 
-const ACTIONS: [Action; 11] = [
+const ACTIONS: [Action; 12] = [
     Action::Read,
     Action::Change,
     Action::Annotate,
@@ -14,6 +14,7 @@ const ACTIONS: [Action; 11] = [
     Action::Answer,
     Action::Dial,
     Action::Request,
+    Action::Assign,
     Action::SetPresence,
     Action::Listen,
     Action::MintToken,
@@ -198,6 +199,7 @@ fn whoever_manages_changes_and_invites_agents_and_nobody_else_does() {
             }
         }
         assert_eq!(may(&rules(), &me, Action::Change, Resource::Team), manages, "{role}");
+        assert_eq!(may(&rules(), &me, Action::Assign, Resource::Contact), manages, "{role}");
     }
 }
 

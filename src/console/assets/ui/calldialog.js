@@ -1,6 +1,7 @@
 // Before a call goes out: from which number, and what it means for the customer and the wallet.
 
 import { api, query } from '../api.js';
+import { on } from '../bus.js';
 import { dial } from '../line.js';
 import { state } from '../state.js';
 import { prefs, setPref } from '../prefs.js';
@@ -15,6 +16,7 @@ const NOTES = [
   ['note', 'The cost leaves your wallet.'],
 ];
 
+/** An assignment, a permission or another call may change the answer while the dialog is read: it follows. */
 export function openCallDialog(contact) {
   const chosen = state.numbers.find(({ id }) => id === prefs.numberId) ?? state.numbers[0];
   let numberId = chosen?.id ?? null;
@@ -22,25 +24,40 @@ export function openCallDialog(contact) {
   const price = h('ul', { class: 'blockers', ariaLive: 'polite' });
   let start;
 
+  let asked = 0;
+  let starting = false;
   const check = async () => {
     start.disabled = true;
+    asked += 1;
+    const mine = asked;
     try {
       const answer = await api.get(callabilityPath(contact.id, numberId));
+      if (mine !== asked || starting) return; // an older question than the last
       fill(price, priceNotes(answer.rate));
       fill(trouble, !answer.callable && blockerNotice(answer.blockers), answer.callable && riskNotice(answer.risk));
       start.disabled = !answer.callable;
     } catch (error) {
+      if (mine !== asked || starting) return;
       fill(price);
       fill(trouble, notice('stop', 'warn', error.message));
     }
   };
 
+  const follow = (about) => { if (about && !starting) void check(); };
+  const closers = [
+    on('contact', ({ id }) => follow(id === contact.id)),
+    on('permission', ({ contact_id: id }) => follow(id === contact.id)),
+    on('call', (call) => follow(call.contact?.id === contact.id || call.agent_id === state.agent?.id)),
+    on('resync', () => follow(true)),
+  ];
   const close = openDialog({
     title: 'WhatsApp call',
     testid: 'call-dialog',
+    onClose: () => closers.forEach((end) => end()),
     build: (dialog) => {
       start = h('button', { type: 'button', class: 'btn btn-go', testid: 'call-start', onclick: place }, icon('phone'), h('span', null, 'Start Call'));
       async function place() {
+        starting = true;
         start.disabled = true;
         start.lastElementChild.textContent = 'Starting…';
         try {
@@ -49,7 +66,9 @@ export function openCallDialog(contact) {
         } catch (error) {
           fill(trouble, error.blockers?.length ? blockerNotice(error.blockers) : notice('stop', 'warn', error.message));
           start.lastElementChild.textContent = 'Start Call';
-          start.disabled = false;
+          start.disabled = error.blockers?.length > 0;
+        } finally {
+          starting = false;
         }
       }
       return {

@@ -43,6 +43,15 @@ export function clockFromMs(ms, long = false) {
   return long ? text.split(':').map((part) => part.padStart(2, '0')).join(':').padStart(8, '00:') : text;
 }
 
+/** 11520000 → "3 h 12 min"; seconds only when they matter. */
+export function timeLeft(ms) {
+  const seconds = Math.max(0, Math.ceil(ms / 1000));
+  const [days, hours, minutes] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
+  if (days > 0) return hours > 0 ? `${days} d ${hours} h` : `${days} d`;
+  if (hours > 0) return `${hours} h ${minutes} min`;
+  return minutes > 4 ? `${minutes} min` : `${minutes} min ${String(seconds % 60).padStart(2, '0')} s`;
+}
+
 export function when(time) {
   if (!time) return '–';
   const date = new Date(time);
@@ -142,13 +151,13 @@ export function alarmWords(kind, legKind) {
   const customer = legKind !== 'agent';
   if (kind === 'one_way') {
     return customer
-      ? 'Only one side is heard: nothing can be heard from the customer. Ask them to check their microphone.'
-      : 'Only one side is heard: the customer cannot hear you. Check your microphone.';
+      ? 'You cannot hear the customer, but they hear you: ask them to check their microphone. If it stays so, call again.'
+      : 'The customer cannot hear you, but you hear them: check your microphone and its mute switch.';
   }
   if (kind === 'no_rtp') {
     return customer
-      ? 'No sound arrives from the customer’s phone. Their network may be gone for a moment.'
-      : 'Your sound does not reach the gateway. Check your network and your microphone.';
+      ? 'You cannot hear the customer: no sound comes from their phone. Their network may be gone for a moment; wait, or call again.'
+      : 'The customer cannot hear you: your sound does not reach the gateway. Check your network and your microphone.';
   }
   if (kind === 'no_rtcp') return 'The far end has stopped reporting on the line. The call may be about to drop.';
   return `The line reports trouble: ${String(kind).replaceAll('_', ' ')}.`;

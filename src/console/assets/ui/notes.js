@@ -12,8 +12,12 @@ const NOTE_CHARS_MAX = 4_000;
 const PAGE = 20;
 const GATHER_MS = 250;
 
+let fields = 0;
+
 /** A labelled field that grows with its text: `{ element, value(), clear() }`. */
-export function noteField(id, label, testid) {
+export function noteField(label, testid) {
+  fields += 1;
+  const id = `note-${fields}`;
   const area = h('textarea', { id, testid, class: 'input note-area', rows: 2, maxlength: NOTE_CHARS_MAX, placeholder: 'What the next person should know' });
   return {
     element: h('div', { class: 'field note-field' }, h('label', { for: id }, label), area),
@@ -26,7 +30,7 @@ export function noteField(id, label, testid) {
 export function showNotes(root, scope, path, concerns) {
   const list = h('ol', { class: 'notes', testid: 'notes' });
   const more = h('div', { class: 'more', hidden: true });
-  const field = noteField('new-note', 'New note', 'note-text');
+  const field = noteField('New note', 'note-text');
   const add = h('button', { type: 'submit', class: 'btn', testid: 'note-add' }, 'Add note');
   const form = h('form', { class: 'note-form', onsubmit: submit }, field.element, add);
   fill(root, skeleton(2));

@@ -1,46 +1,70 @@
-// The call bar: there as long as the agent has a call, whatever page is open.
+// The call bar: there as long as the agent has a call, whatever page is open; then, for as long as
+// wanted, what is to be written down after it.
 
+import { api } from '../api.js';
 import { on } from '../bus.js';
 import { msSince } from '../clock.js';
-import { bringAudioHere, command, mute, sendDigit } from '../line.js';
+import { bringAudioHere, command, mute, pauseRecording, wrappedUp } from '../line.js';
+import { mic } from '../mic.js';
 import { levels, phoneView } from '../phone.js';
+import { prefs, setPref } from '../prefs.js';
+import { lineWords } from '../quality.js';
+import { soundTrouble } from '../soundwatch.js';
 import { isDialling, myCall, numberOf, state } from '../state.js';
 import { isLeader } from '../tabs.js';
+import { startAlongside } from './alongside.js';
+import { captions } from './captions.js';
 import { bdi, fill, h, icon, setText } from './dom.js';
 import { alarmWords, contactName, contactNumber, duration } from './format.js';
+import { keypad } from './keypad.js';
 import { avatar, meter } from './parts.js';
 import { toastError } from './toast.js';
+import { wrapUp } from './wrapup.js';
 
-/** Audio that is set up within this time needs no comment. */
-const PATIENCE_MS = 1_200;
-const KEYS = [...'123456789*0#'];
 /** Talking into a muted microphone: loud for this many frames of the meter. */
 const TALKING_LEVEL = 0.55;
 const TALKING_FRAMES = 40;
+/** The customer's side of the line is measured by the gateway. */
+const FAR_QUALITY_EVERY_MS = 5_000;
 
 let panel = null;
+let after = null;
 let closers = [];
 
-/** Keeps `root` filled while there is a call. */
+/** Keeps `root` filled while there is a call, or one to be wrapped up. */
 export function startPanel(root) {
   const refresh = () => {
     const call = myCall();
     if (panel && panel.callId !== call?.id) close();
-    if (call && !panel) panel = open(root, call);
+    if (call && !panel) {
+      leaveWrapUp((open_) => open_.closeSaving());
+      panel = open(root, call);
+    }
     panel?.update();
+  };
+  const wrap = (call) => {
+    if (!call.answered_at || myCall()) return;
+    leaveWrapUp((open_) => open_.closeSaving());
+    after = wrapUp(call, () => {
+      wrappedUp(call.id);
+      leaveWrapUp();
+    });
+    root.append(after.element);
   };
   const timer = setInterval(refresh, 250);
   closers = [
-    on('call', refresh), on('phone', refresh),
+    on('call', refresh), on('phone', refresh), on('over', wrap),
+    on('wrapped', (callId) => { if (after?.callId === callId) leaveWrapUp(); }),
     on('alarm', (alarm) => panel?.alarm(alarm)),
     on('dtmf', (key) => panel?.heard(key)),
-    () => clearInterval(timer),
+    () => clearInterval(timer), startAlongside(root),
   ];
   refresh();
 }
 
 export function stopPanel() {
   closers.forEach((end) => end());
+  leaveWrapUp();
   close();
 }
 
@@ -49,22 +73,30 @@ function close() {
   panel = null;
 }
 
+function leaveWrapUp(how = (open_) => open_.close()) {
+  if (after === null) return;
+  keepFocus(after.element);
+  how(after);
+  after = null;
+}
+
 function open(root, first) {
   const callId = first.id;
-  const since = performance.now();
+  let phaseSince = performance.now();
+  let lastPhase = first.state;
   const call = () => state.calls.get(callId);
   /** Alarms that stand, as `kind leg`. */
   const alarms = new Map();
+  let farQuality = null;
   let busy = false;
-  let typed = '';
   let loudFrames = 0;
 
-  const run = (verb, failure) => async () => {
+  const run = (act, failure) => async () => {
     if (busy) return;
     busy = true;
     update();
     try {
-      await command(callId, verb());
+      await act();
     } catch (error) {
       toastError(failure, error);
     } finally {
@@ -75,56 +107,80 @@ function open(root, first) {
 
   const time = h('strong', { testid: 'call-duration', class: 'num' });
   const phase = h('span', { role: 'status' });
-  const mic = meter('Your voice');
+  const tape = h('div', { class: 'call-tape', testid: 'recording-light', role: 'status' });
+  const near = meter('Your voice');
   const far = meter('Customer’s voice');
   const lamp = h('span', { class: 'lamp' });
-  const quality = h('span', null);
+  const quality = h('span', { testid: 'call-quality' });
   const sound = h('div', { class: 'call-sound' },
-    h('span', null, 'Customer'), far.element, h('span', null, 'You'), mic.element,
+    h('span', null, 'Customer'), far.element, h('span', null, 'You'), near.element,
     h('div', { class: 'call-quality' }, lamp, quality));
   const muteKey = key('call-mute', 'mic', 'Mute', () => mute(!phoneView().muted));
-  const holdKey = key('call-hold', 'pause', 'Hold', run(() => (call().state === 'held' ? 'resume' : 'hold'), 'Hold did not work'));
-  const padKey = key('call-keypad', 'keypad', 'Keypad', () => showPad(pad.hidden));
-  const endKey = key('call-hangup', 'hangup', 'Hang up', run(() => 'hangup', 'The call was not hung up'), 'key-stop');
-  const echo = h('div', { class: 'call-pad-echo', ariaLive: 'polite' });
-  const pad = h('div', { class: 'call-pad', hidden: true, role: 'group', ariaLabel: 'Keypad' }, echo,
-    h('div', { class: 'call-pad-keys' }, KEYS.map((digit) => h('button', { type: 'button', data: { digit }, ariaLabel: nameOf(digit), onclick: () => press(digit) }, digit))));
-  const alarmBox = h('div', { class: 'call-alarm', role: 'alert', hidden: true });
+  const holdKey = key('call-hold', 'pause', 'Hold', run(() => command(callId, call().state === 'held' ? 'resume' : 'hold'), 'Hold did not work'));
+  const pad = keypad(callId, (isOpen, byKey) => {
+    padKey.set({ expanded: isOpen });
+    if (byKey) padKey.element.focus();
+  });
+  const padKey = key('call-keypad', 'keypad', 'Keypad', () => pad.show(!pad.isOpen()));
+  const words = captions(callId);
+  const wordsKey = key('call-captions', 'captions', 'Captions', () => {
+    setPref('captions', !prefs.captions);
+    update();
+  });
+  const tapeKey = key('call-recording', 'tape', 'Pause rec.', run(() => pauseRecording(callId, call().recording.state === 'recording'), 'The recording goes on as it was'));
+  const endKey = key('call-hangup', 'hangup', 'Hang up', run(() => command(callId, 'hangup'), 'The call was not hung up'), 'key-stop');
+  const alarmBox = h('div', { class: 'call-alarm', testid: 'call-alarm', role: 'alert', hidden: true });
   const who = h('div', { class: 'call-who' });
 
   const element = h('section', { class: 'call-panel', testid: 'call-panel', ariaLabel: 'Call', data: { callId } },
     alarmBox,
+    words.element,
     h('div', { class: 'call-bar' }, who,
-      h('div', { class: 'call-time' }, time, phase),
+      h('div', { class: 'call-time' }, time, phase, tape),
       sound,
-      h('div', { class: 'call-keys' }, muteKey.element, holdKey.element, padKey.element, endKey.element)),
-    pad);
+      h('div', { class: 'call-keys' }, muteKey.element, holdKey.element, padKey.element, wordsKey.element, tapeKey.element, endKey.element)),
+    pad.element);
   root.append(element);
-  document.addEventListener('keydown', onKey);
 
   let frame = requestAnimationFrame(function draw() {
     frame = requestAnimationFrame(draw);
     const level = levels();
-    mic.set(level.mic);
+    near.set(level.mic);
     far.set(level.far);
     loudFrames = phoneView().muted && level.voice > TALKING_LEVEL ? loudFrames + 1 : Math.max(0, loudFrames - 1);
   });
+  const farTimer = setInterval(async () => {
+    if (!call()?.answered_at) return;
+    try {
+      const { legs } = await api.get(`/v1/calls/${callId}/quality`);
+      farQuality = legs.find(({ kind }) => kind === 'whatsapp')?.quality ?? null;
+    } catch { /* figures are a courtesy */ }
+  }, FAR_QUALITY_EVERY_MS);
 
   function update() {
     const now = call();
     const view = phoneView();
     const here = view.callId === callId;
     const dialling = isDialling(now);
+    if (now.state !== lastPhase) {
+      lastPhase = now.state;
+      phaseSince = performance.now();
+    }
     element.dataset.phase = now.state;
     updateWho(now);
     setText(time, now.answered_at ? duration(msSince(now.answered_at)) : '–:––');
     setText(phase, phaseWords(now));
+    updateTape(now);
     muteKey.set({ pressed: view.muted, label: view.muted ? 'Unmute' : 'Mute', icon: view.muted ? 'mic-off' : 'mic', disabled: !here || dialling });
     const held = now.state === 'held';
     holdKey.set({ pressed: held, label: held ? 'Resume' : 'Hold', icon: held ? 'play' : 'pause', disabled: busy || dialling || now.state === 'answering' });
     padKey.set({ disabled: dialling });
     endKey.set({ label: dialling ? 'Cancel' : 'Hang up', disabled: busy });
-    if (dialling && !pad.hidden) showPad(false);
+    if (dialling) pad.show(false);
+    const live = now.transcript?.state === 'live';
+    wordsKey.element.hidden = !live;
+    wordsKey.set({ pressed: prefs.captions });
+    words.show(live && prefs.captions);
     updateQuality(view, here);
     updateAlarm(now, view, here);
   }
@@ -140,83 +196,60 @@ function open(root, first) {
       h('div', { class: 'call-sub num' }, bdi(contactNumber(contact)), numberOf(numberId) && h('span', { class: 'call-where' }, ` · ${way} ${numberOf(numberId)}`))));
   }
 
+  let tapeShown = null;
+  function updateTape({ recording, answered_at: answeredAt }) {
+    const [tone, text] = tapeWords(recording, answeredAt);
+    const open_ = recording?.state === 'recording' || recording?.state === 'paused';
+    const paused = recording?.state === 'paused';
+    tapeKey.element.hidden = !open_;
+    tapeKey.set({ pressed: paused, label: paused ? 'Resume rec.' : 'Pause rec.', disabled: busy });
+    if (tapeShown === text) return;
+    tapeShown = text;
+    tape.hidden = text === null;
+    fill(tape, text && [h('span', { class: 'lamp', data: { tone } }), h('span', null, text)]);
+  }
+
   function updateQuality(view, here) {
-    const [tone, text, title] = qualityWords(view, here);
+    const { tone, text, title } = qualityWords(view, here);
     lamp.dataset.tone = tone;
     setText(quality, text);
-    quality.title = title;
+    quality.title = title ?? '';
   }
 
   function qualityWords(view, here) {
-    if (!here) return ['', 'No sound here', ''];
-    if (!isLeader()) return ['go', 'Sound plays in another tab', ''];
-    if (view.phase === 'connecting') return ['warn', 'Audio is being set up', ''];
-    if (view.phase === 'lost') return ['warn', 'Audio is being repaired', ''];
-    if (view.phase === 'failed') return ['stop', 'No audio', ''];
-    if (!view.quality) return ['go', 'Connected', ''];
-    const { word, detail, tone } = view.quality;
+    if (!here) return { tone: '', text: 'No sound here' };
+    if (!isLeader()) return { tone: 'go', text: 'Sound plays in another tab' };
+    if (view.phase === 'connecting') return { tone: 'warn', text: 'Audio is being set up' };
+    if (view.phase === 'lost') return { tone: 'warn', text: 'Audio is being repaired' };
+    if (view.phase === 'failed') return { tone: 'stop', text: 'No audio' };
     // While it rings or is held, silence from the far end is as it should be.
-    if (word === 'No sound arriving' && call().state !== 'active') return ['go', 'Connected', ''];
-    return [tone, detail ? `${word} · ${detail}` : word, 'Round trip and loss between this browser and the gateway'];
+    const near_ = view.quality?.emptyIn > 0 && call().state !== 'active' ? null : view.quality;
+    return lineWords(near_, farQuality);
   }
 
-  let alarmKey = '';
+  let alarmKey = null;
   function updateAlarm(now, view, here) {
-    const talking = ['active', 'held'].includes(now.state);
-    const patient = performance.now() - since < PATIENCE_MS;
-    let tone = 'stop';
-    let text = null;
-    let action = null;
-    if (talking && !here && !patient) {
-      text = 'This call’s sound is not in this browser.';
-      tone = 'warn';
-      action = ['Bring it here', () => bringAudioHere(callId)];
-    } else if (here && view.trouble) {
-      text = view.trouble;
-      if (view.phase === 'failed') action = ['Reconnect sound', () => bringAudioHere(callId)];
-    } else if (here && view.phase === 'lost') {
-      text = 'Your audio connection broke. The customer hears hold sound while it is rebuilt…';
-      tone = 'warn';
-    } else if (talking && here && view.phase === 'connecting' && !patient) {
-      text = 'Connecting the sound takes longer than usual…';
-      tone = 'warn';
-    } else if (alarms.size > 0) {
-      text = [...alarms.values()].at(-1);
-    } else if (loudFrames > TALKING_FRAMES) {
-      text = 'You are muted: the customer does not hear you.';
-      tone = 'warn';
-    }
-    if (alarmKey === `${tone}${text}`) return;
-    alarmKey = `${tone}${text}`;
-    alarmBox.hidden = text === null;
-    alarmBox.dataset.tone = tone;
-    fill(alarmBox, text && [icon('warn'), h('span', null, text), action && h('button', { type: 'button', class: 'btn btn-s', onclick: action[1] }, action[0])]);
+    const trouble = soundTrouble({
+      call: now, view, here, waitedMs: performance.now() - phaseSince, alarms: [...alarms.values()],
+      talksMuted: loudFrames > TALKING_FRAMES,
+      micProblem: mic.silenced() ? 'The customer cannot hear you: your microphone is switched off at the headset or in the system. Switch it on there.' : null,
+    });
+    const said = trouble && `${trouble.tone}${trouble.text}${trouble.action}`;
+    if (alarmKey === said) return;
+    alarmKey = said;
+    alarmBox.hidden = trouble === null;
+    alarmBox.dataset.tone = trouble?.tone ?? '';
+    fill(alarmBox, trouble && [icon('warn'), h('span', null, trouble.text), actionButton(trouble.action)]);
   }
 
-  function showPad(wish) {
-    pad.hidden = !wish;
-    padKey.set({ expanded: wish });
-    if (!wish) {
-      typed = '';
-      setText(echo, '');
-    }
-  }
-
-  function press(digit) {
-    typed = (typed + digit).slice(-24);
-    setText(echo, typed);
-    sendDigit(callId, digit).catch((error) => toastError(`The key ${digit} was not sent`, error));
-  }
-
-  function onKey(event) {
-    if (pad.hidden || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest?.('input, select, textarea, [contenteditable]')) return;
-    if (event.key === 'Escape') {
-      showPad(false);
-      padKey.element.focus();
-    } else if (KEYS.includes(event.key)) {
-      press(event.key);
-    }
+  function actionButton(action) {
+    if (!action) return null;
+    const [label, act] = {
+      bring: ['Bring it here', () => bringAudioHere(callId)],
+      reconnect: ['Reconnect sound', () => bringAudioHere(callId)],
+      unmute: ['Unmute', () => mute(false)],
+    }[action];
+    return h('button', { type: 'button', class: 'btn btn-s', onclick: act }, label);
   }
 
   padKey.set({ expanded: false });
@@ -226,22 +259,27 @@ function open(root, first) {
     alarm({ callId: id, kind, leg, on: stands }) {
       if (id !== callId) return;
       const legKind = leg === 'agent' || leg === 'whatsapp' ? leg : call().legs?.find((each) => each.id === leg)?.kind;
+      alarms.delete(`${kind} ${leg}`); // the newest stands last
       if (stands) alarms.set(`${kind} ${leg}`, alarmWords(kind, legKind));
-      else alarms.delete(`${kind} ${leg}`);
       update();
     },
     heard({ callId: id, digit }) {
-      if (id !== callId) return;
-      showPad(true);
-      setText(echo, `Customer pressed ${digit}`);
+      if (id === callId) pad.heard(digit);
     },
     close() {
       cancelAnimationFrame(frame);
-      document.removeEventListener('keydown', onKey);
-      if (element.contains(document.activeElement)) document.getElementById('view')?.focus({ preventScroll: true });
+      clearInterval(farTimer);
+      pad.close();
+      words.close();
+      keepFocus(element);
       element.remove();
     },
   };
+}
+
+/** What vanishes must not take the focus with it. */
+function keepFocus(element) {
+  if (element?.contains(document.activeElement)) document.getElementById('view')?.focus({ preventScroll: true });
 }
 
 function phaseWords(call) {
@@ -249,6 +287,17 @@ function phaseWords(call) {
   if (call.state === 'active') return 'Duration';
   if (call.state === 'ringing') return 'Ringing…';
   return call.direction === 'business_initiated' ? 'Dialling…' : 'Connecting…';
+}
+
+/** The recording and consent light: `[tone, words]`. */
+function tapeWords(recording, answeredAt) {
+  const { state: at, consent } = recording ?? {};
+  if (at === 'paused') return ['warn', 'Recording paused'];
+  if (at === 'recording') return ['stop', 'Recording'];
+  if (consent?.state === 'opted_out') return ['', 'Not recorded: the customer declined'];
+  if (consent?.state === 'announcing') return ['warn', 'Recording is being announced'];
+  if (at === 'failed') return ['warn', 'Recording failed'];
+  return answeredAt ? ['', 'Not recorded'] : ['', null];
 }
 
 function key(testid, name, label, onclick, extra = '') {
@@ -269,8 +318,4 @@ function key(testid, name, label, onclick, extra = '') {
       if (disabled !== undefined) element.disabled = disabled;
     },
   };
-}
-
-function nameOf(digit) {
-  return { '*': 'Star', '#': 'Hash' }[digit] ?? digit;
 }

@@ -1,63 +1,79 @@
-// One customer: who takes care of them, whether they may be called, and every call so far.
+// The conversation with one customer: who takes care of them, whether they may be called, every call
+// so far with what was said in it, and what people wrote down.
 
 import { api, query } from '../api.js';
+import { prefs } from '../prefs.js';
 import { setTitle } from '../router.js';
-import { agentName, myCall, state } from '../state.js';
+import { myCall, noteCall, state } from '../state.js';
+import { assignment } from '../ui/assign.js';
+import { callCard } from '../ui/callcard.js';
+import { callabilityPath, openCallDialog } from '../ui/calldialog.js';
 import { bdi, fill, h, icon } from '../ui/dom.js';
-import { blockerList, callabilityPath, openCallDialog } from '../ui/calldialog.js';
-import { CallTable, OF_CONTACT } from '../ui/calltable.js';
-import { contactName, contactNumber, permissionTone, when, whenExactly, words } from '../ui/format.js';
+import { contactName, contactNumber, when } from '../ui/format.js';
+import { showNotes } from '../ui/notes.js';
 import { avatar, empty, facts, failed, skeleton } from '../ui/parts.js';
+import { drawPermission, permissionChip } from '../ui/permission.js';
 
 /** What the agent can clear alone, in a moment: the button stays, the dialog says what to do. */
 const FIXABLE = new Set(['agent_busy', 'call_in_progress', 'draining']);
-const PAGE = 20;
+const PAGE = 15;
 const GATHER_MS = 250;
 
-export function contactView(root, scope, { id }) {
-  setTitle('Contact');
+/** `alongside`: shown beside another page, whose title stays. */
+export function contactView(root, scope, { id, alongside = false }) {
+  const name = alongside ? () => {} : setTitle;
+  name('Contact');
   let contact = null;
   let callability = null;
   let trouble = null;
+  let tick = () => {};
+  const numberId = state.numbers.find((number) => number.id === prefs.numberId)?.id ?? state.numbers[0]?.id;
   const head = h('div', { class: 'page-head' });
   const factBox = h('div', { class: 'card-pad' }, skeleton(4));
-  const permissionBox = h('div', { class: 'card-pad' }, skeleton(2));
-  const callsBox = h('div', null, skeleton(4));
+  const permissionBox = h('div', { class: 'card-pad', testid: 'permission-card' }, skeleton(2));
+  const callsBox = h('div', { class: 'call-cards' }, h('div', { class: 'card' }, skeleton(4)));
+  const notesBox = h('div', { class: 'card-pad' });
   const page = h('div', { class: 'page' }, crumb(), head,
-    h('div', { class: 'two two-wide' },
-      h('div', null, h('section', { class: 'card' }, h('div', { class: 'card-head' }, h('h2', null, 'Calls with this customer')), callsBox)),
+    h('div', { class: 'two two-wide conversation' },
+      h('section', { ariaLabel: 'Calls with this customer' }, h('h2', { class: 'section-title' }, 'Calls'), callsBox),
       h('div', null,
         h('section', { class: 'card' }, h('div', { class: 'card-head' }, h('h2', null, 'Calling this customer')), permissionBox),
-        h('section', { class: 'card' }, h('div', { class: 'card-head' }, h('h2', null, 'Customer')), factBox))));
+        h('section', { class: 'card' }, h('div', { class: 'card-head' }, h('h2', null, 'Customer')), factBox),
+        h('section', { class: 'card' }, h('div', { class: 'card-head' }, h('h2', null, 'Notes')), notesBox))));
   fill(root, page);
 
   const drawHead = () => {
-    setTitle(contactName(contact));
+    name(contactName(contact));
     const button = mayShowButton(contact, callability) && h('button', { type: 'button', class: 'btn btn-go', testid: 'call-button', onclick: () => openCallDialog(contact) }, icon('phone'), 'WhatsApp Call');
+    const hadFocus = head.contains(document.activeElement) && document.activeElement.matches('button');
     fill(head, h('div', { class: 'head-who' }, avatar(contact, 'avatar-l'),
       h('div', null, h('h1', { tabindex: -1 }, bdi(contactName(contact))),
         h('div', { class: 'head-sub' }, h('span', { class: 'num' }, bdi(contactNumber(contact))), permissionChip(callability?.permission)))),
     button);
+    if (hadFocus) (button || head.querySelector('h1')).focus({ preventScroll: true });
   };
   const drawFacts = () => fill(factBox, facts([
-    ['Assignee', agentName(contact.assignee_id) ?? h('span', { class: 'dim' }, 'Nobody')],
-    ['Owner', agentName(contact.owner_id) ?? h('span', { class: 'dim' }, 'Nobody')],
+    ['Assignee', assignment(contact, 'assignee_id', 'Assignee')],
+    ['Owner', assignment(contact, 'owner_id', 'Owner')],
     ['Number', contact.phone && h('span', { class: 'num' }, contact.phone)],
     ['WhatsApp name', contact.username && bdi(`@${contact.username}`)],
     ['WhatsApp user id', contact.user_id && h('span', { class: 'mono' }, contact.user_id)],
     ['Contact since', when(contact.created_at)],
   ]));
-  const drawPermission = () => fill(permissionBox, callingWords(contact, callability, trouble));
+  let drawn = null;
   const draw = () => {
     if (!contact) return;
+    const shown = JSON.stringify([contact, callability, trouble?.message, state.agent.id, Boolean(myCall()), [...state.agents.values()]]);
+    if (shown === drawn) return;
+    drawn = shown;
     drawHead();
     drawFacts();
-    drawPermission();
+    tick = drawPermission(permissionBox, { contact, callability, trouble, numberId, onDue: askSoon });
   };
 
   async function loadCallability() {
     try {
-      callability = await api.get(callabilityPath(contact.id, state.numbers[0]?.id), scope.signal);
+      callability = await api.get(callabilityPath(contact.id, numberId), scope.signal);
       trouble = null;
     } catch (error) {
       if (scope.gone) return;
@@ -78,17 +94,13 @@ export function contactView(root, scope, { id }) {
     draw();
     void loadCallability();
     pastCalls(callsBox, scope, contact.id);
+    showNotes(notesBox, scope, `/v1/contacts/${encodeURIComponent(contact.id)}/notes`, (note) => note.contact_id === contact.id);
   }
 
   // A call's start or end, an assignment, the customer's word, our own status: each may change the answer.
-  let asked = null;
-  const askSoon = () => {
-    asked ??= setTimeout(() => {
-      asked = null;
-      if (contact && !scope.gone) void loadCallability();
-    }, GATHER_MS);
-  };
-  scope.add(() => clearTimeout(asked));
+  const askSoon = gathered(scope, () => {
+    if (contact) void loadCallability();
+  });
   scope.on('contact', (changed) => {
     if (changed.id !== contact?.id) return;
     contact = changed;
@@ -99,13 +111,16 @@ export function contactView(root, scope, { id }) {
     if (permission.contact_id === contact?.id) askSoon();
   });
   scope.on('call', (call) => {
-    if (call.contact?.id === contact?.id || call.agent_id === state.agent?.id) askSoon();
+    if (call.contact?.id !== contact?.id && call.agent_id !== state.agent?.id) return;
+    draw();
+    askSoon();
   });
   scope.on('agent', () => {
     draw();
     askSoon();
   });
   scope.on('resync', askSoon);
+  scope.every(1_000, () => tick());
   void load();
 }
 
@@ -119,58 +134,67 @@ function mayShowButton(contact, callability) {
   return callability.callable || callability.blockers.every(({ code }) => FIXABLE.has(code));
 }
 
-function permissionChip(permission) {
-  if (!permission) return null;
-  const until = permission.status === 'temporary' && permission.expires_at ? ` until ${when(permission.expires_at)}` : '';
-  return h('span', { class: 'chip', testid: 'permission-chip', data: { tone: permissionTone(permission.status), status: permission.status } }, `Permission: ${words.permission(permission.status)}${until}`);
-}
-
-function callingWords(contact, callability, trouble) {
-  if (trouble) return h('p', { class: 'dim' }, trouble.message);
-  if (!callability) return skeleton(2);
-  const { permission, blockers, callable, request } = callability;
-  return h('div', { class: 'stack-gap' },
-    facts([
-      ['Permission', words.permission(permission?.status)],
-      ['Expires', permission?.expires_at && whenExactly(permission.expires_at)],
-      ['Asked by', asker(permission?.requested_by)],
-      ['Free-form request', request?.free_form_allowed && `until ${whenExactly(request.window_closes_at)}`],
-      ['Next request', request && !request.allowed && request.next_allowed_at && `from ${whenExactly(request.next_allowed_at)}`],
-    ]),
-    callable
-      ? h('ul', { class: 'blockers' }, h('li', { data: { good: '' } }, icon('check', 'icon-s'), h('span', null, contact.assignee_id === state.agent.id ? 'You can call this customer now.' : 'This customer can be called by the assignee.')))
-      : h('div', { testid: 'blockers' }, h('p', { class: 'label' }, 'Why you cannot call now'), blockerList(blockers)));
-}
-
-function asker(by) {
-  return by && (by.kind === 'agent' ? agentName(by.agent_id) : `${by.name} (program)`);
-}
-
 function pastCalls(box, scope, contactId) {
-  const table = new CallTable(OF_CONTACT, { label: 'Calls with this customer' });
-  let asked = null;
-  const load = async () => {
-    try {
-      const page = await api.get(query('/v1/calls', { section: 'all', contact: contactId, limit: PAGE }), scope.signal);
-      table.putFirst(page.items);
-      if (table.size === 0) fill(box, empty('calls', 'No calls yet', 'Calls with this customer, answered or missed, appear here.'));
-      else if (box.firstChild !== table.element) fill(box, table.element);
-    } catch (error) {
-      if (!scope.gone && table.size === 0) fill(box, failed(error, load));
+  /** call id → card, newest first in the page. */
+  const cards = new Map();
+  const list = h('div', { class: 'call-cards', testid: 'call-cards' });
+  const more = h('div', { class: 'more', hidden: true });
+
+  const put = (calls, atEnd) => {
+    let after = null;
+    for (const call of calls) {
+      noteCall(call);
+      const known = cards.get(call.id);
+      const card = known ?? callCard(call);
+      cards.set(call.id, card);
+      if (known) card.update(state.calls.get(call.id) ?? call);
+      else if (atEnd) list.append(card.element);
+      else list.insertBefore(card.element, after ? after.nextSibling : list.firstChild);
+      after = card.element;
     }
   };
-  const askSoon = () => {
-    asked ??= setTimeout(() => {
-      asked = null;
-      if (!scope.gone) void load();
-    }, GATHER_MS);
+  async function load(cursor) {
+    try {
+      const page = await api.get(query('/v1/calls', { section: 'all', contact: contactId, limit: PAGE, cursor }), scope.signal);
+      put(page.items, Boolean(cursor));
+      if (cursor || cards.size <= PAGE) {
+        more.hidden = !page.next_cursor;
+        fill(more, page.next_cursor && h('button', { type: 'button', class: 'btn btn-s', onclick: () => load(page.next_cursor) }, 'Earlier calls'));
+      }
+      if (cards.size === 0) fill(box, h('div', { class: 'card' }, empty('calls', 'No calls yet', 'Calls with this customer, answered or missed, appear here.')));
+      else if (box.firstChild !== list) fill(box, list, more);
+    } catch (error) {
+      if (!scope.gone && cards.size === 0) fill(box, h('div', { class: 'card' }, failed(error, () => load())));
+    }
+  }
+  const askSoon = gathered(scope, () => load());
+  const lookAgain = async ({ call_id: callId }) => {
+    if (!cards.has(callId)) return;
+    try {
+      noteCall(await api.get(`/v1/calls/${callId}`, scope.signal));
+    } catch { /* what is shown stays; the next event asks again */ }
   };
-  scope.add(() => clearTimeout(asked));
+
   scope.on('call', (call) => {
-    if (table.has(call.id)) table.update(call);
+    const card = cards.get(call.id);
+    if (card) card.update(state.calls.get(call.id));
     else if (call.contact?.id === contactId) askSoon();
   });
+  for (const topic of ['recording', 'transcript', 'summary']) scope.on(topic, lookAgain);
   scope.on('resync', askSoon);
-  scope.every(1_000, () => table.tick());
+  scope.every(1_000, () => cards.forEach((card) => card.tick()));
+  scope.add(() => cards.forEach((card) => card.close()));
   void load();
+}
+
+/** Many pieces of news in a moment are one reason to ask. */
+function gathered(scope, ask) {
+  let asked = null;
+  scope.add(() => clearTimeout(asked));
+  return () => {
+    asked ??= setTimeout(() => {
+      asked = null;
+      if (!scope.gone) ask();
+    }, GATHER_MS);
+  };
 }

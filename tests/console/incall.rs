@@ -1,0 +1,258 @@
+//! The call bar: every key does at the far end what it says here, and what goes wrong is told in words.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tandem_loadtest::measure;
+use tandem_loadtest::sound::Sound;
+use tandem_loadtest::whatsapp::{CallHandle, InboundCall, Script, Step};
+
+use crate::browser::Browser;
+use crate::world::{NINO, SOON, World};
+use crate::{CUSTOMER_HZ, MICROPHONE_HZ, hear_each_other, sign_in};
+
+/// A recogniser on a machine that does three other things is slow, and not wrong.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// A sentence from Debian's `pocketsphinx-testdata`, and a word of it.
+const CLIP: &str = "/usr/share/pocketsphinx/test/data/librivox/sense_and_sensibility_01_austen_64kb-0870.wav";
+const WORD: &str = "leisure";
+/// Long enough to tell a hum from a click.
+const EARSHOT: usize = 24_000;
+
+fn humming() -> Step {
+    Step::SpeakForever(Sound::tone(CUSTOMER_HZ, Duration::from_secs(2)))
+}
+
+/// Nino calls, and the agent has answered in the browser.
+async fn talking(world: &World, browser: &Browser, step: Step) -> CallHandle {
+    let phone = world.wa.call(InboundCall::from(NINO).named("Nino").step(step)).await.unwrap();
+    browser.click("popup-accept").await;
+    phone.answered(SOON).await.unwrap();
+    browser.appears("call-panel").await;
+    phone
+}
+
+/// What the phone hears from now on, once it is enough to judge.
+async fn heard_from_now(world: &World, phone: &CallHandle) -> Vec<i16> {
+    let since = Instant::now();
+    world.until("the phone hears a while", async || phone.heard().since(since).pcm().len() > EARSHOT).await;
+    phone.heard().since(since).pcm()
+}
+
+async fn until_text(world: &World, browser: &Browser, test_id: &str, part: &str) {
+    world.until(&format!("{test_id} says {part:?}"), async || browser.text(test_id).await.contains(part)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mute_hold_and_keys_are_heard_at_the_far_end_and_shown_here() {
+    let world = World::start().await;
+    world.agent_offline("agt_a").await;
+    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
+    sign_in(&world, &browser, "agt_a").await;
+    let phone = talking(&world, &browser, humming()).await;
+    hear_each_other(&world, &browser, &phone).await;
+
+    browser.click("call-mute").await;
+    until_text(&world, &browser, "call-mute", "Unmute").await;
+    let heard = heard_from_now(&world, &phone).await;
+    assert!(measure::tone_share(&heard, MICROPHONE_HZ) < 0.05, "muted, and heard all the same");
+    browser.click("call-mute").await;
+    hear_each_other(&world, &browser, &phone).await;
+
+    browser.click("call-hold").await;
+    until_text(&world, &browser, "call-hold", "Resume").await;
+    let heard = heard_from_now(&world, &phone).await;
+    assert!(measure::tone_share(&heard, MICROPHONE_HZ) < 0.05, "what is said on hold stays here");
+    assert!(measure::rms(&heard) > 100.0, "the customer hears that somebody will come back");
+    let peak = browser.remote_peak_hz().await;
+    assert!((peak - f64::from(CUSTOMER_HZ)).abs() > 100.0, "the agent hears the customer on hold: {peak} Hz");
+    browser.looks_good("held").await;
+    browser.click("call-hold").await;
+    hear_each_other(&world, &browser, &phone).await;
+
+    // Every tone that the page makes is noted.
+    browser
+        .run(
+            "window.tones = []; const Real = OscillatorNode;
+             window.OscillatorNode = class extends Real { constructor(ctx, o) { super(ctx, o); tones.push(o.frequency); } };",
+        )
+        .await;
+    browser.click("call-keypad").await;
+    for digit in ["1", "9", "#"] {
+        browser.click_css(&format!("[data-testid=keypad] [data-digit='{digit}']")).await;
+    }
+    assert_eq!(browser.text("keypad-echo").await, "19#");
+    world.until("the phone hears the keys", async || phone.heard().digits() == "19#").await;
+    assert_eq!(browser.run("return tones;").await, json!([697, 1209, 852, 1477, 941, 1477]), "ITU-T Q.23");
+    phone.dtmf("7");
+    until_text(&world, &browser, "keypad-echo", "Customer pressed 7").await;
+    browser.looks_good("keypad").await;
+    assert_eq!(phone.violations(), []);
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+    browser.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_light_tells_what_is_recorded_and_a_pause_leaves_it_out() {
+    let world = World::start().await;
+    world.agent_offline("agt_a").await;
+    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
+    sign_in(&world, &browser, "agt_a").await;
+    let phone = talking(&world, &browser, humming()).await;
+    // The customer's page opens beside the one that is open.
+    until_text(&world, &browser, "alongside", "Ongoing").await;
+    assert!(browser.text("alongside").await.contains("Nino"));
+    assert_eq!(
+        browser
+            .run("return document.querySelector('#view h1').isConnected && !location.pathname.startsWith('/contacts');")
+            .await,
+        json!(true)
+    );
+    browser.looks_good("alongside").await;
+    browser.click("alongside-close").await;
+    browser.vanishes("alongside").await;
+    let light = async || browser.text("recording-light").await;
+    world.until("the light is on", async || light().await == "Recording").await;
+    let call = world.newest_call("it is recorded", |call| call["recording"]["state"] == "recording").await;
+    let id = call["id"].as_str().unwrap();
+
+    browser.click("call-recording").await;
+    world.until("the light says so", async || light().await == "Recording paused").await;
+    assert_eq!(world.call(id).await["recording"]["state"], "paused");
+    browser.looks_good("recording-paused").await;
+    // A pause can last over a reload, and the light with it.
+    browser.reload().await;
+    world.until("the light still says so", async || light().await == "Recording paused").await;
+    hear_each_other(&world, &browser, &phone).await;
+    browser.click("call-recording").await;
+    world.until("it goes on", async || light().await == "Recording").await;
+    // Somebody else may pause it, too, and again and again.
+    for (action, shown) in [("pause", "Recording paused"), ("resume", "Recording"), ("pause", "Recording paused")] {
+        world.post(&format!("calls/{id}/recording"), json!({ "action": action })).await;
+        world.until("the light follows", async || light().await == shown).await;
+    }
+
+    phone.hang_up();
+    browser.appears("toast").await;
+    let call = world.settled(id).await;
+    assert_eq!(call["recording"]["pauses"].as_array().unwrap().len(), 3, "{call}");
+    browser.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_one_has_placed_survives_other_pages_and_a_reload() {
+    let world = World::start().await;
+    world.agent_offline("agt_a").await;
+    world.nino_of("agt_a").await;
+    world.wa.set_customer(NINO, Script::answers_after(Duration::from_millis(700)).step(humming()));
+    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
+    sign_in(&world, &browser, "agt_a").await;
+    let contact = world.get(&format!("contacts/wa:{NINO}")).await;
+    browser.open(&format!("{}/contacts/{}", world.gateway.base, contact["id"].as_str().unwrap())).await;
+    browser.click("call-button").await;
+    browser.click("call-start").await;
+    let phone = world.wa.next_outbound(SOON).await.unwrap();
+    phone.answered(SOON).await.unwrap();
+    hear_each_other(&world, &browser, &phone).await;
+
+    for section in ["contacts", "calls"] {
+        browser.click_css(&format!(".nav [data-section={section}]")).await;
+        browser.appears("call-panel").await;
+    }
+    hear_each_other(&world, &browser, &phone).await;
+    browser.reload().await;
+    browser.appears("call-panel").await;
+    hear_each_other(&world, &browser, &phone).await;
+    assert!(!phone.is_ended());
+    assert_eq!(phone.violations(), []);
+
+    browser.click("call-hangup").await;
+    phone.ended(SOON).await.unwrap();
+    browser.appears("wrapup").await;
+    until_text(&world, &browser, "toast", "Completed").await;
+    browser.looks_good("after-call").await;
+    browser.click_css("[data-testid=wrap-disposition] option[value='Resolved']").await;
+    browser.appears("wrap-note").await.send_keys("Sends the papers today.").await.unwrap();
+    browser.click("wrap-save").await;
+    browser.vanishes("wrapup").await;
+    let call = world.newest_call("it is over", |call| call["state"] == "ended").await;
+    assert_eq!(call["disposition"], "Resolved");
+    let notes = world.get(&format!("calls/{}/notes", call["id"].as_str().unwrap())).await;
+    assert_eq!(
+        (&notes["items"][0]["text"], &notes["items"][0]["author_id"]),
+        (&json!("Sends the papers today."), &json!("agt_a"))
+    );
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+    browser.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_side_that_is_not_heard_is_told_in_words_that_say_what_to_do() {
+    let world = World::start().await;
+    world.agent_offline("agt_a").await;
+    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
+    sign_in(&world, &browser, "agt_a").await;
+    let phone = talking(&world, &browser, humming()).await;
+    hear_each_other(&world, &browser, &phone).await;
+    assert!(
+        !browser.is_there("call-alarm").await
+            || browser.run("return document.querySelector('[data-testid=call-alarm]').hidden;").await == json!(true)
+    );
+
+    phone.fall_silent();
+    // The gateway's word, which knows whose side it is.
+    until_text(&world, &browser, "call-alarm", "check their microphone").await;
+    browser.looks_good("one-way").await;
+    phone.peer().unwrap().speak_again();
+    world
+        .until("the warning goes when the customer is back", async || {
+            browser.run("return document.querySelector('[data-testid=call-alarm]').hidden;").await == json!(true)
+        })
+        .await;
+
+    // The browser's own half: nothing goes out any more.
+    browser.run("__tandem.peer.getSenders()[0].replaceTrack(null);").await;
+    until_text(&world, &browser, "call-alarm", "The customer cannot hear you").await;
+    browser.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_stands_above_the_bar_and_its_summary_comes_to_the_page_by_itself() {
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/whisper-tiny.en");
+    let world = World::with(&format!("[asr]\nmodel = {model:?}\n"), Default::default()).await;
+    world.agent_offline("agt_a").await;
+    world.nino_of("agt_a").await;
+    // A steady hum is no speech.
+    let browser = Browser::start(world.dir.path(), 0.0).await;
+    sign_in(&world, &browser, "agt_a").await;
+    let sentence = Sound::wav(CLIP).expect("`make test` brings the sentences");
+    let phone = talking(&world, &browser, Step::Speak(sentence)).await;
+    browser.click_css("[data-testid=call-panel] .call-name").await;
+    let says = async |test_id: &str| browser.text(test_id).await.to_lowercase().contains(WORD);
+    world.until_within(PATIENCE, "captions show it", async || says("captions").await).await;
+    assert!(says("card-live").await, "so does the customer's page");
+    browser.looks_good("captions").await;
+    browser.click("call-captions").await;
+    world
+        .until("captions can be switched off", async || {
+            browser.run("return document.querySelector('[data-testid=captions]').hidden;").await == json!(true)
+        })
+        .await;
+
+    phone.hang_up();
+    browser.appears("toast").await;
+    let call = world.newest_call("it is over", |call| call["state"] == "ended").await;
+    let id = call["id"].as_str().unwrap();
+    let path = format!("calls/{id}/summary");
+    world.until_within(PATIENCE, "it is summed up", async || world.get(&path).await["state"] == "ready").await;
+    let text = world.get(&path).await["summary"]["text"].as_str().unwrap().to_owned();
+    let shown = async || browser.text("card-summary").await;
+    world.until("the page shows the summary without a reload", async || shown().await == text).await;
+    browser.click("card-transcript-open").await;
+    world.until("the transcript is on the page", async || says("card-transcript").await).await;
+    browser.click("card-recording-open").await;
+    browser.appears("recording-player").await;
+    browser.looks_good("conversation").await;
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+    browser.quit().await;
+}
