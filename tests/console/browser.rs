@@ -108,6 +108,11 @@ impl Browser {
         }
     }
 
+    /// Types at whatever has the focus.
+    pub(crate) async fn keys(&self, keys: impl Into<TypingData>) {
+        self.driver.action_chain().send_keys(keys).perform().await.unwrap();
+    }
+
     pub(crate) async fn text(&self, test_id: &str) -> String {
         loop {
             match self.appears(test_id).await.text().await {
