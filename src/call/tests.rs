@@ -404,6 +404,7 @@ impl Story {
         story.tell(Signal::Begin);
         story.tell(Signal::Routed(Some(Candidate { client, ..candidate })));
         story.tell(Signal::CustomerLegReady);
+        story.fresh.clear();
         story
     }
 

@@ -160,7 +160,7 @@ impl Browser {
 
     /// Presses keys wherever the focus is.
     pub(crate) async fn press(&self, keys: impl Into<TypingData>) {
-        self.driver.active_element().await.unwrap().send_keys(keys).await.unwrap();
+        self.driver.action_chain().send_keys(keys).perform().await.unwrap();
     }
 
     pub(crate) async fn text(&self, test_id: &str) -> String {

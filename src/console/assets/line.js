@@ -124,7 +124,7 @@ export async function accept(offerId) {
   try {
     const call = await api.post(`/v1/offers/${offerId}/accept`);
     callChanged(call, 'accepted');
-    tellTabs({ kind: 'answered', offerId });
+    tellTabs({ kind: 'answered', call });
     emit('answered', call);
     // Only this tab's popup: the phone's tab closes its own when it has taken the leg over. While
     // WhatsApp has not confirmed yet, the popup stays and says so.
@@ -211,8 +211,9 @@ export function shown(offerId) {
 export function onTabMessage(message) {
   if (message.kind === 'phone') phone.adoptView(message.view);
   if (message.kind === 'gone') dropOffer(message.offerId);
-  // The phone's own popup goes when it has taken the leg over.
-  if (message.kind === 'answered' && !isLeader()) dropOffer(message.offerId);
+  if (message.kind === 'open') takenInOtherTab(message.offerId, true);
+  if (message.kind === 'shut') takenInOtherTab(message.offerId, false);
+  if (message.kind === 'answered') callChanged(message.call, 'accepted');
   if (message.kind === 'ready') adoptReadiness(message.view);
   if (message.kind === 'wrapped') emit('wrapped', message.callId);
   if (!isLeader()) return;
@@ -323,6 +324,16 @@ function setBusy(offer, busy) {
   offer.busy = busy;
   offer.busySince = performance.now();
   if (busy) stopBell();
+  else if (isLeader()) startBell();
+  emit('offers');
+}
+
+/** Accept was pressed in another tab: quiet and out of sight here at once, and back should it be refused. */
+function takenInOtherTab(id, taken) {
+  const offer = state.offers.get(id);
+  if (!offer) return;
+  offer.elsewhere = taken;
+  if (taken) stopBell();
   else if (isLeader()) startBell();
   emit('offers');
 }

@@ -40,13 +40,13 @@ export function stopPopups() {
 
 function render() {
   for (const [id, { element }] of open) {
-    if (state.offers.has(id)) continue;
+    if (inSight(id)) continue;
     giveFocusBack(element);
     element.remove();
     open.delete(id);
   }
   for (const offer of state.offers.values()) {
-    if (open.has(offer.offer_id)) continue;
+    if (open.has(offer.offer_id) || offer.elsewhere) continue;
     const popup = build(offer);
     open.set(offer.offer_id, popup);
     document.getElementById('popups').append(popup.element);
@@ -56,6 +56,11 @@ function render() {
   }
   updateAll();
   showRinging();
+}
+
+function inSight(id) {
+  const offer = state.offers.get(id);
+  return offer !== undefined && !offer.elsewhere;
 }
 
 function build(offer) {
@@ -172,7 +177,7 @@ function giveFocusBack(element) {
 
 /** The tab's title and icon take turns, to be seen among other tabs; not for those who want no motion. */
 function showRinging() {
-  const [offer] = state.offers.values();
+  const offer = [...state.offers.values()].find(({ elsewhere }) => !elsewhere);
   const turn = offer && !matchMedia('(prefers-reduced-motion: reduce)').matches && Math.floor(performance.now() / FLASH_MS) % 2 === 1;
   const name = offer && contactName(offer.contact);
   const title = offer ? (turn ? `Incoming call: ${name}` : `☎ ${name}`) : null;

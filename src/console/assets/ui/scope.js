@@ -30,6 +30,18 @@ export class Scope {
     this.add(() => clearInterval(timer));
   }
 
+  /** A function that calls `fn` once, `ms` after the first of several wishes for it. */
+  gathered(ms, fn) {
+    let timer = null;
+    this.add(() => clearTimeout(timer));
+    return () => {
+      timer ??= setTimeout(() => {
+        timer = null;
+        fn();
+      }, ms);
+    };
+  }
+
   close() {
     this.#abort.abort();
     for (const closer of this.#closers.splice(0)) closer();

@@ -64,14 +64,7 @@ export function homeView(root, scope) {
     }
   }
 
-  let asked = null;
-  const askSoon = () => {
-    asked ??= setTimeout(() => {
-      asked = null;
-      if (!scope.gone) void load();
-    }, GATHER_MS);
-  };
-  scope.add(() => clearTimeout(asked));
+  const askSoon = scope.gathered(GATHER_MS, load);
   for (const topic of ['call', 'permission', 'contact', 'resync']) scope.on(topic, askSoon);
   void load();
 }
@@ -96,7 +89,8 @@ function readyCard(scope) {
     const { checks, checkedAt, running } = readinessView();
     lamp.dataset.tone = tone;
     setText(title, online ? 'You are online' : 'You are offline');
-    setText(sentence, text);
+    const lacking = Object.keys(CHECKS).filter((name) => checks[name].result === 'failed').map((name) => CHECKS[name]);
+    setText(sentence, lacking.length > 0 && state.link !== 'down' ? `Not ready: ${lacking.join(', ').toLowerCase()}` : text);
     flip.classList.toggle('btn-go', !online);
     flip.setAttribute('aria-busy', String(flipping()));
     setText(flip, flipping() ? (online ? 'Going offline…' : 'Looking…') : online ? 'Go offline' : 'Go online');
