@@ -23,6 +23,14 @@ fn humming() -> Step {
     Step::SpeakForever(Sound::tone(CUSTOMER_HZ, Duration::from_secs(2)))
 }
 
+/// An agent in a browser, online.
+async fn at_the_desk(world: &World, microphone_hz: f32) -> Browser {
+    world.agent_offline("agt_a").await;
+    let browser = Browser::start(world.dir.path(), microphone_hz).await;
+    sign_in(world, &browser, "agt_a").await;
+    browser
+}
+
 /// Nino calls, and the agent has answered in the browser.
 async fn talking(world: &World, browser: &Browser, step: Step) -> CallHandle {
     let phone = world.wa.call(InboundCall::from(NINO).named("Nino").step(step)).await.unwrap();
@@ -46,9 +54,7 @@ async fn until_text(world: &World, browser: &Browser, test_id: &str, part: &str)
 #[tokio::test(flavor = "multi_thread")]
 async fn mute_hold_and_keys_are_heard_at_the_far_end_and_shown_here() {
     let world = World::start().await;
-    world.agent_offline("agt_a").await;
-    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
-    sign_in(&world, &browser, "agt_a").await;
+    let browser = at_the_desk(&world, MICROPHONE_HZ).await;
     let phone = talking(&world, &browser, humming()).await;
     hear_each_other(&world, &browser, &phone).await;
 
@@ -95,9 +101,7 @@ async fn mute_hold_and_keys_are_heard_at_the_far_end_and_shown_here() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_light_tells_what_is_recorded_and_a_pause_leaves_it_out() {
     let world = World::start().await;
-    world.agent_offline("agt_a").await;
-    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
-    sign_in(&world, &browser, "agt_a").await;
+    let browser = at_the_desk(&world, MICROPHONE_HZ).await;
     let phone = talking(&world, &browser, humming()).await;
     // The customer's page opens beside the one that is open.
     until_text(&world, &browser, "alongside", "Ongoing").await;
@@ -142,11 +146,9 @@ async fn the_light_tells_what_is_recorded_and_a_pause_leaves_it_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_one_has_placed_survives_other_pages_and_a_reload() {
     let world = World::start().await;
-    world.agent_offline("agt_a").await;
+    let browser = at_the_desk(&world, MICROPHONE_HZ).await;
     world.nino_of("agt_a").await;
     world.wa.set_customer(NINO, Script::answers_after(Duration::from_millis(700)).step(humming()));
-    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
-    sign_in(&world, &browser, "agt_a").await;
     let contact = world.get(&format!("contacts/wa:{NINO}")).await;
     browser.open(&format!("{}/contacts/{}", world.gateway.base, contact["id"].as_str().unwrap())).await;
     browser.click("call-button").await;
@@ -189,9 +191,7 @@ async fn a_call_one_has_placed_survives_other_pages_and_a_reload() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_side_that_is_not_heard_is_told_in_words_that_say_what_to_do() {
     let world = World::start().await;
-    world.agent_offline("agt_a").await;
-    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
-    sign_in(&world, &browser, "agt_a").await;
+    let browser = at_the_desk(&world, MICROPHONE_HZ).await;
     let phone = talking(&world, &browser, humming()).await;
     hear_each_other(&world, &browser, &phone).await;
     assert!(
@@ -220,11 +220,9 @@ async fn a_side_that_is_not_heard_is_told_in_words_that_say_what_to_do() {
 async fn what_is_said_stands_above_the_bar_and_its_summary_comes_to_the_page_by_itself() {
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/whisper-tiny.en");
     let world = World::with(&format!("[asr]\nmodel = {model:?}\n"), Default::default()).await;
-    world.agent_offline("agt_a").await;
-    world.nino_of("agt_a").await;
     // A steady hum is no speech.
-    let browser = Browser::start(world.dir.path(), 0.0).await;
-    sign_in(&world, &browser, "agt_a").await;
+    let browser = at_the_desk(&world, 0.0).await;
+    world.nino_of("agt_a").await;
     let sentence = Sound::wav(CLIP).expect("`make test` brings the sentences");
     let phone = talking(&world, &browser, Step::Speak(sentence)).await;
     browser.click_css("[data-testid=call-panel] .call-name").await;
