@@ -40,6 +40,14 @@ async fn talking(world: &World, browser: &Browser, step: Step) -> CallHandle {
     phone
 }
 
+/// By the button of the customer's page, once the gateway has said that it may be.
+async fn start_call(world: &World, browser: &Browser) {
+    browser.click("call-button").await;
+    let disabled = async || browser.attribute("[data-testid=call-start]", "disabled").await;
+    world.until("the call can start", async || disabled().await.is_empty()).await;
+    browser.click("call-start").await;
+}
+
 /// What the phone hears from now on, once it is enough to judge.
 async fn heard_from_now(world: &World, phone: &CallHandle) -> Vec<i16> {
     let since = Instant::now();
@@ -151,8 +159,7 @@ async fn a_call_one_has_placed_survives_other_pages_and_a_reload() {
     world.wa.set_customer(NINO, Script::answers_after(Duration::from_millis(700)).step(humming()));
     let contact = world.get(&format!("contacts/wa:{NINO}")).await;
     browser.open(&format!("{}/contacts/{}", world.gateway.base, contact["id"].as_str().unwrap())).await;
-    browser.click("call-button").await;
-    browser.click("call-start").await;
+    start_call(&world, &browser).await;
     let phone = world.wa.next_outbound(SOON).await.unwrap();
     phone.answered(SOON).await.unwrap();
     hear_each_other(&world, &browser, &phone).await;
@@ -251,6 +258,31 @@ async fn what_is_said_stands_above_the_bar_and_its_summary_comes_to_the_page_by_
     browser.click("card-recording-open").await;
     browser.appears("recording-player").await;
     browser.looks_good("conversation").await;
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+    browser.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_rings_at_the_customer_can_be_taken_back() {
+    let world = World::start().await;
+    let browser = at_the_desk(&world, MICROPHONE_HZ).await;
+    world.nino_of("agt_a").await;
+    world.wa.set_customer(NINO, Script::ignores());
+    let contact = world.get(&format!("contacts/wa:{NINO}")).await;
+    browser.open(&format!("{}/contacts/{}", world.gateway.base, contact["id"].as_str().unwrap())).await;
+    start_call(&world, &browser).await;
+    let phone = world.wa.next_outbound(SOON).await.unwrap();
+    until_text(&world, &browser, "call-panel", "Ringing…").await;
+    assert!(browser.text("call-hangup").await.contains("Cancel"));
+    browser.looks_good("dialling").await;
+    browser.click("call-hangup").await;
+    phone.ended(SOON).await.unwrap();
+    browser.vanishes("call-panel").await;
+    browser.appears("toast").await;
+    assert!(!browser.is_there("wrapup").await, "nobody talked: there is nothing to write up");
+    let call = world.newest_call("it is over", |call| call["state"] == "ended").await;
+    assert_eq!((&call["answered_at"], &call["ended_by"]), (&json!(null), &json!("agent")));
+    browser.appears("call-button").await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
 }
