@@ -15,6 +15,14 @@ async fn open_page(world: &World, browser: &Browser) {
     browser.appears("permission-chip").await;
 }
 
+/// The agent `agt_a` in a browser, looking at Nino's page.
+async fn on_the_page(world: &World) -> Browser {
+    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
+    sign_in(world, &browser, "agt_a").await;
+    open_page(world, &browser).await;
+    browser
+}
+
 async fn assign(world: &World, to: Value) {
     world.put(PATH, json!({ "assignee_id": to })).await;
 }
@@ -34,9 +42,7 @@ async fn a_chat_that_is_taken_away_while_the_dialog_is_open_cannot_be_called() {
     world.agent_offline("agt_a").await;
     world.agent_offline("agt_b").await;
     world.nino_of("agt_a").await;
-    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
-    sign_in(&world, &browser, "agt_a").await;
-    open_page(&world, &browser).await;
+    let browser = on_the_page(&world).await;
     browser.click("call-button").await;
     let enabled = async || browser.attribute("[data-testid=call-start]", "disabled").await.is_empty();
     world.until("the call can start", enabled).await;
@@ -69,9 +75,7 @@ async fn the_button_follows_the_assignment_whatever_the_permission_is() {
     world.agent_offline("agt_a").await;
     world.agent_offline("agt_b").await;
     assign(&world, Value::Null).await;
-    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
-    sign_in(&world, &browser, "agt_a").await;
-    open_page(&world, &browser).await;
+    let browser = on_the_page(&world).await;
     let week = std::time::Duration::from_secs(7 * 24 * 3600);
     let grants = [
         (None, "none"),
@@ -104,9 +108,7 @@ async fn a_customer_is_asked_from_the_page_and_it_tells_when_one_may_ask_again()
     let world = World::start().await;
     world.agent_offline("agt_a").await;
     world.put(PATH, json!({"name": "Nino", "assignee_id": "agt_a"})).await;
-    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
-    sign_in(&world, &browser, "agt_a").await;
-    open_page(&world, &browser).await;
+    let browser = on_the_page(&world).await;
     until_chip(&world, &browser, "none").await;
     browser.click("ask-permission").await;
     let dialog = browser.text("ask-dialog").await;
@@ -158,9 +160,7 @@ async fn who_manages_says_whose_a_customer_is_and_nobody_else_is_offered_to() {
     world.agent_offline("agt_a").await;
     world.put("agents/agt_o", json!({"name": "Olga", "role": "owner"})).await;
     world.nino_of("agt_a").await;
-    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
-    sign_in(&world, &browser, "agt_a").await;
-    open_page(&world, &browser).await;
+    let browser = on_the_page(&world).await;
     assert!(!browser.is_there("choose-assignee_id").await, "absent for a teammate");
     let token = world.token("agt_a").await;
     let refused = world.gateway.request_as(&token, "PUT", PATH, Some(json!({"assignee_id": "agt_a"}))).await;
@@ -190,9 +190,7 @@ async fn what_people_write_down_stands_on_the_page_as_text_for_everybody_at_once
     world.agent_offline("agt_a").await;
     world.agent_offline("agt_b").await;
     world.nino_of("agt_a").await;
-    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
-    sign_in(&world, &browser, "agt_a").await;
-    open_page(&world, &browser).await;
+    let browser = on_the_page(&world).await;
     browser.appears("note-text").await.send_keys(HOSTILE).await.unwrap();
     browser.click("note-add").await;
     world.until("the note is shown", async || browser.text("note").await.contains(HOSTILE)).await;

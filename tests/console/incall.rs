@@ -23,6 +23,14 @@ fn humming() -> Step {
     Step::SpeakForever(Sound::tone(CUSTOMER_HZ, Duration::from_secs(2)))
 }
 
+/// An agent in a browser, online.
+async fn at_the_desk(world: &World, microphone_hz: f32) -> Browser {
+    world.agent_offline("agt_a").await;
+    let browser = Browser::start(world.dir.path(), microphone_hz).await;
+    sign_in(world, &browser, "agt_a").await;
+    browser
+}
+
 /// Nino calls, and the agent has answered in the browser.
 async fn talking(world: &World, browser: &Browser, step: Step) -> CallHandle {
     let phone = world.wa.call(InboundCall::from(NINO).named("Nino").step(step)).await.unwrap();
@@ -30,6 +38,14 @@ async fn talking(world: &World, browser: &Browser, step: Step) -> CallHandle {
     phone.answered(SOON).await.unwrap();
     browser.appears("call-panel").await;
     phone
+}
+
+/// By the button of the customer's page, once the gateway has said that it may be.
+async fn start_call(world: &World, browser: &Browser) {
+    browser.click("call-button").await;
+    let disabled = async || browser.attribute("[data-testid=call-start]", "disabled").await;
+    world.until("the call can start", async || disabled().await.is_empty()).await;
+    browser.click("call-start").await;
 }
 
 /// What the phone hears from now on, once it is enough to judge.
@@ -46,9 +62,7 @@ async fn until_text(world: &World, browser: &Browser, test_id: &str, part: &str)
 #[tokio::test(flavor = "multi_thread")]
 async fn mute_hold_and_keys_are_heard_at_the_far_end_and_shown_here() {
     let world = World::start().await;
-    world.agent_offline("agt_a").await;
-    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
-    sign_in(&world, &browser, "agt_a").await;
+    let browser = at_the_desk(&world, MICROPHONE_HZ).await;
     let phone = talking(&world, &browser, humming()).await;
     hear_each_other(&world, &browser, &phone).await;
 
@@ -95,9 +109,7 @@ async fn mute_hold_and_keys_are_heard_at_the_far_end_and_shown_here() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_light_tells_what_is_recorded_and_a_pause_leaves_it_out() {
     let world = World::start().await;
-    world.agent_offline("agt_a").await;
-    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
-    sign_in(&world, &browser, "agt_a").await;
+    let browser = at_the_desk(&world, MICROPHONE_HZ).await;
     let phone = talking(&world, &browser, humming()).await;
     // The customer's page opens beside the one that is open.
     until_text(&world, &browser, "alongside", "Ongoing").await;
@@ -142,15 +154,12 @@ async fn the_light_tells_what_is_recorded_and_a_pause_leaves_it_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_one_has_placed_survives_other_pages_and_a_reload() {
     let world = World::start().await;
-    world.agent_offline("agt_a").await;
+    let browser = at_the_desk(&world, MICROPHONE_HZ).await;
     world.nino_of("agt_a").await;
     world.wa.set_customer(NINO, Script::answers_after(Duration::from_millis(700)).step(humming()));
-    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
-    sign_in(&world, &browser, "agt_a").await;
     let contact = world.get(&format!("contacts/wa:{NINO}")).await;
     browser.open(&format!("{}/contacts/{}", world.gateway.base, contact["id"].as_str().unwrap())).await;
-    browser.click("call-button").await;
-    browser.click("call-start").await;
+    start_call(&world, &browser).await;
     let phone = world.wa.next_outbound(SOON).await.unwrap();
     phone.answered(SOON).await.unwrap();
     hear_each_other(&world, &browser, &phone).await;
@@ -189,9 +198,7 @@ async fn a_call_one_has_placed_survives_other_pages_and_a_reload() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_side_that_is_not_heard_is_told_in_words_that_say_what_to_do() {
     let world = World::start().await;
-    world.agent_offline("agt_a").await;
-    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
-    sign_in(&world, &browser, "agt_a").await;
+    let browser = at_the_desk(&world, MICROPHONE_HZ).await;
     let phone = talking(&world, &browser, humming()).await;
     hear_each_other(&world, &browser, &phone).await;
     assert!(
@@ -220,11 +227,9 @@ async fn a_side_that_is_not_heard_is_told_in_words_that_say_what_to_do() {
 async fn what_is_said_stands_above_the_bar_and_its_summary_comes_to_the_page_by_itself() {
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/whisper-tiny.en");
     let world = World::with(&format!("[asr]\nmodel = {model:?}\n"), Default::default()).await;
-    world.agent_offline("agt_a").await;
-    world.nino_of("agt_a").await;
     // A steady hum is no speech.
-    let browser = Browser::start(world.dir.path(), 0.0).await;
-    sign_in(&world, &browser, "agt_a").await;
+    let browser = at_the_desk(&world, 0.0).await;
+    world.nino_of("agt_a").await;
     let sentence = Sound::wav(CLIP).expect("`make test` brings the sentences");
     let phone = talking(&world, &browser, Step::Speak(sentence)).await;
     browser.click_css("[data-testid=call-panel] .call-name").await;
@@ -253,6 +258,31 @@ async fn what_is_said_stands_above_the_bar_and_its_summary_comes_to_the_page_by_
     browser.click("card-recording-open").await;
     browser.appears("recording-player").await;
     browser.looks_good("conversation").await;
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+    browser.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_rings_at_the_customer_can_be_taken_back() {
+    let world = World::start().await;
+    let browser = at_the_desk(&world, MICROPHONE_HZ).await;
+    world.nino_of("agt_a").await;
+    world.wa.set_customer(NINO, Script::ignores());
+    let contact = world.get(&format!("contacts/wa:{NINO}")).await;
+    browser.open(&format!("{}/contacts/{}", world.gateway.base, contact["id"].as_str().unwrap())).await;
+    start_call(&world, &browser).await;
+    let phone = world.wa.next_outbound(SOON).await.unwrap();
+    until_text(&world, &browser, "call-panel", "Ringing…").await;
+    assert!(browser.text("call-hangup").await.contains("Cancel"));
+    browser.looks_good("dialling").await;
+    browser.click("call-hangup").await;
+    phone.ended(SOON).await.unwrap();
+    browser.vanishes("call-panel").await;
+    browser.appears("toast").await;
+    assert!(!browser.is_there("wrapup").await, "nobody talked: there is nothing to write up");
+    let call = world.newest_call("it is over", |call| call["state"] == "ended").await;
+    assert_eq!((&call["answered_at"], &call["ended_by"]), (&json!(null), &json!("agent")));
+    browser.appears("call-button").await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
 }

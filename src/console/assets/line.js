@@ -33,6 +33,8 @@ const receipts = new Set();
 /** Calls that rang here and went on to somebody else. */
 const passedOn = new Set();
 let openedAt = -Infinity;
+/** When the agent's status was last told, so that an older answer does not take it back. */
+let statusToldAt = -Infinity;
 
 export function onEvent({ type, call_id: callId, data }) {
   switch (type) {
@@ -88,7 +90,7 @@ export async function resync() {
     api.get(query('/v1/calls', { section: 'all', status: 'Ongoing', agent_id: me, limit: 20 })),
     api.get(query('/v1/calls', { section: 'all', status: 'Ringing', limit: 50 })),
   ]);
-  if (session.agent) noteAgentStatus(me, session.agent.status);
+  if (session.agent && statusToldAt < startedAt) noteAgentStatus(me, session.agent.status);
   for (const call of [...ongoing.items, ...ringing.items]) callChanged(call, 'resync');
   const heard = new Set([...ongoing.items, ...ringing.items].map((call) => call.id));
   const gone = [...mine].filter((id) => !heard.has(id));
@@ -108,6 +110,7 @@ export async function setOnline(wish) {
     }
     await api.put(`/v1/agents/${me}/status`, { status: wish ? 'online' : 'offline' });
     noteAgentStatus(me, wish ? 'online' : 'offline');
+    statusToldAt = performance.now();
   } finally {
     followStatus();
     mic.release('wish');
@@ -489,6 +492,7 @@ function isTalking(call) {
 function statusChanged({ agent_id: agentId, status }) {
   const before = state.agent.status;
   noteAgentStatus(agentId, status);
+  if (agentId === state.agent.id) statusToldAt = performance.now();
   if (agentId !== state.agent.id || before === status) return;
   followStatus();
 }

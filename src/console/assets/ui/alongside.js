@@ -2,7 +2,6 @@
 // without losing what was being done. It takes neither focus nor place in the history.
 
 import { on } from '../bus.js';
-import { contactView } from '../views/contact.js';
 import { h, icon } from './dom.js';
 import { Scope } from './scope.js';
 
@@ -33,7 +32,9 @@ function show(root, contactId) {
     body);
   current = { path, element, scope };
   root.append(element);
-  contactView(body, scope, { id: contactId, alongside: true });
+  import('../views/contact.js').then(({ contactView }) => {
+    if (!scope.gone) contactView(body, scope, { id: contactId, alongside: true });
+  }, () => close()); // the gateway is away: the page can be opened when it is back
 }
 
 function close() {

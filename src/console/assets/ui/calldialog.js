@@ -26,8 +26,9 @@ export function openCallDialog(contact) {
 
   let asked = 0;
   let starting = false;
-  const check = async () => {
-    start.disabled = true;
+  /** `again`: the answer before stands until the new one comes, so that no click is lost meanwhile. */
+  const check = async (again = false) => {
+    if (!again) start.disabled = true;
     asked += 1;
     const mine = asked;
     try {
@@ -43,9 +44,12 @@ export function openCallDialog(contact) {
     }
   };
 
-  const follow = (about) => { if (about && !starting) void check(); };
+  const follow = (about) => { if (about && !starting) void check(true); };
   const closers = [
-    on('contact', ({ id }) => follow(id === contact.id)),
+    on('contact', ({ id, assignee_id: assignee }) => {
+      if (id === contact.id && assignee !== state.agent?.id) start.disabled = true;
+      follow(id === contact.id);
+    }),
     on('permission', ({ contact_id: id }) => follow(id === contact.id)),
     on('call', (call) => follow(call.contact?.id === contact.id || call.agent_id === state.agent?.id)),
     on('resync', () => follow(true)),

@@ -9,7 +9,7 @@ import { contactName, duration, words } from './format.js';
 const STAY_MS = 9_000;
 /** A summary that takes longer is read on the customer's page. */
 const SUMMARY_MS_MAX = 60_000;
-const LINE_CHARS_MAX = 140;
+const LINE_CHARS_MAX = 110;
 
 export function callToast(call) {
   const summary = h('span', { class: 'toast-summary', testid: 'toast-summary' });
