@@ -68,14 +68,22 @@ async fn every_section_has_the_guides_columns_and_a_call_moves_from_ringing_to_c
     ] {
         browser.click(&format!("section-{section}")).await;
         if section == "outbound" {
-            world.until("it is empty", async || browser.run("return document.querySelector('main .empty') !== null").await == true).await;
+            world
+                .until("it is empty", async || {
+                    browser.run("return document.querySelector('main .empty') !== null").await == true
+                })
+                .await;
             continue;
         }
         world.until(section, async || !columns(&browser).await.is_empty()).await;
         assert_eq!(columns(&browser).await, want, "{section}");
     }
     let permission = cells(&browser).await.remove(0);
-    assert_eq!((permission[1].as_str(), permission[2].contains("Given for good")), ("Permanent", true), "{permission:?}");
+    assert_eq!(
+        (permission[1].as_str(), permission[2].contains("Given for good")),
+        ("Permanent", true),
+        "{permission:?}"
+    );
     browser.looks_good("manage-permissions").await;
     browser.click("section-missed").await;
     status("Missed by Agent").await;
@@ -99,7 +107,8 @@ async fn every_section_has_the_guides_columns_and_a_call_moves_from_ringing_to_c
 async fn owner_lead_and_teammate_see_their_calls_and_no_trace_of_others() {
     let world = World::start().await;
     world.put("teams/team_b", json!({"name": "Team B"})).await;
-    for (id, name, role) in [("agt_o", "Olga", "owner"), ("agt_l", "Lia", "sales_lead"), ("agt_t", "Tato", "teammate")] {
+    for (id, name, role) in [("agt_o", "Olga", "owner"), ("agt_l", "Lia", "sales_lead"), ("agt_t", "Tato", "teammate")]
+    {
         hire(&world, id, name, role).await;
     }
     world.put("agents/agt_x", json!({"name": "Xenia", "role": "teammate", "team_id": "team_b"})).await;
@@ -123,9 +132,7 @@ async fn owner_lead_and_teammate_see_their_calls_and_no_trace_of_others() {
         assert_eq!(shown, want, "{who}");
         browser.click("filters-open").await;
         browser.appears("filter-status").await;
-        world
-            .until("the lists are there", async || browser.is_there("filter-disposition").await)
-            .await;
+        world.until("the lists are there", async || browser.is_there("filter-disposition").await).await;
         assert_eq!(browser.is_there("filter-agent_id").await, agent_filter, "{who}");
         assert_eq!(browser.is_there("filter-team_id").await, team_filter, "{who}");
         // The server refuses what the page does not show.
@@ -147,7 +154,12 @@ async fn a_list_is_narrowed_linked_reloaded_and_exported() {
     let parcel = keep_call(&world, "995555040401", Some("agt_a"), Direction::UserInitiated).await;
     let other = keep_call(&world, "995555040402", Some("agt_a"), Direction::BusinessInitiated).await;
     let missed = keep_call(&world, "995555040403", None, Direction::UserInitiated).await;
-    write_down(&world, &parcel, &[(Side::Customer, 0, 1_500, "Where is my parcel?"), (Side::Agent, 1_600, 3_000, "On its way.")]).await;
+    write_down(
+        &world,
+        &parcel,
+        &[(Side::Customer, 0, 1_500, "Where is my parcel?"), (Side::Agent, 1_600, 3_000, "On its way.")],
+    )
+    .await;
     let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
     sign_in_at(&world, &browser, "agt_o", "/calls").await;
     let rows = async || {
@@ -216,13 +228,26 @@ async fn a_calls_page_plays_seeks_and_takes_down_what_it_was() {
     phone.ended(SOON).await.unwrap();
     let call = world.newest_call("the call is over", |call| call["state"] == "ended").await;
     let id: CallId = call["id"].as_str().unwrap().parse().unwrap();
-    world.until("the recording is ready", async || world.call(id.as_str()).await["recording"]["state"] == "ready").await;
-    write_down(&world, &id, &[(Side::Customer, 0, 900, "Where is my parcel?"), (Side::Agent, 1_000, 2_500, "It comes <b>today</b>.")]).await;
+    world
+        .until("the recording is ready", async || world.call(id.as_str()).await["recording"]["state"] == "ready")
+        .await;
+    write_down(
+        &world,
+        &id,
+        &[(Side::Customer, 0, 900, "Where is my parcel?"), (Side::Agent, 1_000, 2_500, "It comes <b>today</b>.")],
+    )
+    .await;
 
     let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
     sign_in_at(&world, &browser, "agt_o", &format!("/calls/{id}")).await;
     browser.appears("recording-player").await;
-    let at = async || browser.run("return document.querySelector('[data-testid=recording-audio]').currentTime").await.as_f64().unwrap();
+    let at = async || {
+        browser
+            .run("return document.querySelector('[data-testid=recording-audio]').currentTime")
+            .await
+            .as_f64()
+            .unwrap()
+    };
     let says = async |test_id: &str, what: &str| {
         world.until(what, async || browser.text(test_id).await.contains(what)).await;
     };
@@ -266,7 +291,10 @@ async fn a_calls_page_plays_seeks_and_takes_down_what_it_was() {
     says("timeline", "wrote a note").await;
     says("call-cost", "Free").await;
     browser.appears("quality-graph").await;
+    browser.run("document.activeElement.blur(); for (const box of [document.documentElement, document.getElementById('view'), document.querySelector('.stage')]) box.scrollTop = 0").await;
     browser.looks_good("manage-call").await;
+    browser.run("document.querySelector('[data-testid=quality-graph]').scrollIntoView({ block: 'end' })").await;
+    browser.looks_good("manage-call-quality").await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
 }

@@ -27,7 +27,7 @@ export function drawQuality(card, box, legs) {
   fill(box,
     h('div', { class: 'table-wrap', tabindex: 0, role: 'region', ariaLabel: 'Sound quality' }, h('table', { ariaLabel: 'Quality per leg' },
       h('thead', null, h('tr', null, h('th', { scope: 'col' }, h('span', { class: 'visually-hidden' }, 'Figure')), names.map((name) => h('th', { scope: 'col' }, name)))),
-      h('tbody', null, rows.map(([name, cell]) => h('tr', null, h('th', { scope: 'row' }, name), measured.map((leg) => h('td', { class: 'num nowrap' }, cell(leg.quality)))))))),
+      h('tbody', null, rows.map(([name, cell]) => h('tr', null, h('th', { scope: 'row' }, name), measured.map((leg) => h('td', { class: 'num' }, cell(leg.quality)))))))),
     graphs(measured));
 }
 
@@ -52,7 +52,7 @@ function graph(legs, { label, read, least, shown, from, to }) {
     const points = leg.history.map((sample) => [Date.parse(sample.at), read(sample)]).filter(([, value]) => value !== null && value !== undefined)
       .map(([at, value]) => [to > from ? ((at - from) / (to - from)) * WIDTH : WIDTH, HEIGHT - 3 - (value / top) * (HEIGHT - TOP)]);
     if (points.length === 0) continue;
-    if (points.length === 1) points.unshift([0, points[0][1]]);
+    if (points.length === 1) points.splice(0, 1, [0, points[0][1]], [WIDTH, points[0][1]]);
     path.setAttribute('d', points.map(([x, y], i) => `${i === 0 ? 'M' : 'L'}${x.toFixed(1)} ${y.toFixed(1)}`).join(''));
     path.dataset.leg = leg.kind;
     svg.append(path);

@@ -5,7 +5,7 @@ import { bdi, fill, h, icon } from './dom.js';
 import { whenExactly } from './format.js';
 
 export function sealPane(scope, id) {
-  const root = h('div', { class: 'stack-gap', testid: 'integrity' });
+  const root = h('div', { class: 'seal', testid: 'integrity' });
   const ask = (label) => h('button', { type: 'button', class: 'link', testid: 'integrity-check', onclick: check }, label);
 
   async function check() {

@@ -68,6 +68,8 @@ export function waveform(onSeek) {
   const resized = new ResizeObserver(draw);
   resized.observe(element);
   addEventListener('tandem:theme', draw);
+  const system = matchMedia('(prefers-color-scheme: dark)');
+  system.addEventListener('change', draw);
 
   return {
     element,
@@ -86,6 +88,7 @@ export function waveform(onSeek) {
     close() {
       resized.disconnect();
       removeEventListener('tandem:theme', draw);
+      system.removeEventListener('change', draw);
     },
   };
 }

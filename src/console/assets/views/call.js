@@ -60,8 +60,8 @@ function build(page, scope, id) {
 
   fill(page, crumb(), head,
     h('div', { class: 'two' },
-      h('div', null, player, summary, transcript, notes),
-      h('div', null, marks, h('section', { class: 'card', ariaLabel: 'Facts' }, h('div', { class: 'card-head' }, h('h2', null, 'Facts')), factBox), offers, trace, quality, timeline)));
+      h('div', null, player, summary, transcript, notes, timeline),
+      h('div', null, marks, h('section', { class: 'card', ariaLabel: 'Facts' }, h('div', { class: 'card-head' }, h('h2', null, 'Facts')), factBox), offers, trace, quality)));
 
   let sound = null;
   const seek = (ms) => {
