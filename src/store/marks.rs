@@ -93,8 +93,11 @@ mod tests {
             page.items.into_iter().map(|call| call.id).collect::<Vec<_>>()
         };
         let all = CallFilter::default;
-        assert_eq!(found(CallFilter { tag: Some("vip".into()), ..all() }).await, [copy.id.clone()]);
-        assert_eq!(found(CallFilter { disposition: Some("Resolved".into()), ..all() }).await, [copy.id.clone()]);
+        assert_eq!(found(CallFilter { tag: Some("vip".into()), ..all() }).await, std::slice::from_ref(&copy.id));
+        assert_eq!(
+            found(CallFilter { disposition: Some("Resolved".into()), ..all() }).await,
+            std::slice::from_ref(&copy.id)
+        );
         assert!(found(CallFilter { tag: Some("vi".into()), ..all() }).await.is_empty());
         assert!(found(CallFilter { disposition: Some("Sale".into()), ..all() }).await.is_empty());
         t.store.mark_call(&copy.id, &Mark::Tags(vec![]), &by, T0).await.unwrap();

@@ -117,7 +117,10 @@ async fn seen(house: &House, method: &Method, template: &str, id: &str) -> (u16,
         let last = template.rsplit('/').next();
         let held = template.ends_with("/recording/hold");
         let marks = matches!(last, Some("notes" | "disposition" | "tags"));
-        ask = if held || marks || matches!(last, Some("media" | "receipts" | "dtmf" | "recording" | "status" | "readiness")) {
+        ask = if held
+            || marks
+            || matches!(last, Some("media" | "receipts" | "dtmf" | "recording" | "status" | "readiness"))
+        {
             ask.header("content-type", kind).body(body)
         } else {
             ask
