@@ -41,6 +41,8 @@ pub(crate) enum View {
 /// An agent's own offers and presence, contacts and what they permit, and the calls its role may see.
 pub(crate) struct AgentView {
     agent: Agent,
+    /// Whether it may see who works here.
+    colleagues: bool,
     /// Whether it may see customers.
     contacts: bool,
     /// Whose calls it may see; `None` is everybody's.
@@ -120,6 +122,10 @@ impl Cursor {
         loop {
             match self.next().await? {
                 Next::Event(mut event) => {
+                    // Whose role, team or switch changed sees less or more from here on, not from the next beat on.
+                    if event.kind == "agent.updated" && !self.still_allowed().await {
+                        return Ok(None);
+                    }
                     let shown = self.follow.view.shows(&self.follow.control.store, &event).await?;
                     if shown {
                         self.follow.view.narrow(&mut event);
@@ -217,13 +223,17 @@ impl AgentView {
         let actor = Actor::Agent(agent.clone());
         let visible = access::visible_agents(rules, &actor, &directory).map(|agents| agents.into_iter().collect());
         let contacts = access::may(rules, &actor, Action::Read, Resource::Contact);
-        Ok(Self { agent, contacts, visible, known: HashSet::new() })
+        let colleagues = access::may(rules, &actor, Action::Read, Resource::Agent(&agent.id));
+        Ok(Self { agent, colleagues, contacts, visible, known: HashSet::new() })
     }
 
     async fn shows(&mut self, store: &Store, event: &Event) -> Result<bool, StoreError> {
         // Addressed to one agent: that one and nobody else.
         if let Some(to) = &event.agent_id {
             return Ok(*to == self.agent.id);
+        }
+        if event.kind == "agent.updated" {
+            return Ok(self.colleagues);
         }
         if event.kind == "contact.updated" || event.kind.starts_with("permission.") {
             return Ok(self.contacts);

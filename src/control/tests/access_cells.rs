@@ -289,6 +289,7 @@ fn wanted(row: &Row, me: &Agent, whose: Whose) -> u16 {
         Agents::Configures => (configures()[usize::from(me.switches.configure_calls)], 403),
         Agents::Manages => (manages(me), 403),
         Agents::ManagesOthers => (manages(me), if whose.is_own() { 403 } else { 404 }),
+        Agents::ManagesOthersAlone => (manages(me) && !whose.is_own(), if whose.is_own() { 403 } else { 404 }),
         Agents::SeesWallet => (SEES_WALLET.iter().any(|(role, sees)| *role == me.role && *sees), 403),
     };
     if may { let_in } else { else_wise }
