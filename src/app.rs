@@ -45,8 +45,11 @@ use crate::worker::{Ops, Worker};
 use crate::{bus, console, tap};
 use figures::Figures;
 
+pub use invite::{Invite, invite};
+
 pub(crate) mod figures;
 mod health;
+mod invite;
 
 pub mod forks;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tandem::app::{self, Ended};
+use tandem::app::{self, Ended, Invite};
 use tandem::config::Config;
 use tandem::offline::{self, Decrypt, Redact, Verify};
 
@@ -27,6 +27,8 @@ enum Command {
     Check,
     /// Record calls of gateways on other machines: they name this one in `fork.workers`.
     Worker,
+    /// Print a link by which somebody chooses a password and signs in.
+    Invite(Invite),
     /// Make keys and show the public one.
     Key {
         #[command(subcommand)]
@@ -93,6 +95,7 @@ fn main() -> ExitCode {
                 errors => Err(anyhow::anyhow!("{}", errors.join("\ntandem: "))),
             },
             Command::Worker => app::work(config).await,
+            Command::Invite(asked) => app::invite(&config, asked).await,
             Command::Key { command: KeyCommand::Create { name, scope } } => {
                 app::create_key(&config, &name, &scope).await
             }

@@ -26,6 +26,8 @@ pub struct Options {
 }
 
 const NUMBER: &str = "100000000000001";
+/// Of everybody in the demo.
+const PASSWORD: &str = "call me on whatsapp";
 /// From an agent going online to the customer's call.
 const CALL_AFTER: Duration = Duration::from_secs(3);
 
@@ -34,6 +36,12 @@ struct Person {
     name: &'static str,
     role: &'static str,
     title: &'static str,
+}
+
+impl Person {
+    fn email(&self) -> String {
+        format!("{}@example.com", self.id.trim_start_matches("agt_"))
+    }
 }
 
 const AGENTS: [Person; 4] = [
@@ -126,8 +134,9 @@ async fn seed(app: &App, dir: &Path, whatsapp: &FakeWhatsApp) -> anyhow::Result<
     api.put("teams/team_care", &json!({"name": "Customer care"})).await?;
     let mut links = Vec::new();
     for person in &AGENTS {
-        let agent = json!({"name": person.name, "role": person.role, "team_id": "team_care"});
+        let agent = json!({"name": person.name, "email": person.email(), "role": person.role, "team_id": "team_care"});
         api.put(&format!("agents/{}", person.id), &agent).await?;
+        api.give_password(person).await?;
         let token = api.post(&format!("agents/{}/tokens", person.id), &json!({})).await?;
         let token = token["token"].as_str().context("a token was made")?;
         links.push((person, format!("{}/#token={token}", app.base_url)));
@@ -152,13 +161,14 @@ fn greet(app: &App, dir: &Path, links: &[(&Person, String)]) {
     println!("\nTandem is running with a fake WhatsApp.\n");
     println!("  Sign in as");
     for (person, link) in links {
-        println!("    {:<11} {:<12} {link}", person.title, person.name);
+        println!("    {:<11} {:<12} {:<17} {link}", person.title, person.name, person.email());
     }
-    println!("\n  API         {}/docs", app.base_url);
+    println!("\n  Console     {}   password of all four: {PASSWORD}", app.base_url);
+    println!("  API         {}/docs", app.base_url);
     println!("  API key     {}", dir.join("admin.key").display());
     println!("  Metrics     http://{}/metrics", app.metrics_address);
     println!(
-        "\nOpen a link, switch to Online, and a customer calls within seconds. Going offline and online again makes"
+        "\nOpen a link or sign in, switch to Online, and a customer calls within seconds. Going offline and online again makes"
     );
     println!("the next one call. To call back, open Contacts, a customer, and press WhatsApp Call. Ctrl-C ends it.\n");
 }
@@ -220,6 +230,18 @@ impl Api {
 
     async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.send(self.http.post(format!("{}/{path}", self.base)).json(body)).await
+    }
+
+    /// A demo that starts again in its folder finds people who have theirs, and may be signed in.
+    async fn give_password(&self, person: &Person) -> anyhow::Result<()> {
+        if self.post("session", &json!({"login": person.id, "password": PASSWORD})).await.is_ok() {
+            return Ok(());
+        }
+        let invitation = self.post(&format!("agents/{}/invitations", person.id), &json!({})).await?;
+        let url = invitation["url"].as_str().context("an invitation was made")?;
+        let (_, secret) = url.split_once("#invitation=").context("the link has a secret")?;
+        self.post("session/invitation", &json!({"invitation": secret, "password": PASSWORD})).await?;
+        Ok(())
     }
 
     /// A demo that starts again in its folder finds the wallet as it was left.

@@ -126,7 +126,7 @@ async fn put(
         .or_else(|| old.as_ref().map(|old| old.role))
         .ok_or_else(|| Problem::field("role", "needed for a new agent"))?;
     let email = match body.email {
-        Some(Some(email)) => Some(email_address(&email)?),
+        Some(Some(email)) => Some(own_address(&control, &id, &email).await?),
         Some(None) => None,
         None => old.as_ref().and_then(|old| old.email.clone()),
     };
@@ -145,16 +145,29 @@ async fn put(
         switches: body.switches.or_else(|| old.as_ref().map(|old| old.switches)).unwrap_or_default(),
         status: old.as_ref().map_or(Presence::Offline, |old| old.status),
     };
-    let agent = control.store.put_agent(&agent).await?;
+    let agent = control.switchboard.put_agent(&agent).await?;
     Ok((put_status(old.is_some()), Answer(AgentView::of(&control, agent))))
+}
+
+/// Two agents with one address could both not sign in with it.
+async fn own_address(control: &Control, id: &AgentId, text: &str) -> Result<String, Problem> {
+    let address = email_address(text)?;
+    let has = |agent: &Agent| agent.email.as_ref().is_some_and(|theirs| theirs.eq_ignore_ascii_case(&address));
+    match control.store.agents().await?.iter().find(|agent| agent.id != *id && has(agent)) {
+        Some(other) => Err(Problem::field("email", format_args!("{} signs in with this address", other.id))),
+        None => Ok(address),
+    }
 }
 
 fn email_address(text: &str) -> Result<String, Problem> {
     let text = plain_text("email", text, EMAIL_LEN_MAX)?;
-    match text.split_once('@') {
-        Some((user, host)) if !user.is_empty() && !host.is_empty() && !text.contains(' ') => Ok(text),
-        _ => Err(Problem::field("email", "an address like `ana@example.com`")),
-    }
+    if is_email_address(&text) { Ok(text) } else { Err(Problem::field("email", "an address like `ana@example.com`")) }
+}
+
+/// Whether mail could go there; whether it arrives only mail can tell.
+pub fn is_email_address(text: &str) -> bool {
+    let (user, host) = text.split_once('@').unwrap_or_default();
+    text.len() <= EMAIL_LEN_MAX && !user.is_empty() && !host.is_empty() && !text.contains(char::is_whitespace)
 }
 
 async fn existing_team(control: &Control, team: TeamId) -> Result<TeamId, Problem> {

@@ -24,17 +24,22 @@ struct Failed {
 }
 
 impl Attempts {
-    /// Whether this name may be tried now; `Err`: in so long.
-    pub(crate) fn may_try(&self, name: &str, now: Instant) -> Result<(), Duration> {
-        let Some(failed) = self.0.get(name) else { return Ok(()) };
-        let since = now.saturating_duration_since(failed.last);
-        match failed.wait().checked_sub(since).filter(|left| !left.is_zero()) {
-            Some(left) if since < FORGOTTEN_AFTER => Err(left),
-            _ => Ok(()),
-        }
+    /// Takes one try for this name; `Err`: in so long. It counts as a wrong password until [`Self::succeeded`], because
+    /// else a thousand tries sent at once would all be let in before the first is found wrong.
+    pub(crate) fn take(&mut self, name: &str, now: Instant) -> Result<(), Duration> {
+        self.left(name, now).map_or(Ok(()), Err)?;
+        self.failed(name, now);
+        Ok(())
     }
 
-    pub(crate) fn failed(&mut self, name: &str, now: Instant) {
+    fn left(&self, name: &str, now: Instant) -> Option<Duration> {
+        let failed = self.0.get(name)?;
+        let since = now.saturating_duration_since(failed.last);
+        let left = failed.wait().checked_sub(since).filter(|left| !left.is_zero())?;
+        (since < FORGOTTEN_AFTER).then_some(left)
+    }
+
+    fn failed(&mut self, name: &str, now: Instant) {
         if self.0.len() >= NAMES_MAX && !self.0.contains_key(name) {
             self.0.retain(|_, failed| now.saturating_duration_since(failed.last) < FORGOTTEN_AFTER);
             let oldest = self.0.iter().min_by_key(|(_, failed)| failed.last).map(|(name, _)| name.clone());
@@ -74,22 +79,19 @@ mod tests {
         let at = |secs: u64| start + Duration::from_secs(secs);
         let mut attempts = Attempts::default();
         for _ in 0..FREE - 1 {
-            attempts.failed("ana", start);
+            assert_eq!(attempts.take("ana", start), Ok(()));
         }
-        assert_eq!(attempts.may_try("ana", start), Ok(()));
         for (second, wait) in [(0, 1), (1, 2), (3, 4), (7, 8), (15, 16), (31, 32), (63, 60), (123, 60)] {
-            attempts.failed("ana", at(second));
-            assert_eq!(attempts.may_try("ana", at(second)), Err(Duration::from_secs(wait)), "{second}");
-            assert_eq!(attempts.may_try("ana", at(second + wait)), Ok(()), "{second}");
+            assert_eq!(attempts.take("ana", at(second)), Ok(()), "{second}");
+            assert_eq!(attempts.take("ana", at(second)), Err(Duration::from_secs(wait)), "{second}");
         }
-        assert_eq!(attempts.may_try("bob", at(123)), Ok(()));
-        attempts.failed("ana", at(123 + 15 * 60));
-        assert_eq!(attempts.may_try("ana", at(123 + 15 * 60)), Ok(()), "all is forgotten");
-        for _ in 0..9 {
-            attempts.failed("ana", at(2_000));
+        assert_eq!(attempts.take("bob", at(123)), Ok(()));
+        for _ in 0..FREE {
+            assert_eq!(attempts.take("ana", at(123 + 15 * 60)), Ok(()), "all is forgotten");
         }
+        assert!(attempts.take("ana", at(123 + 15 * 60)).is_err());
         attempts.succeeded("ana");
-        assert_eq!(attempts.may_try("ana", at(2_000)), Ok(()));
+        assert_eq!(attempts.take("ana", at(123 + 15 * 60)), Ok(()));
     }
 
     #[test]

@@ -59,7 +59,9 @@ pub(crate) async fn layer(State(control): State<Shared>, mut request: Request, n
 impl Caller {
     /// By the secret of the `Authorization` header, else by the browser's cookie.
     pub(crate) async fn of(control: &Shared, method: &Method, headers: &HeaderMap) -> Result<Self, Problem> {
-        if let Some(session) = cookie::read(headers).filter(|_| !headers.contains_key(AUTHORIZATION)) {
+        if let Some(session) =
+            cookie::read(headers, control.secure_cookies).filter(|_| !headers.contains_key(AUTHORIZATION))
+        {
             cookie::same_origin(method, headers)?;
             return Self::with(control, session)
                 .await?

@@ -68,11 +68,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use agents::is_email_address;
 pub use config::{BadConfig, Config};
 pub use health::Unready;
 pub use problem::Code;
 pub use serve::{Door, ServeError, Tls, bind, serve};
-pub use sign_in::SignIn;
+pub use sign_in::{SignIn, invitation_url};
 
 use crate::model::time::Clock;
 use crate::record::Vault;

@@ -17,16 +17,22 @@ const BYTES_MAX: usize = 500;
 /// So many are checked at once; each takes a core for some 50 ms, and calls need the cores too.
 const AT_ONCE: usize = 2;
 
+/// So many more may wait for their turn, some two seconds; who comes then is sent away instead of making all wait.
+const WAITING_MAX: usize = 64;
+
 /// Of no password: who does not exist takes as long to refuse as who does.
 const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0NTY$e2tvKEA1AcbyVRn+/MtaYWwdC0FhxZOlR1HcDLWwXnw";
 
 /// Hashes and checks, a few at a time.
 #[derive(Debug)]
-pub(crate) struct Passwords(Semaphore);
+pub(crate) struct Passwords {
+    places: Semaphore,
+    turns: Semaphore,
+}
 
 impl Default for Passwords {
     fn default() -> Self {
-        Self(Semaphore::new(AT_ONCE))
+        Self { places: Semaphore::new(AT_ONCE + WAITING_MAX), turns: Semaphore::new(AT_ONCE) }
     }
 }
 
@@ -59,7 +65,10 @@ impl Passwords {
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-        let _turn = self.0.acquire().await.expect("it is never closed");
+        let _place = self.places.try_acquire().map_err(|_| {
+            Problem::new(Code::Unavailable, "Too many people sign in at this moment; try again in some seconds.")
+        })?;
+        let _turn = self.turns.acquire().await.expect("it is never closed");
         tokio::task::spawn_blocking(work).await.map_err(|_| Problem::new(Code::Unavailable, "The gateway is stopping."))
     }
 }
@@ -109,6 +118,15 @@ mod tests {
             assert!(!passwords.is_right("caf\u{e9} au lait".into(), hash).await.unwrap());
         }
         assert!(PasswordHash::new(NOBODYS).is_ok(), "whoever does not exist is checked against it");
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_when_too_many_wait_is_sent_away() {
+        let passwords = Passwords::default();
+        let all = futures_util::future::join_all((0..AT_ONCE + WAITING_MAX + 3).map(|_| passwords.run(|| ())));
+        let refused = all.await.into_iter().filter(Result::is_err).count();
+        assert_eq!(refused, 3);
+        assert!(passwords.run(|| ()).await.is_ok(), "places are given back");
     }
 
     #[tokio::test]

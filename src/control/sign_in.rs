@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use super::attempts::Attempts;
 use super::auth::Caller;
 use super::cookie;
-use super::extract::{Id, Json, MaybeJson, NoBody};
+use super::extract::{Id, Json, MaybeJson, NoBody, Params};
 use super::openapi::Problems;
 use super::passwords::Passwords;
 use super::problem::{Code, Problem};
@@ -40,7 +40,11 @@ pub(crate) fn public_routes() -> OpenApiRouter<Shared> {
 }
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(sign_out)).routes(routes!(change_password)).routes(routes!(invite))
+    OpenApiRouter::new()
+        .routes(routes!(sign_out))
+        .routes(routes!(change_password))
+        .routes(routes!(invite))
+        .routes(routes!(take_access))
 }
 
 /// Longer than any address or id.
@@ -74,13 +78,11 @@ async fn sign_in(
     if login.is_empty() || login.len() > LOGIN_BYTES_MAX {
         return Err(Problem::field("login", "your e-mail address, or the id of your agent"));
     }
-    let may_try = control.sign_in.attempts().may_try(&login, control.clock.instant());
-    may_try.map_err(too_many)?;
+    control.sign_in.attempts().take(&login, control.clock.instant()).map_err(too_many)?;
     let found = control.store.login(body.login.trim()).await?;
     let (agent, hash) = found.map_or((None, None), |login| (Some(login.agent), Some(login.hash)));
     let is_right = control.sign_in.passwords.is_right(body.password, hash).await?;
     let Some(agent) = agent.filter(|_| is_right) else {
-        control.sign_in.attempts().failed(&login, control.clock.instant());
         return Err(Problem::new(
             Code::InvalidCredentials,
             "The name or the password is wrong. Whoever manages your team can send you a link to choose another.",
@@ -122,20 +124,34 @@ async fn accept_invitation(
     begin(&control, &agent).await
 }
 
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct SignOut {
+    /// All browsers of this agent, and its tokens.
+    #[serde(default)]
+    everywhere: bool,
+}
+
 /// Signs out
 ///
 /// The browser's session ends at once, in all its tabs.
-#[utoipa::path(delete, path = "/v1/session", tag = "session",
+#[utoipa::path(delete, path = "/v1/session", tag = "session", params(SignOut),
     responses((status = 204, description = "Signed out"), Problems))]
 async fn sign_out(
     State(control): State<Shared>,
     caller: Caller,
+    Params(wish): Params<SignOut>,
     _: NoBody,
 ) -> Result<(StatusCode, [(HeaderName, HeaderValue); 1]), Problem> {
-    let session = caller.session().ok_or_else(|| {
-        Problem::new(Code::WrongState, "A key or token is not signed in and cannot be signed out; stop sending it.")
-    })?;
-    control.store.end_session(session).await?;
+    let (Some(session), Some(agent)) = (caller.session(), caller.agent_id()) else {
+        let text = "A key or token is not signed in and cannot be signed out; stop sending it.";
+        return Err(Problem::new(Code::WrongState, text));
+    };
+    match wish.everywhere {
+        true => control.store.end_sessions(agent).await?,
+        false => control.store.end_session(session).await?,
+    }
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie::clear(control.secure_cookies))]))
 }
 
@@ -163,12 +179,12 @@ async fn change_password(
         return Err(Problem::forbidden("Only somebody who signed in with a password may change it."));
     };
     // Somebody at an unlocked screen guesses here, too.
-    control.sign_in.attempts().may_try(agent.as_str(), control.clock.instant()).map_err(too_many)?;
+    control.sign_in.attempts().take(agent.as_str(), control.clock.instant()).map_err(too_many)?;
     let hash = control.store.password(agent).await?;
     if !control.sign_in.passwords.is_right(body.current, hash).await? {
-        control.sign_in.attempts().failed(agent.as_str(), control.clock.instant());
         return Err(Problem::field("current", "this is not your password"));
     }
+    control.sign_in.attempts().succeeded(agent.as_str());
     let hash = new_hash(&control, agent, "new", body.new).await?;
     control.store.set_password(agent, &hash, control.clock.now().wall).await?;
     begin(&control, agent).await
@@ -214,8 +230,34 @@ async fn invite(
     control.store.agent(&id).await?.ok_or_else(Problem::not_found)?;
     let expires_at = control.clock.now().wall.plus(time);
     let secret = control.store.create_invitation(&id, expires_at).await?;
-    let url = format!("{}/welcome#invitation={secret}", control.base_url);
+    let url = invitation_url(&control.base_url, &secret);
     Ok((StatusCode::CREATED, Answer(Invitation { url, expires_at })))
+}
+
+/// What an invited person opens. The secret is in the fragment, which no server and no log sees.
+pub fn invitation_url(base_url: &str, secret: &str) -> String {
+    format!("{base_url}/welcome#invitation={secret}")
+}
+
+/// Takes an agent's access away
+///
+/// Its password, its links, its browsers' sessions and its tokens are void at once. What it did and was stays; another
+/// link lets it in again.
+#[utoipa::path(delete, path = "/v1/agents/{id}/password", tag = "agents", params(("id" = String, Path, example = "agt_a")),
+    responses((status = 204, description = "Nobody can sign in as this agent"), Problems))]
+async fn take_access(
+    State(control): State<Shared>,
+    caller: Caller,
+    Id(id): Id<AgentId>,
+    _: NoBody,
+) -> Result<StatusCode, Problem> {
+    caller.may_for(Action::Invite, &id)?;
+    if caller.agent_id() == Some(&id) {
+        return Err(Problem::forbidden("You would lock yourself out; let somebody else do it."));
+    }
+    control.store.agent(&id).await?.ok_or_else(Problem::not_found)?;
+    control.store.take_access(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn begin(control: &Shared, agent: &AgentId) -> Result<SignedIn, Problem> {

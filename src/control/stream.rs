@@ -42,6 +42,8 @@ pub(crate) enum View {
 /// numbers' settings.
 pub(crate) struct AgentView {
     agent: Agent,
+    /// Whether it may see who works here.
+    colleagues: bool,
     /// Whether it may see customers.
     contacts: bool,
     /// Whether it sees the wallet.
@@ -125,6 +127,10 @@ impl Cursor {
         loop {
             match self.next().await? {
                 Next::Event(mut event) => {
+                    // Whose role, team or switch changed sees less or more from here on, not from the next beat on.
+                    if event.kind == "agent.updated" && !self.still_allowed().await {
+                        return Ok(None);
+                    }
                     let shown = self.follow.view.shows(&self.follow.control.store, &event).await?;
                     if shown {
                         self.follow.view.narrow(&mut event);
@@ -223,7 +229,8 @@ impl AgentView {
         let visible = access::visible_agents(rules, &actor, &directory).map(|agents| agents.into_iter().collect());
         let reads = |resource| access::may(rules, &actor, Action::Read, resource);
         let [contacts, wallet, settings] = [Resource::Contact, Resource::Wallet, Resource::Settings].map(reads);
-        Ok(Self { agent, contacts, wallet, settings, visible, known: HashSet::new() })
+        let colleagues = reads(Resource::Agent(&agent.id));
+        Ok(Self { agent, colleagues, contacts, wallet, settings, visible, known: HashSet::new() })
     }
 
     async fn shows(&mut self, store: &Store, event: &Event) -> Result<bool, StoreError> {
@@ -235,6 +242,9 @@ impl AgentView {
             // Who sees an agent's calls sees whether it can take one.
             let agent = event.data["agent_id"].as_str();
             return Ok(self.visible.as_ref().is_none_or(|visible| visible.iter().any(|v| Some(v.as_str()) == agent)));
+        }
+        if event.kind == "agent.updated" {
+            return Ok(self.colleagues);
         }
         let of_customer = event.kind.starts_with("note.") && event.call_id.is_none();
         if of_customer || event.kind == "contact.updated" || event.kind.starts_with("permission.") {

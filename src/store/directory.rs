@@ -94,26 +94,22 @@ impl Store {
     /// # Errors
     /// [`StoreError::Missing`] when the team is unknown.
     pub async fn put_agent(&self, a: &Agent) -> Result<Agent> {
-        let row = sqlx::query(
-            "INSERT INTO agents (id, name, email, role, team_id, excluded, configure_calls, all_calls, status) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
-             ON CONFLICT (id) DO UPDATE SET name = excluded.name, email = excluded.email, role = excluded.role, \
-             team_id = excluded.team_id, excluded = excluded.excluded, configure_calls = excluded.configure_calls, \
-             all_calls = excluded.all_calls RETURNING *",
-        )
-        .bind(a.id.as_str())
-        .bind(clean(&a.name))
-        .bind(clean_opt(a.email.as_deref()))
-        .bind(a.role.as_str())
-        .bind(a.team_id.as_ref().map(TeamId::as_str))
-        .bind(i16::from(a.excluded))
-        .bind(i16::from(a.switches.configure_calls))
-        .bind(i16::from(a.switches.all_calls))
-        .bind(Presence::Offline.as_str())
-        .fetch_one(&self.writer)
-        .await
-        .map_err(StoreError::on_write(|| a.team_id.as_ref().map_or_else(String::new, |t| format!("team {t}"))))?;
-        read_agent(&row)
+        upsert_agent(a).fetch_one(&self.writer).await.map_err(on_agent(a)).and_then(|row| read_agent(&row))
+    }
+
+    /// As [`Self::put_agent`], and logs that it happened, both or neither.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when the team is unknown.
+    pub async fn change_agent(&self, a: &Agent, now: Timestamp) -> Result<(Agent, Event)> {
+        let mut tx = self.writer.begin().await?;
+        let row = upsert_agent(a).fetch_one(&mut *tx).await.map_err(on_agent(a))?;
+        let agent = read_agent(&row)?;
+        let data = serde_json::to_value(&agent).expect("an agent is strings and flags");
+        let event = NewEvent { kind: "agent.updated", call_id: None, agent_id: None, data };
+        let event = events::append(&mut tx, vec![event], now).await?.pop().expect("one event in, one out");
+        tx.commit().await?;
+        Ok((agent, event))
     }
 
     pub async fn agent(&self, id: &AgentId) -> Result<Option<Agent>> {
@@ -147,6 +143,29 @@ impl Store {
         tx.commit().await?;
         Ok(Some((read_agent(&row)?, event)))
     }
+}
+
+fn upsert_agent(a: &Agent) -> sqlx::query::Query<'_, sqlx::Any, sqlx::any::AnyArguments> {
+    sqlx::query(
+        "INSERT INTO agents (id, name, email, role, team_id, excluded, configure_calls, all_calls, status) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name, email = excluded.email, role = excluded.role, \
+         team_id = excluded.team_id, excluded = excluded.excluded, configure_calls = excluded.configure_calls, \
+         all_calls = excluded.all_calls RETURNING *",
+    )
+    .bind(a.id.as_str())
+    .bind(clean(&a.name))
+    .bind(clean_opt(a.email.as_deref()))
+    .bind(a.role.as_str())
+    .bind(a.team_id.as_ref().map(TeamId::as_str))
+    .bind(i16::from(a.excluded))
+    .bind(i16::from(a.switches.configure_calls))
+    .bind(i16::from(a.switches.all_calls))
+    .bind(Presence::Offline.as_str())
+}
+
+fn on_agent(a: &Agent) -> impl FnOnce(sqlx::Error) -> StoreError {
+    StoreError::on_write(|| a.team_id.as_ref().map_or_else(String::new, |t| format!("team {t}")))
 }
 
 /// What a number's sealed token is bound to.

@@ -131,6 +131,26 @@ impl Store {
         Ok(())
     }
 
+    /// Ends the sessions of all an agent's browsers, and its tokens.
+    pub async fn end_sessions(&self, agent: &AgentId) -> Result<()> {
+        self.delete_all(agent, &["sessions", "agent_tokens"]).await
+    }
+
+    /// Nobody signs in as this agent any more, until it is invited anew.
+    pub async fn take_access(&self, agent: &AgentId) -> Result<()> {
+        self.delete_all(agent, &["passwords", "invitations", "sessions", "agent_tokens"]).await
+    }
+
+    async fn delete_all(&self, agent: &AgentId, tables: &[&str]) -> Result<()> {
+        let mut tx = self.writer.begin().await?;
+        for table in tables {
+            let sql = format!("DELETE FROM {table} WHERE agent_id = $1");
+            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(agent.as_str()).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// Whose session this is; `None` if nobody's, or over.
     pub(super) async fn session(&self, secret: &str, now: Timestamp) -> Result<Option<AgentId>> {
         let before = |length: Duration| now.as_millis() - length.as_millis() as i64;
@@ -244,6 +264,34 @@ mod tests {
         assert_eq!(t.store.login(a.as_str()).await.unwrap(), found);
         for name in ["", "%", "agt_nobody", "' OR 1=1 --"] {
             assert_eq!(t.store.login(name).await.unwrap(), None, "{name}");
+        }
+    }
+
+    on_both!(access_that_is_taken_away_is_gone_in_every_form);
+    async fn access_that_is_taken_away_is_gone_in_every_form(t: Fixture) {
+        t.seed().await;
+        let [a, b] = ["a", "b"].map(fixture::agent_id);
+        let enter = async |agent: &AgentId| {
+            t.store.set_password(agent, "$hash$", T0).await.unwrap();
+            let token = t.store.create_agent_token(agent, at(60)).await.unwrap();
+            let session = t.store.create_session(agent, T0).await.unwrap();
+            let link = t.store.create_invitation(agent, at(60)).await.unwrap();
+            (token, session, link)
+        };
+        let (token, session, link) = enter(&a).await;
+        let (others_token, others_session, _) = enter(&b).await;
+        t.store.end_sessions(&a).await.unwrap();
+        assert_eq!((agent_of(&t, &token, 1).await, agent_of(&t, &session, 1).await), (None, None));
+        assert_eq!(t.store.invitation(&link, at(1)).await.unwrap(), Some(a.clone()));
+        assert!(t.store.password(&a).await.unwrap().is_some());
+
+        let (token, session, link) = enter(&a).await;
+        t.store.take_access(&a).await.unwrap();
+        assert_eq!((agent_of(&t, &token, 1).await, agent_of(&t, &session, 1).await), (None, None));
+        assert_eq!(t.store.invitation(&link, at(1)).await.unwrap(), None);
+        assert_eq!(t.store.login(a.as_str()).await.unwrap(), None);
+        for theirs in [others_token, others_session] {
+            assert_eq!(agent_of(&t, &theirs, 1).await, Some(b.clone()));
         }
     }
 

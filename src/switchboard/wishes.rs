@@ -44,6 +44,17 @@ impl Switchboard {
         Ok(changed)
     }
 
+    /// Creates or changes an agent, and tells those who look.
+    ///
+    /// # Errors
+    /// An unknown team, or a store that cannot be reached.
+    pub async fn put_agent(&self, agent: &Agent) -> Result<Agent, Refusal> {
+        let desk = &self.0;
+        let (changed, event) = desk.parts.store.change_agent(agent, desk.parts.clock.now().wall).await?;
+        desk.publish(vec![event]);
+        Ok(changed)
+    }
+
     /// Changes a contact; one named by number or user id is made if it is new.
     ///
     /// # Errors

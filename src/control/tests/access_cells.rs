@@ -306,6 +306,7 @@ fn wanted(row: &Row, me: &Agent, whose: Whose) -> u16 {
         Agents::WroteOrManages => (whose.is_own() || manages(me), 404),
         Agents::Manages => (manages(me), 403),
         Agents::ManagesOthers => (manages(me), if whose.is_own() { 403 } else { 404 }),
+        Agents::ManagesOthersAlone => (manages(me) && !whose.is_own(), if whose.is_own() { 403 } else { 404 }),
         Agents::SeesWallet => (sees_wallet(me), 403),
     };
     if may { let_in } else { else_wise }

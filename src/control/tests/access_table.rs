@@ -65,6 +65,8 @@ pub(super) enum Agents {
     Manages,
     /// The same; for the rest 403 for what is their own and 404 for what is not.
     ManagesOthers,
+    /// The same, but nobody does it to itself.
+    ManagesOthersAlone,
 }
 
 /// What those who may get.
@@ -158,6 +160,7 @@ pub(super) const ROWS: &[Row] = &[
     row("GET /v1/agents/{id}", Nothing, Answers(200), Agents::All, READERS),
     row("PUT /v1/agents/{id}", Json("{}"), Answers(200), Agents::ManagesOthers, &[SettingsWrite]),
     row("POST /v1/agents/{id}/invitations", Nothing, Answers(201), Agents::ManagesOthers, &[Admin]),
+    row("DELETE /v1/agents/{id}/password", Nothing, Answers(204), Agents::ManagesOthersAlone, &[Admin]),
     row("PUT /v1/agents/{id}/status", Json(r#"{"status":"offline"}"#), Answers(200), Agents::Own, &[CallsWrite]),
     row("PUT /v1/agents/{id}/readiness", Json(r#"{"microphone":"passed","speaker":"passed","notifications":"unknown","sound":"passed","media":"passed"}"#), Answers(200), Agents::Own, &[CallsWrite]),
     row("POST /v1/agents/{id}/readiness/media", Sdp("v=0\r\n"), Answers(422), Agents::Own, &[CallsWrite]),

@@ -183,3 +183,46 @@ async fn an_owner_manages_agents_and_nobody_else_does() {
         assert_eq!(refused.0, 422, "{}", refused.1);
     }
 }
+
+#[tokio::test]
+async fn guesses_that_are_sent_at_once_are_not_all_let_in() {
+    let house = House::open().await;
+    signed_up(&house, "agt_a").await;
+    let guess = async |n: usize| {
+        let body = json!({"login": "agt_a", "password": format!("a wrong password {n}")});
+        post(&house, "/v1/session", body).await.status().as_u16()
+    };
+    let answers = futures_util::future::join_all((0..20).map(guess)).await;
+    assert_eq!(answers.iter().filter(|status| **status == 401).count(), 5, "{answers:?}");
+    assert!(answers.iter().all(|status| [401, 429].contains(status)), "{answers:?}");
+}
+
+#[tokio::test]
+async fn signing_out_everywhere_ends_every_browser_and_token_of_that_agent_alone() {
+    let house = House::open().await;
+    let (first, other) = (signed_up(&house, "agt_a").await, signed_up(&house, "agt_b").await);
+    let body = json!({"login": "agt_a", "password": GOOD});
+    let second = Browser::of(&house, &post(&house, "/v1/session", body).await);
+    let path = "/v1/session?everywhere=true";
+    assert_eq!(first.send(Method::DELETE, path, Some("same-origin"), None).await.0, 204);
+    assert_eq!((first.who().await.0, second.who().await.0, other.who().await.0), (401, 401, 200));
+    assert_eq!(house.get("/v1/session", &house.ana).await.status(), 401, "its tokens, too");
+    assert_eq!(house.get("/v1/session", &house.beka).await.status(), 200);
+}
+
+#[tokio::test]
+async fn an_owner_takes_access_away_from_others_and_a_link_gives_it_back() {
+    let house = House::open().await;
+    let agent = house.store.agent(&id("agt_a")).await.unwrap().unwrap();
+    house.store.put_agent(&Agent { role: Role::Owner, ..agent }).await.unwrap();
+    let (owner, mate) = (signed_up(&house, "agt_a").await, signed_up(&house, "agt_b").await);
+    let path = |agent| format!("/v1/agents/{agent}/password");
+    let take =
+        async |browser: &Browser, agent| browser.send(Method::DELETE, &path(agent), Some("same-origin"), None).await.0;
+    assert_eq!((take(&owner, "agt_a").await, take(&owner, "agt_z").await), (403, 404));
+    assert_eq!(take(&owner, "agt_b").await, 204);
+    assert_eq!(mate.who().await.0, 401);
+    let body = json!({"login": "agt_b", "password": GOOD});
+    assert_eq!(post(&house, "/v1/session", body).await.status(), 401);
+    assert_eq!(signed_up(&house, "agt_b").await.who().await.0, 200);
+}

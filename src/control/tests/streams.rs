@@ -250,3 +250,28 @@ async fn the_log_is_read_page_by_page() {
     let end = house.store.last_seq().await.unwrap();
     assert_eq!(seqs, (1..=end).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn a_switch_that_is_taken_away_narrows_an_open_stream_at_once() {
+    let house = House::open().await;
+    let switched = |on| json!({"switches": {"configure_calls": false, "all_calls": on}});
+    house.put("/v1/agents/agt_b", switched(true)).await;
+    let body = house.get("/v1/agents/agt_b/events", &house.beka).await.bytes_stream();
+    let mut frames = Frames::of(Response::new(axum::body::Body::from_stream(body)));
+    assert_eq!(frames.next().await.unwrap().0, "stream.ready");
+    // Of Ana's call, which Beka sees by the switch alone.
+    let happens = async || {
+        let event = |kind, call_id| NewEvent { kind, call_id, agent_id: None, data: json!({}) };
+        let events = vec![event("call.dtmf", Some(house.call.clone())), event("contact.updated", None)];
+        house.store.append(events, now()).await.unwrap();
+    };
+    happens().await;
+    house.put("/v1/agents/agt_b", switched(false)).await;
+    happens().await;
+    house.put("/v1/agents/agt_a", json!({"excluded": true})).await;
+    let mut told = Vec::new();
+    while told.len() < 5 {
+        told.push(frames.next().await.unwrap().0);
+    }
+    assert_eq!(told, ["call.dtmf", "contact.updated", "agent.updated", "contact.updated", "agent.updated"]);
+}

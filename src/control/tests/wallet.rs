@@ -128,7 +128,7 @@ async fn a_wrong_top_up_is_refused_by_field() {
 }
 
 #[tokio::test]
-async fn money_is_shown_to_owners_and_moved_by_keys_alone() {
+async fn money_is_shown_to_owners_and_moved_by_them_and_by_keys() {
     let house = House::open().await;
     let key = async |scope| house.store.create_key("k", &[scope], now()).await.unwrap();
     let (reader, writer, other) =
@@ -143,7 +143,7 @@ async fn money_is_shown_to_owners_and_moved_by_keys_alone() {
         ("settings:write", &writer, true, true),
         ("events:read", &other, false, false),
         ("no scope", &house.powerless, false, false),
-        ("owner", &owner, true, false),
+        ("owner", &owner, true, true),
         ("teammate", &house.ana, false, false),
     ] {
         for path in ["/v1/wallet", "/v1/wallet/entries", "/v1/rate-card"] {
