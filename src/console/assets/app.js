@@ -15,7 +15,6 @@ import { lazy } from './ui/lazy.js';
 import { toast } from './ui/toast.js';
 import { contactView } from './views/contact.js';
 import { contactsView } from './views/contacts.js';
-import { lazy } from './ui/lazy.js';
 import { devicesView } from './views/devices.js';
 import { homeView } from './views/home.js';
 import { showSignIn, showWelcome } from './views/signin.js';

@@ -37,7 +37,7 @@ export function soundTrouble({ call, view, here, waitedMs, alarms, talksMuted, m
   if (call.state === 'active' && here && view.phase === 'connected' && waitedMs > SETTLED_MS) {
     const { emptyIn = 0, emptyOut = 0 } = view.quality ?? {};
     if (emptyOut >= EMPTY_LOOKS) {
-      return { tone: 'stop', text: 'The customer cannot hear you: this browser sends no sound. Check the microphone under My devices, or reconnect the sound.', action: 'reconnect' };
+      return { tone: 'stop', text: 'The customer cannot hear you: this browser sends no sound. Check the microphone under Devices, or reconnect the sound.', action: 'reconnect' };
     }
     if (emptyIn >= EMPTY_LOOKS) {
       return { tone: 'stop', text: 'You cannot hear the customer: no sound comes from the gateway. Check your network or VPN, or reconnect the sound.', action: 'reconnect' };

@@ -41,7 +41,11 @@ export function bdi(text, properties) {
   return h('bdi', properties, text);
 }
 
+/** States of ARIA say "false" where they are not; without the attribute it would be no toggle at all. */
+const STATES = new Set(['ariaPressed', 'ariaExpanded', 'ariaChecked', 'ariaSelected', 'ariaBusy']);
+
 function setProperty(element, name, value) {
+  if (value === false && STATES.has(name)) value = 'false';
   if (value === null || value === undefined || value === false) return;
   if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
   else if (name === 'testid') element.dataset.testid = value;

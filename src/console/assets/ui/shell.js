@@ -20,7 +20,7 @@ const PAGES = [
   ['/contacts', 'contacts', 'Contacts', 'contacts'],
   ['/analytics', 'chart', 'Analytics', 'analytics'],
   ['/wallet', 'wallet', 'Wallet', 'wallet', (grants) => grants.wallet],
-  ['/devices', 'headset', 'My devices', 'devices'],
+  ['/devices', 'headset', 'Devices', 'devices'],
 ];
 /** What a role may not see is not there. */
 const seen = ([, , , , may]) => !may || may(state.session.grants ?? {});

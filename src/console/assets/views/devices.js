@@ -1,4 +1,4 @@
-// My devices: is everything ready, which microphone, which speaker, how loud does it ring.
+// Devices: is everything ready, which microphone, which speaker, how loud does it ring.
 
 import { unlockSound } from '../levels.js';
 import { mic, micTrouble, microphones } from '../mic.js';
@@ -14,7 +14,7 @@ import { meter } from '../ui/parts.js';
 import { toast, toastError } from '../ui/toast.js';
 
 export function devicesView(root, scope) {
-  setTitle('My devices');
+  setTitle('Devices');
   const readyList = h('ul', { class: 'ready-list' });
   const level = meter('Microphone level');
   const inputs = h('select', { class: 'select', id: 'device-input', onchange: () => chooseMicrophone(inputs.value) });
@@ -79,7 +79,7 @@ export function devicesView(root, scope) {
   scope.add(() => removeEventListener('tandem:theme', drawThemes));
 
   fill(root, h('div', { class: 'page' },
-    h('div', { class: 'page-head' }, h('h1', { tabindex: -1 }, 'My devices')),
+    h('div', { class: 'page-head' }, h('h1', { tabindex: -1 }, 'Devices')),
     h('div', { class: 'device-grid' },
       card('Ready for calls?', readyList, h('div', null, h('button', { type: 'button', class: 'btn btn-s', onclick: () => look({ ask: true }) }, 'Check again'))),
       card('Microphone',
