@@ -10,6 +10,7 @@
 mod browser;
 mod conversation;
 mod desk;
+mod door;
 mod ground;
 mod incall;
 mod manage;
