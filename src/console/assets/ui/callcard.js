@@ -182,7 +182,7 @@ async function showPoints(root, scope, call, seek) {
   try {
     const { summary } = await api.get(`/v1/calls/${call.id}/summary`, scope.signal);
     const said = (point, extra) => h('li', null, bdi(point.text), extra && h('span', { class: 'dim' }, ` ${extra}`), ' ', stamp(point.start_ms, seek));
-    const part = (title, items) => items.length > 0 && [h('h3', null, title), h('ul', { class: 'points' }, items)];
+    const part = (title, items) => items.length > 0 && [h('h3', null, title), h('ul', { class: 'key-points' }, items)];
     const parts = [
       part('Reason', summary?.reason ? [said(summary.reason)] : []),
       part('Key points', (summary?.key_points ?? []).map((point) => said(point))),

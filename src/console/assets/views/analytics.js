@@ -25,7 +25,7 @@ export function analyticsView(root, scope, _parameters, search) {
     for (const button of filters.querySelectorAll('[data-days]')) button.setAttribute('aria-pressed', String(button.dataset.days === chosen.days));
     void load();
   };
-  const filters = h('div', { class: 'filters' });
+  const filters = h('div', { class: 'report-filters' });
   const sight = state.session.grants?.calls ?? 'own';
   /** Whose calls this agent may see; of the others there is nothing to count. */
   const agents = [...state.agents.values()].filter(({ team_id: team }) => sight === 'all' || (team && team === state.agent.team_id)).sort((a, b) => a.name.localeCompare(b.name));
@@ -75,8 +75,8 @@ function draw(body, { calls, agents, permissions, costs, days }) {
 function headline({ inbound, outbound, answer_speed: speed }) {
   const rate = ({ answered, missed: lost }) => (answered + lost > 0 ? `${Math.round((100 * answered) / (answered + lost))} %` : '–');
   const wait = (ms) => (ms === null ? '–' : ms < 60_000 ? `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s` : duration(ms));
-  const tile = (testid, label, value, note) => h('div', { class: 'tile', testid }, h('span', { class: 'label' }, label), h('strong', { class: 'num' }, value), h('span', { class: 'dim small' }, note));
-  return h('section', { class: 'tiles', ariaLabel: 'In short' },
+  const tile = (testid, label, value, note) => h('div', { class: 'report-tile', testid }, h('span', { class: 'label' }, label), h('strong', { class: 'num' }, value), h('span', { class: 'dim small' }, note));
+  return h('section', { class: 'report-tiles', ariaLabel: 'In short' },
     tile('tile-calls', 'Calls', String(inbound.calls + outbound.calls), `${inbound.calls} incoming, ${outbound.calls} outbound`),
     tile('tile-rate', 'Answer rate', rate(inbound), `${inbound.answered} answered, ${inbound.missed} missed`),
     tile('tile-speed', 'Speed of answer', wait(speed.p50_ms), speed.calls > 0 ? `half of the calls; 9 in 10 within ${wait(speed.p90_ms)}` : 'no call was answered'),

@@ -44,7 +44,7 @@ export function homeView(root, scope) {
 
   const drawNumbers = (figures) => fill(numbers, TILES.map(([name, label, note]) => h('div', { class: 'tile', data: { figure: name, ...(figures?.[name] > 0 && { some: '' }) } },
     h('dt', null, label),
-    h('dd', { class: 'note' }, name === 'placed' && figures?.placed > 0 ? `${figures.reached} answered` : note),
+    h('dd', { class: 'hint' }, name === 'placed' && figures?.placed > 0 ? `${figures.reached} answered` : note),
     h('dd', { class: 'num' }, figures === null ? '–' : name === 'talk_ms' ? duration(figures.talk_ms) : figures[name]))));
   drawNumbers(null);
 
