@@ -185,7 +185,13 @@ fn facts(agents: usize, online: impl Fn(usize) -> bool) -> RoutingFacts {
         let status = if online(n) { Presence::Online } else { Presence::Offline };
         // Idle times in no order, so that the head of the queue keeps changing.
         let idle_since = Some(NOW.plus(Duration::from_millis((n as u64).wrapping_mul(2_654_435_761) % 1_000_003)));
-        AgentFacts { agent: Agent { status, ..agent(n) }, active_calls: 0, wrapping_up: false, idle_since }
+        AgentFacts {
+            agent: Agent { status, ..agent(n) },
+            active_calls: 0,
+            wrapping_up: false,
+            passed_over: None,
+            idle_since,
+        }
     });
     RoutingFacts { now: NOW, number: number(), contact: contact(), agents: agents.collect(), tried: Vec::new() }
 }

@@ -50,6 +50,7 @@ pub use invite::{Invite, invite};
 pub(crate) mod figures;
 mod health;
 mod invite;
+mod push;
 
 pub mod forks;
 
@@ -268,6 +269,7 @@ impl App {
             identity: Identity::generate(),
             patience: config.calls,
             config: config.agents,
+            push: push::open(config, &metrics)?,
         })
         .await?;
         let desk = switchboard.clone();

@@ -13,7 +13,7 @@ use toml::{Table, Value};
 use crate::billing::{self, RateCard};
 use crate::policy::pack::{self, Pack};
 use crate::store::{IMPORTED, Terms};
-use crate::{archive, asr, call, control, fork, record, shard, signalling, store, summary, switchboard};
+use crate::{archive, asr, call, control, fork, record, shard, signalling, store, summary, switchboard, webpush};
 
 /// `[data]`: what must survive.
 #[derive(Clone, Serialize, Deserialize, PartialEq)]
@@ -64,6 +64,7 @@ pub struct Config {
     pub worker: fork::WorkerConfig,
     pub calls: call::Patience,
     pub agents: switchboard::Config,
+    pub push: webpush::Config,
     #[serde(skip)]
     pub secrets: Secrets,
 }
@@ -137,12 +138,13 @@ impl Config {
             worker: reader.section(&mut table, "worker"),
             calls: reader.section(&mut table, "calls"),
             agents: reader.section(&mut table, "agents"),
+            push: reader.section(&mut table, "push"),
             secrets,
         };
         for (section, _) in &table {
             let place = reader.place(section, None);
             reader.errors.push(format!(
-                "{place}: unknown section `[{section}]`: there are http, media, data, whatsapp, policy, recording, archive, asr, summary, fork, worker, calls, agents"
+                "{place}: unknown section `[{section}]`: there are http, media, data, whatsapp, policy, recording, archive, asr, summary, fork, worker, calls, agents, push"
             ));
         }
         reader.errors.extend(config.contradictions());
@@ -195,6 +197,7 @@ impl Config {
         errors.extend(self.summary.errors());
         errors.extend(self.fork.errors());
         errors.extend(self.worker.errors());
+        errors.extend(self.push.errors());
         errors.extend(self.whatsapp.validate().into_iter().map(|(key, why)| format!("{key}: {why}")));
         errors.extend(store::check_url(&self.data.url).err().map(|error| error.to_string()));
         errors

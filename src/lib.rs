@@ -7,8 +7,8 @@
 //! - **words**: `model` — identities, moments, reasons, events: what every floor speaks
 //! - **ground**: `audio`, `metrics` — tools; know nothing of the rest
 //! - **mind**: `media`, `call`, `policy`, `billing` — pure: takes `now`, returns values
-//! - **hands**: `shard`, `tap`, `record`, `archive`, `asr`, `summary`, `fork`, `signalling`, `store`, `bus` — one resource each:
-//!   sockets, CPU, disk, object store, model, database, peers
+//! - **hands**: `shard`, `tap`, `record`, `archive`, `asr`, `summary`, `fork`, `signalling`, `webpush`, `store`, `bus` — one
+//!   resource each: sockets, CPU, disk, object store, model, push services, database, peers
 //! - **desk**: `switchboard` — the only place that decides *when*
 //! - **doors**: `control`, `console` — programs and people come in
 //! - **roof**: `config`, `app`, `worker`, `offline`, `sandbox`, `main` — knows everybody, and does nothing else
@@ -62,4 +62,5 @@ pub mod store;
 pub mod summary;
 pub mod switchboard;
 pub mod tap;
+pub mod webpush;
 pub mod worker;

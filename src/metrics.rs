@@ -14,6 +14,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use crate::model::push::{PushKind, PushOutcome};
 use crate::model::quality::Quality;
 use crate::model::reason::{
     BlockerCode, Direction, EndReason, LegKind, MediaAlarm, OfferCause, OfferOutcome, ReceiptKind,
@@ -86,6 +87,8 @@ families! {
     offers_total counter ["outcome", "cause"] "Offers to agents, by how they ended.";
     offer_receipt_seconds histogram ["kind"] "From an offer to its receipt: shown, audible, or failed." in WAITS;
     ring_seconds histogram [] "How long an offer rang." in WAITS;
+    push_messages_total counter ["kind", "outcome"] "Messages to browsers without an open console, by what their push service did with them.";
+    push_seconds histogram [] "What push services took to answer." in WAITS;
     talk_seconds histogram [] "Answer to end of answered calls." in TALKS;
     dial_blocked_total counter ["reason"] "Reasons why outbound calls were not placed; one refusal may have several.";
     permission_requests_total counter ["result"] "Requests for permission to call: sent, refused by our rules, failed at WhatsApp.";
@@ -326,6 +329,11 @@ impl Metrics {
 
     pub fn offer_receipt(&self, kind: ReceiptKind, after_offer: Duration) {
         self.families.offer_receipt_seconds.with_label_values(&[kind.as_str()]).observe(after_offer.as_secs_f64());
+    }
+
+    pub fn push_sent(&self, kind: PushKind, outcome: PushOutcome, took: Duration) {
+        self.families.push_messages_total.with_label_values(&[kind.as_str(), outcome.as_str()]).inc();
+        one(&self.families.push_seconds).observe(took.as_secs_f64());
     }
 
     pub fn dial_blocked(&self, reason: BlockerCode) {

@@ -1,5 +1,7 @@
 //! What happened to a call, seen from outside it.
 
+use std::time::Duration;
+
 use crate::model::id::{AgentId, OfferId, Wacid};
 use crate::model::reason::{EndReason, EndedBy, ReceiptKind, RingTrouble};
 use crate::model::time::Timestamp;
@@ -49,6 +51,8 @@ pub enum Signal {
     AgentRejects(OfferId),
     /// What the agent's client says it did with the offer; it may come after the offer's end.
     OfferReceipt(OfferId, Receipt),
+    /// No push service took the offer: nobody will show it.
+    NotPushed(OfferId),
     /// The agent went offline or away.
     AgentLeft(AgentId),
     HangUp(EndedBy),
@@ -79,6 +83,8 @@ pub enum Client {
     Tells,
     /// It tells, and its event stream is closed at the moment.
     Gone,
+    /// No console is open; the offer is pushed to the agent's browsers, one of which shows it within this time.
+    Pushed { shown_within: Duration },
 }
 
 /// What an agent's client says of an offer.

@@ -195,6 +195,7 @@ impl Call {
             Signal::AgentAccepts(offer) => return self.agent_accepts(&offer, now),
             Signal::AgentRejects(offer) => return self.agent_rejects(&offer, now),
             Signal::OfferReceipt(offer, receipt) => self.offer_receipt(&offer, receipt, now),
+            Signal::NotPushed(offer) => self.not_pushed(&offer, now),
             Signal::AgentLeft(agent) => self.agent_left(&agent, now),
             Signal::HangUp(by) => return self.hang_up(by, now),
             Signal::Hold(held) => return self.hold(held),

@@ -53,6 +53,27 @@ fn a_rejected_offer_is_missed_by_that_agent_and_the_next_one_rings() {
 }
 
 #[test]
+fn a_pushed_offer_has_time_to_be_shown_and_goes_on_at_once_if_no_push_service_takes_it() {
+    let pushed = Client::Pushed { shown_within: Duration::from_secs(5) };
+    let told = |kind| Signal::OfferReceipt(offer("agt_a"), Receipt { kind, trouble: None });
+    let mut story = Story::rung_with("agt_a", pushed);
+    story.later(4_999).expect_actions(&[]);
+    story.later(1).expect_actions(&["Withdraw agt_a not_shown", "Route"]);
+
+    let mut story = Story::rung_with("agt_a", pushed);
+    story.later(40).tell(Signal::NotPushed(offer("agt_a"))).expect_actions(&["Withdraw agt_a not_shown", "Route"]);
+    assert_eq!(story.call.record().offers[0].trouble, Some(RingTrouble::PushFailed));
+    story.tell(routed("agt_b")).expect_actions(&["Ring agt_b"]);
+    story.tell(Signal::NotPushed(offer("agt_a"))).expect_actions(&[]);
+
+    // It was shown all the same: the console was opened meanwhile.
+    let mut story = Story::rung_with("agt_a", pushed);
+    story.tell(told(ReceiptKind::Shown)).tell(Signal::NotPushed(offer("agt_a"))).expect_actions(&[]);
+    story.later(19_999).expect_actions(&[]);
+    story.later(1).expect_actions(&["Withdraw agt_a ring_timeout", "Route"]);
+}
+
+#[test]
 fn an_offer_that_is_not_shown_in_a_second_goes_on_to_the_next_agent() {
     let told = |kind, trouble| Signal::OfferReceipt(offer("agt_a"), Receipt { kind, trouble });
     for client in [Client::Tells, Client::Gone] {

@@ -36,7 +36,8 @@ async fn page<A: RustEmbed>(request: Request) -> Response {
 }
 
 fn answer(file: &EmbeddedFile, headers: &HeaderMap) -> Response {
-    let etag = format!("\"{}\"", hex::encode(&file.metadata.sha256_hash()[..16]));
+    // Weak: the same page compressed is as good.
+    let etag = format!("W/\"{}\"", hex::encode(&file.metadata.sha256_hash()[..16]));
     let fresh = headers.get(IF_NONE_MATCH).is_some_and(|given| matches(given, &etag));
     let mut response =
         if fresh { StatusCode::NOT_MODIFIED.into_response() } else { Body::from(file.data.clone()).into_response() };
@@ -59,7 +60,10 @@ fn content_type(mime: &str) -> HeaderValue {
 /// RFC 9110 section 13.1.2: a list of tags compared weakly, or `*`.
 fn matches(given: &HeaderValue, etag: &str) -> bool {
     let given = given.to_str().unwrap_or("");
-    given.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+    given
+        .split(',')
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag.trim_start_matches("W/"))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Agents: who they are, whether they take calls, and the tokens of their browsers.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use axum::Json as Answer;
@@ -14,14 +15,16 @@ use super::auth::{Caller, nobody};
 use super::directory::{Whole, put_status};
 use super::extract::{Id, Json, MaybeJson, NAME_CHARS_MAX, NewId, nullable, plain_text};
 use super::openapi::Problems;
+use super::owners::somebody_remains;
 use super::problem::Problem;
 use super::{Control, Shared};
 use crate::model::directory::{Agent, Switches};
 use crate::model::id::{AgentId, TeamId};
-use crate::model::readiness::Readiness;
+use crate::model::readiness::{PassedOver, Readiness};
 use crate::model::reason::{Presence, Role};
 use crate::model::time::Timestamp;
 use crate::policy::access::{Action, Resource};
+use crate::store::WayIn;
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
@@ -40,13 +43,38 @@ pub(crate) struct AgentView {
     active_calls: u32,
     /// What its client last said of itself; `null` while none has.
     readiness: Option<Readiness>,
+    /// Why calls pass it by although it is online; `null` while they do not.
+    passed_over: Option<PassedOver>,
+    /// How it comes in, in the lists of those who may invite it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sign_in: Option<SignInView>,
+}
+
+/// How an agent comes in.
+#[derive(Serialize, ToSchema)]
+struct SignInView {
+    /// When it chose its password; `null`: it has none, and nobody can sign in as this agent.
+    password_at: Option<Timestamp>,
+    /// When the link it was given ends; `null`: there is none that is good.
+    invited_until: Option<Timestamp>,
+    /// When a browser of its own last asked for something, to ten minutes; `null`: it is signed in nowhere.
+    seen_at: Option<Timestamp>,
 }
 
 impl AgentView {
     pub(crate) fn of(control: &Control, agent: Agent) -> Self {
         let active_calls = control.switchboard.active_calls_of(&agent.id);
         let readiness = control.switchboard.readiness(&agent.id);
-        Self { agent, active_calls, readiness }
+        let passed_over = control.switchboard.passed_over(&agent.id);
+        Self { agent, active_calls, readiness, passed_over, sign_in: None }
+    }
+
+    fn coming_in(mut self, way: Option<&WayIn>) -> Self {
+        self.sign_in = way.map(|way| {
+            let WayIn { password_at, invited_until, seen_at } = *way;
+            SignInView { password_at, invited_until, seen_at }
+        });
+        self
     }
 }
 
@@ -61,7 +89,15 @@ async fn list(State(control): State<Shared>, caller: Caller) -> Result<Answer<Wh
     }
     let agents = control.store.agents().await?.into_iter();
     let visible = agents.filter(|agent| caller.can(Action::Read, Resource::Agent(&agent.id)));
-    Ok(Answer(Whole::of(visible.map(|agent| AgentView::of(&control, agent)).collect())))
+    let ways = match caller.can(Action::Invite, Resource::Agent(&nobody())) {
+        true => control.store.ways_in(None, control.clock.now().wall).await?,
+        false => HashMap::new(),
+    };
+    let view = |agent: Agent| {
+        let way = ways.get(&agent.id);
+        AgentView::of(&control, agent).coming_in(way)
+    };
+    Ok(Answer(Whole::of(visible.map(view).collect())))
 }
 
 /// Reads an agent
@@ -74,7 +110,11 @@ async fn read(
 ) -> Result<Answer<AgentView>, Problem> {
     caller.may_for(Action::Read, &id)?;
     let agent = control.store.agent(&id).await?.ok_or_else(Problem::not_found)?;
-    Ok(Answer(AgentView::of(&control, agent)))
+    let ways = match caller.can(Action::Invite, Resource::Agent(&id)) {
+        true => control.store.ways_in(Some(&id), control.clock.now().wall).await?,
+        false => HashMap::new(),
+    };
+    Ok(Answer(AgentView::of(&control, agent).coming_in(ways.get(&id))))
 }
 
 /// Who an agent is. Fields left out keep their value.
@@ -97,6 +137,8 @@ struct AgentBody {
     team_id: Option<Option<TeamId>>,
     /// Never rung by round robin.
     excluded: Option<bool>,
+    /// `configure_calls`: “Allow access to configure WhatsApp Call settings”; `all_calls`: “Allow access to Call
+    /// Management section (All calls)”.
     switches: Option<Switches>,
 }
 
@@ -145,6 +187,7 @@ async fn put(
         switches: body.switches.or_else(|| old.as_ref().map(|old| old.switches)).unwrap_or_default(),
         status: old.as_ref().map_or(Presence::Offline, |old| old.status),
     };
+    let _guard = somebody_remains(&control, &caller, &agent.id, Some(&agent)).await?;
     let agent = control.switchboard.put_agent(&agent).await?;
     Ok((put_status(old.is_some()), Answer(AgentView::of(&control, agent))))
 }
@@ -184,6 +227,9 @@ struct StatusBody {
 }
 
 /// Sets an agent online or offline
+///
+/// Online only the agent itself is set; offline also by whoever manages agents: what rings at it goes on to the next one,
+/// and a call that it is in is not touched.
 #[utoipa::path(put, path = "/v1/agents/{id}/status", tag = "agents",
     params(("id" = String, Path, example = "agt_a")), request_body = StatusBody,
     responses((status = 200, description = "Set", body = AgentView), Problems))]
@@ -193,7 +239,8 @@ async fn put_status_of(
     Id(id): Id<AgentId>,
     Json(body): Json<StatusBody>,
 ) -> Result<Answer<AgentView>, Problem> {
-    caller.may_for(Action::SetPresence, &id)?;
+    let action = if body.status == Presence::Offline { Action::TakeOffline } else { Action::SetPresence };
+    caller.may_for(action, &id)?;
     control.store.agent(&id).await?.ok_or_else(Problem::not_found)?;
     let agent = control.switchboard.set_status(&id, body.status).await?;
     Ok(Answer(AgentView::of(&control, agent)))

@@ -141,7 +141,7 @@ impl Caller {
         // Whoever sees all or only the own calls needs no look at who is in which team.
         let sees_team = |agent| access::grants(self.rules(), agent).calls == Sight::Team;
         let directory = match self.agent().is_some_and(sees_team) {
-            true => control.store.agents().await?,
+            true => control.store.agents_ever().await?,
             false => Vec::new(),
         };
         Ok(access::visible_agents(self.rules(), &self.actor, &directory))
@@ -263,7 +263,7 @@ async fn teams_of(control: &Shared, call: &CallRecord) -> Result<Vec<TeamId>, Pr
     let involved: HashSet<&AgentId> = involved.collect();
     let mut teams = Vec::new();
     for agent in involved {
-        teams.extend(control.store.agent(agent).await?.and_then(|agent| agent.team_id));
+        teams.extend(control.store.agent_ever(agent).await?.and_then(|agent| agent.team_id));
     }
     Ok(teams)
 }

@@ -26,7 +26,7 @@ use crate::store::{CallFilter, Section};
 pub(crate) struct ListQuery {
     /// `all` if left out.
     #[param(inline)]
-    section: Option<SectionName>,
+    section: Option<Section>,
     /// 1 to 200, else 50.
     limit: Option<u32>,
     /// `next_cursor` of the page before.
@@ -55,17 +55,12 @@ pub(crate) struct ListQuery {
     tag: Option<String>,
     /// `false`: only answered calls that lack a recording or a transcript though nothing says why.
     documented: Option<bool>,
-}
-
-/// The tabs of the call list.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum SectionName {
-    #[default]
-    All,
-    Received,
-    Outbound,
-    Missed,
+    /// `true`: only calls with a recording to be heard; `false`: all others.
+    recorded: Option<bool>,
+    /// Talked for so long or longer, in milliseconds.
+    talked_ms_min: Option<u32>,
+    /// Talked for less.
+    talked_ms_below: Option<u32>,
 }
 
 /// A page of calls.
@@ -108,12 +103,7 @@ impl ListQuery {
             },
         };
         let filter = CallFilter {
-            section: match self.section.unwrap_or_default() {
-                SectionName::All => Section::All,
-                SectionName::Received => Section::Received,
-                SectionName::Outbound => Section::Outbound,
-                SectionName::Missed => Section::Missed,
-            },
+            section: self.section.unwrap_or_default(),
             agent_ids,
             agent_id: self.agent_id,
             number_id: self.number_id,
@@ -127,6 +117,9 @@ impl ListQuery {
             disposition: self.disposition.filter(|word| !word.is_empty()),
             tag: self.tag.map(|tag| tag.trim().to_lowercase()).filter(|tag| !tag.is_empty()),
             documented: self.documented,
+            recorded: self.recorded,
+            talked_ms_min: self.talked_ms_min.map(i64::from),
+            talked_ms_below: self.talked_ms_below.map(i64::from),
             limit: limit(self.limit)?,
             cursor: self.cursor,
         };
@@ -154,7 +147,7 @@ pub(crate) async fn whose(
 ) -> Result<Option<Vec<AgentId>>, Problem> {
     let visible = caller.visible_agents(control).await?;
     let Some(team) = team else { return Ok(visible) };
-    let agents = control.store.agents().await?.into_iter();
+    let agents = control.store.agents_ever().await?.into_iter();
     let members = agents.filter(|agent| agent.team_id.as_ref() == Some(team)).map(|agent| agent.id);
     Ok(Some(match visible {
         None => members.collect(),

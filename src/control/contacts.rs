@@ -14,8 +14,8 @@ use super::openapi::Problems;
 use super::problem::{Code, Problem};
 use super::{Control, Shared, notes};
 use crate::billing::Quote;
-use crate::model::directory::{Asker, Contact, Permission};
-use crate::model::id::{AgentId, NumberId};
+use crate::model::directory::{Asker, Contact, ContactRef, Permission};
+use crate::model::id::{AgentId, NumberId, TeamId};
 use crate::model::money::Micros;
 use crate::model::note::Note;
 use crate::model::time::Timestamp;
@@ -73,7 +73,8 @@ async fn read(State(control): State<Shared>, caller: Caller, Who(who): Who) -> R
     caller.may(Action::Read, Resource::Contact)?;
     let contact = control.store.contact(&who).await?.ok_or_else(Problem::not_found)?;
     let last_note = notes::last(&control, &caller, &contact).await?;
-    Ok(Answer(ContactView { contact, last_note }))
+    let country = contact.country().map(|country| country.to_string());
+    Ok(Answer(ContactView { contact, country, last_note }))
 }
 
 /// A contact, and what was last written about it.
@@ -81,6 +82,8 @@ async fn read(State(control): State<Shared>, caller: Caller, Who(who): Who) -> R
 struct ContactView {
     #[serde(flatten)]
     contact: Contact,
+    /// Where the customer is, as far as the number tells: an ISO 3166-1 code.
+    country: Option<String>,
     /// Of the notes that the caller may read; `null`: there is none.
     last_note: Option<Note>,
 }
@@ -104,8 +107,8 @@ struct ContactBody {
 
 /// Creates or changes a contact
 ///
-/// `wa:<digits>` and `user:<id>` create the contact if there is none; `con_…` must exist. An agent that manages agents may
-/// say whose a contact is, and no more.
+/// `wa:<digits>` and `user:<id>` create the contact if there is none; `con_…` must exist. An agent may say whose a contact is, and
+/// no more: any if it manages agents, within its own team if its role leads that (`assign`).
 #[utoipa::path(put, path = "/v1/contacts/{ref}", tag = "contacts",
     params(("ref" = String, Path, description = "`con_…`, `wa:<digits>` or `user:<id>`", example = "wa:995555010203")),
     request_body = ContactBody,
@@ -116,8 +119,12 @@ async fn put(
     Who(who): Who,
     Json(body): Json<ContactBody>,
 ) -> Result<Answer<Contact>, Problem> {
-    let assigns = caller.agent().is_some() && body.name.is_none();
-    caller.may(if assigns { Action::Assign } else { Action::Change }, Resource::Contact)?;
+    if caller.agent().is_some() && body.name.is_none() {
+        let teams = teams_of(&control, &who, [&body.assignee_id, &body.owner_id]).await?;
+        caller.may(Action::Assign, Resource::Ownership { teams: &teams })?;
+    } else {
+        caller.may(Action::Change, Resource::Contact)?;
+    }
     let name = match body.name {
         Some(Some(name)) => Some(Some(plain_text("name", &name, NAME_CHARS_MAX)?)),
         other => other,
@@ -126,6 +133,22 @@ async fn put(
     existing_agent(&control, "owner_id", body.owner_id.as_ref()).await?;
     let change = ContactChange { name, assignee_id: body.assignee_id, owner_id: body.owner_id };
     Ok(Answer(control.switchboard.put_contact(&who, change).await?))
+}
+
+/// The teams of everybody whom it concerns whose the contact is: now, and as wished.
+async fn teams_of(
+    control: &Control,
+    who: &ContactRef,
+    wished: [&Option<Option<AgentId>>; 2],
+) -> Result<Vec<Option<TeamId>>, Problem> {
+    let held = control.store.contact(who).await?;
+    let held = held.into_iter().flat_map(|contact| [contact.assignee_id, contact.owner_id]).flatten();
+    let mut teams = Vec::new();
+    for agent in held.chain(wished.into_iter().flatten().flatten().cloned()) {
+        // Nobody knows of what team an agent is who does not exist.
+        teams.push(control.store.agent(&agent).await?.and_then(|agent| agent.team_id));
+    }
+    Ok(teams)
 }
 
 async fn existing_agent(control: &Control, field: &str, given: Option<&Option<AgentId>>) -> Result<(), Problem> {

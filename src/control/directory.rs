@@ -169,6 +169,6 @@ async fn put_team(
     caller.may(Action::Change, Resource::Team)?;
     let existed = control.store.team(&id).await?.is_some();
     let team = Team { id, name: plain_text("name", &body.name, NAME_CHARS_MAX)? };
-    control.store.put_team(&team).await?;
+    control.switchboard.put_team(&team).await?;
     Ok((put_status(existed), Answer(team)))
 }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use futures_util::{Stream, stream};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, error::SendTimeoutError};
@@ -20,6 +19,7 @@ use super::export_zip::write_archive;
 use super::extract::Params;
 use super::openapi::Problems;
 use super::problem::{Code, Problem};
+use super::table::{file, harmless, row};
 use crate::call::record::CallRecord;
 use crate::store::{CallFilter, StoreError};
 
@@ -41,8 +41,8 @@ async fn csv(
 ) -> Result<Response, Problem> {
     let filter = query.whole(&control, &caller).await?;
     note(&control, &caller, "csv", asked).await?;
-    let header = stream::iter([Ok(Bytes::from(row(HEADER)))]);
-    let rows = pages(control, filter, |calls| calls.iter().flat_map(|call| row(cells(call))).collect());
+    let header = stream::iter([Ok(Bytes::from(row(&HEADER)))]);
+    let rows = pages(control, filter, |calls| calls.iter().flat_map(|call| row(&cells(call))).collect());
     Ok(file("text/csv; charset=utf-8", "calls.csv", Body::from_stream(futures_util::StreamExt::chain(header, rows))))
 }
 
@@ -114,16 +114,6 @@ async fn zip_archive(
 /// Who took what out of the house, in the log.
 async fn note(control: &Shared, caller: &Caller, format: &str, asked: Option<String>) -> Result<(), Problem> {
     Ok(control.switchboard.note_export(caller.asker(), format, asked.as_deref().unwrap_or("")).await?)
-}
-
-fn file(kind: &'static str, name: &str, body: Body) -> Response {
-    let headers = [
-        (CONTENT_TYPE, kind.to_owned()),
-        (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
-        // Customers' names and voices: in nobody's cache.
-        (CACHE_CONTROL, "private, no-store".to_owned()),
-    ];
-    (headers, body).into_response()
 }
 
 /// All pages of a list, each as bytes.
@@ -209,19 +199,6 @@ pub(super) fn cells(call: &CallRecord) -> [String; COLUMNS] {
     ]
 }
 
-/// A spreadsheet runs what begins like a formula, and customers choose their names
-/// (https://owasp.org/www-community/attacks/CSV_Injection).
-fn harmless(text: Option<&str>) -> String {
-    let text = text.unwrap_or_default();
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
-}
-
-pub(super) fn row<T: AsRef<[u8]>>(cells: [T; COLUMNS]) -> Vec<u8> {
-    let mut line = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(Vec::new());
-    line.write_record(cells).expect("memory takes every row");
-    line.into_inner().expect("memory takes every row")
-}
-
 /// Pieces of an archive on their way, and how large they are: the reader may be slow, and then the writer waits.
 const PIECES: usize = 4;
 const PIECE_BYTES: usize = 64 * 1024;
@@ -248,24 +225,5 @@ impl Write for Pipe {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_begins_like_a_formula_is_text() {
-        #[track_caller]
-        fn check(text: &str, cell: &str) {
-            assert_eq!(harmless(Some(text)), cell);
-        }
-        check("Nino", "Nino");
-        check("=HYPERLINK(\"http://x\")", "'=HYPERLINK(\"http://x\")");
-        check("-1+1", "'-1+1");
-        check("@SUM(A1)", "'@SUM(A1)");
-        check("\t=1", "'\t=1");
-        assert_eq!(harmless(None), "");
     }
 }

@@ -211,6 +211,20 @@ pub(crate) fn plain_text(field: &str, text: &str, chars_max: usize) -> Result<St
     Ok(text.to_owned())
 }
 
+/// What people wrote. Lines are kept, and so are marks of direction: people paste numbers that WhatsApp wraps in them.
+pub(crate) fn written_text(field: &str, text: &str, chars_max: usize) -> Result<String, Problem> {
+    let text = text.replace("\r\n", "\n");
+    let text = text.trim();
+    let length = text.chars().count();
+    if !(1..=chars_max).contains(&length) {
+        return Err(Problem::field(field, format_args!("1 to {chars_max} characters, not {length}")));
+    }
+    if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+        return Err(Problem::field(field, "control characters are not allowed"));
+    }
+    Ok(text.to_owned())
+}
+
 /// Explicit directional formatting (Unicode Standard Annex 9 section 2): a name could disguise itself.
 const fn is_bidi(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -1,21 +1,24 @@
 //! The doors for programs: Meta's webhooks, the control API, its contract, health and figures.
 //!
 //! Every route under `/v1` passes, from outside in: request id and refusals on the wire
-//! ([`request_id`]), security headers ([`headers`]), panics ([`problem`]), the bearer secret ([`auth`]),
+//! ([`request_id`]), compression ([`compress`]), security headers ([`headers`]), panics ([`problem`]), the bearer secret ([`auth`]),
 //! idempotency ([`idempotency`]), then its handler, which asks `policy::access` before it does anything.
 //! Only this module knows the API's JSON; only [`problem`] knows which refusal is which status.
 
+mod access;
 mod agents;
 mod attempts;
 mod auth;
 mod call_list;
 mod calls;
 mod complaint;
+mod compress;
 mod config;
 mod contacts;
 mod cookie;
 mod day;
 mod deep_link;
+mod devices;
 mod directory;
 mod events;
 mod export_zip;
@@ -24,15 +27,18 @@ mod extract;
 mod headers;
 mod health;
 mod idempotency;
+mod leaving;
 mod marks;
 mod named;
 mod notes;
 mod offers;
 mod openapi;
+mod owners;
 mod passwords;
 mod permission_requests;
 mod policy;
 mod problem;
+mod push_subscriptions;
 mod rate_card;
 mod readiness;
 mod reconciliations;
@@ -45,10 +51,13 @@ mod settings;
 mod sign_in;
 mod stream;
 mod summaries;
+mod table;
+mod templates;
 mod timeline;
 mod transcripts;
 mod unsealed;
 mod verification;
+mod views;
 mod wallet;
 mod webhooks;
 
@@ -158,6 +167,9 @@ fn api() -> OpenApiRouter<Shared> {
         .merge(settings::routes())
         .merge(deep_link::routes())
         .merge(agents::routes())
+        .merge(leaving::routes())
+        .merge(access::routes())
+        .merge(devices::routes())
         .merge(contacts::routes())
         .merge(permission_requests::routes())
         .merge(policy::routes())
@@ -172,7 +184,10 @@ fn api() -> OpenApiRouter<Shared> {
         .merge(exports::routes())
         .merge(offers::routes())
         .merge(readiness::routes())
+        .merge(push_subscriptions::routes())
+        .merge(templates::routes())
         .merge(day::routes())
+        .merge(views::routes())
         .merge(events::routes())
         .merge(wallet::routes())
         .merge(reconciliations::routes())
@@ -184,6 +199,7 @@ fn layered(routes: Router) -> Router {
     routes
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(from_fn(headers::layer))
+        .layer(from_fn(compress::layer))
         .layer(from_fn(request_id::layer))
 }
 

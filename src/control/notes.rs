@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::Shared;
 use super::auth::{Caller, Part};
-use super::extract::{Id, Json, Params, Who, limit};
+use super::extract::{Id, Json, Params, Who, limit, written_text};
 use super::openapi::Problems;
 use super::problem::Problem;
 use crate::model::directory::Contact;
@@ -159,25 +159,14 @@ async fn page(
 }
 
 async fn write(control: &Shared, caller: &Caller, about: Subject, body: &NoteBody) -> Result<Response, Problem> {
-    let note = control.switchboard.add_note(&about, &caller.asker(), &written(&body.text)?).await?;
+    let note = control
+        .switchboard
+        .add_note(&about, &caller.asker(), &written_text("text", &body.text, NOTE_CHARS_MAX)?)
+        .await?;
     Ok((StatusCode::CREATED, Answer(note)).into_response())
 }
 
 const NOTE_CHARS_MAX: usize = 4000;
-
-/// Lines are kept, and so are marks of direction: people paste numbers that WhatsApp wraps in them.
-fn written(text: &str) -> Result<String, Problem> {
-    let text = text.replace("\r\n", "\n");
-    let text = text.trim();
-    let length = text.chars().count();
-    if length == 0 || length > NOTE_CHARS_MAX {
-        return Err(Problem::field("text", format_args!("1 to {NOTE_CHARS_MAX} characters, not {length}")));
-    }
-    if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
-        return Err(Problem::field("text", "control characters are not allowed"));
-    }
-    Ok(text.to_owned())
-}
 
 #[cfg(test)]
 mod tests {
@@ -194,7 +183,7 @@ mod tests {
             ("a\0", None),
             (&long, None),
         ] {
-            assert_eq!(written(given).ok().as_deref(), want, "{given:?}");
+            assert_eq!(written_text("text", given, NOTE_CHARS_MAX).ok().as_deref(), want, "{given:?}");
         }
     }
 }

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::Shared;
 use super::auth::Caller;
 use super::calls::sdp_answer;
-use super::extract::{Id, Json, NoBody, Sdp};
+use super::extract::{Id, Json, MaybeJson, NoBody, Sdp, written_text};
 use super::openapi::Problems;
 use super::problem::Problem;
 use crate::call::Receipt;
@@ -58,19 +58,38 @@ async fn accept(
     Ok(Answer(control.switchboard.accept_offer(caller.agent_id(), &id).await?))
 }
 
+/// What the customer is told.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schema(example = json!({"message": "I am in a call and ring you back within the hour."}))]
+struct RejectBody {
+    /// Sent to the customer in WhatsApp, from the number that was called; at most 1024 characters.
+    message: Option<String>,
+}
+
+/// More is a letter, and WhatsApp's own bound for words beside a button.
+const MESSAGE_CHARS_MAX: usize = 1024;
+
 /// Rejects an offer
 ///
-/// It counts as missed by this agent, and the next candidate rings.
+/// It counts as missed by this agent, and the next candidate rings. With a `message` the customer also reads that in
+/// WhatsApp: `message.sent` or `message.failed` tells how it went. 409 `request_blocked` with the blocker `window_closed`
+/// where WhatsApp lets nobody write to the customer; nothing is rejected then.
 #[utoipa::path(post, path = "/v1/offers/{id}/reject", tag = "offers", params(("id" = String, Path)),
+    request_body = Option<RejectBody>,
     responses((status = 200, description = "The call", body = CallRecord), Problems))]
 async fn reject(
     State(control): State<Shared>,
     caller: Caller,
     Id(id): Id<OfferId>,
-    _: NoBody,
+    MaybeJson(body): MaybeJson<RejectBody>,
 ) -> Result<Answer<CallRecord>, Problem> {
     caller.offer(&control, &id).await?;
-    Ok(Answer(control.switchboard.reject_offer(caller.agent_id(), &id).await?))
+    let Some(message) = body.message else {
+        return Ok(Answer(control.switchboard.reject_offer(caller.agent_id(), &id).await?));
+    };
+    let words = written_text("message", &message, MESSAGE_CHARS_MAX)?;
+    Ok(Answer(control.switchboard.reject_offer_saying(caller.agent_id(), &id, words, caller.asker()).await?))
 }
 
 #[derive(Deserialize, ToSchema)]

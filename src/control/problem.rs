@@ -51,6 +51,8 @@ words! {
         OfferNotPending = "offer_not_pending",
         CallEnded = "call_ended",
         WrongState = "wrong_state",
+        /// Nobody would remain who manages agents.
+        LastOwner = "last_owner",
         CallBlocked = "call_blocked",
         RequestBlocked = "request_blocked",
         CallHoursLocked = "call_hours_locked",
@@ -99,6 +101,7 @@ impl Code {
             | Self::OfferNotPending
             | Self::CallEnded
             | Self::WrongState
+            | Self::LastOwner
             | Self::CallBlocked
             | Self::RequestBlocked
             | Self::CallHoursLocked
@@ -143,6 +146,7 @@ impl Code {
             Self::OfferNotPending => "The offer is gone",
             Self::CallEnded => "The call has ended",
             Self::WrongState => "The call's state does not allow it",
+            Self::LastOwner => "Somebody must remain who manages agents",
             Self::CallBlocked => "The call may not be placed",
             Self::RequestBlocked => "Permission may not be asked for",
             Self::CallHoursLocked => "Hours are locked while call buttons are hidden",

@@ -4,7 +4,7 @@ use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -17,10 +17,22 @@ use super::openapi::Problems;
 use super::problem::Problem;
 use crate::model::id::AgentId;
 use crate::model::readiness::{Checks, Readiness};
+use crate::model::time::Timestamp;
 use crate::policy::access::Action;
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(put)).routes(routes!(media)).routes(routes!(ring))
+    OpenApiRouter::new()
+        .routes(routes!(put))
+        .routes(routes!(media))
+        .routes(routes!(ring))
+        .routes(routes!(wrap_up, end_wrap_up))
+}
+
+/// Whether the caller may speak for this agent's client, and there is such an agent.
+async fn own_line(control: &Shared, caller: &Caller, id: &AgentId) -> Result<(), Problem> {
+    caller.may_for(Action::SetPresence, id)?;
+    control.store.agent(id).await?.ok_or_else(Problem::not_found)?;
+    Ok(())
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -36,7 +48,8 @@ struct ReadinessBody {
 /// Tells how ready an agent's client is
 ///
 /// What the client found when it looked, to be told again every minute. It is shown with the agent, and logged as
-/// `agent.readiness_changed` where it differs. It decides nothing: who is `online` is rung.
+/// `agent.readiness_changed` where it differs. Who is `online` is rung; but after `[agents] not_ready_after_ms` without
+/// being ready calls pass the agent by until a report says `ready` again. `agent.passed_over` tells of both.
 #[utoipa::path(put, path = "/v1/agents/{id}/readiness", tag = "agents",
     params(("id" = String, Path, example = "agt_a")), request_body = ReadinessBody,
     responses((status = 200, description = "Noted", body = Readiness), Problems))]
@@ -46,8 +59,7 @@ async fn put(
     Id(id): Id<AgentId>,
     Json(body): Json<ReadinessBody>,
 ) -> Result<Answer<Readiness>, Problem> {
-    caller.may_for(Action::SetPresence, &id)?;
-    control.store.agent(&id).await?.ok_or_else(Problem::not_found)?;
+    own_line(&control, &caller, &id).await?;
     Ok(Answer(control.switchboard.set_readiness(&id, body.checks, body.round_trip_ms).await?))
 }
 
@@ -64,8 +76,7 @@ async fn media(
     Id(id): Id<AgentId>,
     Sdp(offer): Sdp,
 ) -> Result<Response, Problem> {
-    caller.may_for(Action::SetPresence, &id)?;
-    control.store.agent(&id).await?.ok_or_else(Problem::not_found)?;
+    own_line(&control, &caller, &id).await?;
     let (leg, answer) = control.switchboard.echo_media(&id, &offer).await?;
     Ok(sdp_answer(&leg, answer))
 }
@@ -81,8 +92,44 @@ async fn ring(
     Id(id): Id<AgentId>,
     _: NoBody,
 ) -> Result<StatusCode, Problem> {
-    caller.may_for(Action::SetPresence, &id)?;
-    control.store.agent(&id).await?.ok_or_else(Problem::not_found)?;
+    own_line(&control, &caller, &id).await?;
     control.switchboard.test_ring(&id).await?;
     Ok(StatusCode::ACCEPTED)
+}
+
+/// An agent's wrap-up.
+#[derive(Serialize, ToSchema)]
+struct WrapUp {
+    /// Until when the agent is busy with writing up the last call; `null`: it is not.
+    until: Option<Timestamp>,
+}
+
+/// Tells until when an agent writes up the last call
+///
+/// No calls are offered to the agent so long; how long that is, the policy pack says.
+#[utoipa::path(get, path = "/v1/agents/{id}/wrap-up", tag = "agents", params(("id" = String, Path, example = "agt_a")),
+    responses((status = 200, description = "The wrap-up", body = WrapUp), Problems))]
+async fn wrap_up(
+    State(control): State<Shared>,
+    caller: Caller,
+    Id(id): Id<AgentId>,
+) -> Result<Answer<WrapUp>, Problem> {
+    own_line(&control, &caller, &id).await?;
+    Ok(Answer(WrapUp { until: control.switchboard.wrap_up_until(&id).await? }))
+}
+
+/// Ends an agent's wrap-up
+///
+/// The last call is written up; the next one may be offered at once.
+#[utoipa::path(delete, path = "/v1/agents/{id}/wrap-up", tag = "agents", params(("id" = String, Path, example = "agt_a")),
+    responses((status = 204, description = "Ended"), Problems))]
+async fn end_wrap_up(
+    State(control): State<Shared>,
+    caller: Caller,
+    Id(id): Id<AgentId>,
+    _: NoBody,
+) -> Result<StatusCode, Problem> {
+    own_line(&control, &caller, &id).await?;
+    control.switchboard.end_wrap_up(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

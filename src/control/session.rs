@@ -21,7 +21,7 @@ use crate::model::reason::EndReason;
 use crate::model::time::Timestamp;
 use crate::policy::TraceStep;
 use crate::policy::access::{self, Action, Resource, Scope};
-use crate::policy::pack::{Grants, Sight};
+use crate::policy::pack::{Assigning, Grants, Sight};
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(session)).routes(routes!(simulate)).routes(routes!(drain))
@@ -58,12 +58,15 @@ struct GrantsView {
     wallet: bool,
     /// Whether it changes agents and teams, and invites them.
     manage: bool,
+    /// Whose customers it gives to whom.
+    assign: Assigning,
 }
 
 impl From<Grants> for GrantsView {
     fn from(grants: Grants) -> Self {
-        let Grants { calls, configure_calls, wallet, manage } = grants;
-        Self { calls, configure_calls, wallet, manage }
+        let Grants { calls, configure_calls, wallet, manage, assign } = grants;
+        let assign = if manage { Assigning::All } else { assign };
+        Self { calls, configure_calls, wallet, manage, assign }
     }
 }
 

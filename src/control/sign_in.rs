@@ -17,13 +17,16 @@ use utoipa_axum::routes;
 use super::attempts::Attempts;
 use super::auth::Caller;
 use super::cookie;
+use super::devices;
 use super::extract::{Id, Json, MaybeJson, NoBody, Params};
 use super::openapi::Problems;
+use super::owners::somebody_remains;
 use super::passwords::Passwords;
 use super::problem::{Code, Problem};
 use super::session::Session;
 use super::{Control, Shared};
 use crate::model::id::AgentId;
+use crate::model::reason::Presence;
 use crate::model::time::Timestamp;
 use crate::policy::access::Action;
 
@@ -32,6 +35,8 @@ use crate::policy::access::Action;
 pub struct SignIn {
     passwords: Passwords,
     attempts: Mutex<Attempts>,
+    /// Held while the rights or the access of one who manages agents are taken away.
+    pub(crate) owners: tokio::sync::Mutex<()>,
 }
 
 /// For whoever is not in yet.
@@ -89,7 +94,7 @@ async fn sign_in(
         ));
     };
     control.sign_in.attempts().succeeded(&login);
-    begin(&control, &agent).await
+    begin(&control, &agent, &headers).await
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -121,7 +126,8 @@ async fn accept_invitation(
     let agent = control.store.invitation(invitation, now).await?.ok_or_else(used_up)?;
     let hash = new_hash(&control, &agent, "password", body.password).await?;
     let agent = control.store.accept_invitation(invitation, &hash, now).await?.ok_or_else(used_up)?;
-    begin(&control, &agent).await
+    control.switchboard.tell_of_agent(&agent).await?;
+    begin(&control, &agent, &headers).await
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -173,6 +179,7 @@ struct ChangeBody {
 async fn change_password(
     State(control): State<Shared>,
     caller: Caller,
+    headers: HeaderMap,
     Json(body): Json<ChangeBody>,
 ) -> Result<SignedIn, Problem> {
     let (Some(agent), true) = (caller.agent_id(), caller.session().is_some()) else {
@@ -187,7 +194,7 @@ async fn change_password(
     control.sign_in.attempts().succeeded(agent.as_str());
     let hash = new_hash(&control, agent, "new", body.new).await?;
     control.store.set_password(agent, &hash, control.clock.now().wall).await?;
-    begin(&control, agent).await
+    begin(&control, agent, &headers).await
 }
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -230,6 +237,7 @@ async fn invite(
     control.store.agent(&id).await?.ok_or_else(Problem::not_found)?;
     let expires_at = control.clock.now().wall.plus(time);
     let secret = control.store.create_invitation(&id, expires_at).await?;
+    control.switchboard.tell_of_agent(&id).await?;
     let url = invitation_url(&control.base_url, &secret);
     Ok((StatusCode::CREATED, Answer(Invitation { url, expires_at })))
 }
@@ -241,8 +249,8 @@ pub fn invitation_url(base_url: &str, secret: &str) -> String {
 
 /// Takes an agent's access away
 ///
-/// Its password, its links, its browsers' sessions and its tokens are void at once. What it did and was stays; another
-/// link lets it in again.
+/// Its password, its links, its browsers' sessions and its tokens are void at once, and it is offline. A call that it is
+/// in goes on to its end. What it did and was stays; another link lets it in again.
 #[utoipa::path(delete, path = "/v1/agents/{id}/password", tag = "agents", params(("id" = String, Path, example = "agt_a")),
     responses((status = 204, description = "Nobody can sign in as this agent"), Problems))]
 async fn take_access(
@@ -255,13 +263,18 @@ async fn take_access(
     if caller.agent_id() == Some(&id) {
         return Err(Problem::forbidden("You would lock yourself out; let somebody else do it."));
     }
-    control.store.agent(&id).await?.ok_or_else(Problem::not_found)?;
+    let agent = control.store.agent(&id).await?.ok_or_else(Problem::not_found)?;
+    let _guard = somebody_remains(&control, &caller, &id, None).await?;
     control.store.take_access(&id).await?;
+    if agent.status == Presence::Online {
+        control.switchboard.set_status(&id, Presence::Offline).await?;
+    }
+    control.switchboard.tell_of_agent(&id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn begin(control: &Shared, agent: &AgentId) -> Result<SignedIn, Problem> {
-    let session = control.store.create_session(agent, control.clock.now().wall).await?;
+async fn begin(control: &Shared, agent: &AgentId, headers: &HeaderMap) -> Result<SignedIn, Problem> {
+    let session = control.store.create_session(agent, devices::client(headers), control.clock.now().wall).await?;
     let caller = Caller::with(control, &session).await?.ok_or_else(Problem::not_found)?;
     let cookie = [(SET_COOKIE, cookie::set(&session, control.secure_cookies))];
     Ok((StatusCode::CREATED, cookie, Answer(Session::of(control, &caller))))

@@ -38,12 +38,14 @@ pub(crate) enum View {
     Agent(Box<AgentView>),
 }
 
-/// An agent's own offers and presence, contacts and what they permit, and what its role may see of calls, the wallet and
-/// numbers' settings.
+/// An agent's own offers, contacts and what they permit, and what its role may see of calls, of who could take one, of the
+/// wallet and of numbers' settings.
 pub(crate) struct AgentView {
     agent: Agent,
     /// Whether it may see who works here.
     colleagues: bool,
+    /// Whether it manages them.
+    manages: bool,
     /// Whether it may see customers.
     contacts: bool,
     /// Whether it sees the wallet.
@@ -128,7 +130,7 @@ impl Cursor {
             match self.next().await? {
                 Next::Event(mut event) => {
                     // Whose role, team or switch changed sees less or more from here on, not from the next beat on.
-                    if event.kind == "agent.updated" && !self.still_allowed().await {
+                    if matches!(event.kind.as_str(), "agent.updated" | "agent.left") && !self.still_allowed().await {
                         return Ok(None);
                     }
                     let shown = self.follow.view.shows(&self.follow.control.store, &event).await?;
@@ -222,7 +224,7 @@ impl View {
 impl AgentView {
     /// What this agent may see by the rules of now, whoever it is that listens.
     async fn of(control: &Control, agent: Agent) -> Result<Self, StoreError> {
-        let directory = control.store.agents().await?;
+        let directory = control.store.agents_ever().await?;
         let terms = control.switchboard.terms();
         let rules = terms.rules(control.clock.now().wall);
         let actor = Actor::Agent(agent.clone());
@@ -230,20 +232,22 @@ impl AgentView {
         let reads = |resource| access::may(rules, &actor, Action::Read, resource);
         let [contacts, wallet, settings] = [Resource::Contact, Resource::Wallet, Resource::Settings].map(reads);
         let colleagues = reads(Resource::Agent(&agent.id));
-        Ok(Self { agent, colleagues, contacts, wallet, settings, visible, known: HashSet::new() })
+        let manages = access::may(rules, &actor, Action::Change, Resource::Team);
+        Ok(Self { agent, colleagues, manages, contacts, wallet, settings, visible, known: HashSet::new() })
     }
 
     async fn shows(&mut self, store: &Store, event: &Event) -> Result<bool, StoreError> {
+        // Who sees an agent's calls sees whether it can take one.
+        if matches!(event.kind.as_str(), "agent.status_changed" | "agent.readiness_changed" | "agent.passed_over") {
+            let agent = event.data["agent_id"].as_str();
+            let sees = || self.visible.as_ref().is_none_or(|visible| visible.iter().any(|v| Some(v.as_str()) == agent));
+            return Ok(self.manages || sees());
+        }
         // Addressed to one agent: that one and nobody else.
         if let Some(to) = &event.agent_id {
             return Ok(*to == self.agent.id);
         }
-        if event.kind == "agent.readiness_changed" {
-            // Who sees an agent's calls sees whether it can take one.
-            let agent = event.data["agent_id"].as_str();
-            return Ok(self.visible.as_ref().is_none_or(|visible| visible.iter().any(|v| Some(v.as_str()) == agent)));
-        }
-        if event.kind == "agent.updated" {
+        if matches!(event.kind.as_str(), "agent.updated" | "agent.left" | "team.updated") {
             return Ok(self.colleagues);
         }
         let of_customer = event.kind.starts_with("note.") && event.call_id.is_none();

@@ -1,27 +1,39 @@
 //! The wallet: what is in it, what was booked, and paying in.
 
+use std::sync::Arc;
+
 use axum::Json as Answer;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Shared;
 use super::auth::Caller;
-use super::extract::{Json, Params, limit, plain_text};
+use super::extract::{Json, Params, limit, nullable, plain_text};
 use super::openapi::Problems;
 use super::problem::Problem;
+use super::{Shared, table};
+use crate::model::id::CallId;
 use crate::model::money::{Currency, Micros};
+use crate::model::reason::EntryKind;
+use crate::model::time::Timestamp;
 use crate::policy::access::{Action, Resource};
-use crate::store::{Entry, TopUp, Wallet};
+use crate::store::{Entry, EntryFilter, StoreError, TopUp, Wallet};
 
 /// A payment's number or a short note.
 const REFERENCE_CHARS_MAX: usize = 200;
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(read)).routes(routes!(top_up)).routes(routes!(entries))
+    OpenApiRouter::new()
+        .routes(routes!(read, change))
+        .routes(routes!(top_up))
+        .routes(routes!(entries))
+        .routes(routes!(csv))
 }
 
 /// Reads the wallet
@@ -32,6 +44,35 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
     responses((status = 200, description = "The wallet", body = Wallet), Problems))]
 async fn read(State(control): State<Shared>, caller: Caller) -> Result<Answer<Wallet>, Problem> {
     caller.may(Action::Read, Resource::Wallet)?;
+    let currency = control.switchboard.terms().card.currency();
+    Ok(Answer(control.store.wallet(currency).await?))
+}
+
+/// What to change about the wallet.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"low_micros": 10_000_000}))]
+struct WalletBody {
+    /// At or below this balance the wallet is low; `null`: nobody wants to be told.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<i64>, minimum = 0)]
+    low_micros: Option<Option<Micros>>,
+}
+
+/// Says when the wallet is low
+///
+/// `wallet.low` tells once, when a call takes the balance there. Fields that are left out stay as they are.
+#[utoipa::path(put, path = "/v1/wallet", tag = "wallet", request_body = WalletBody,
+    responses((status = 200, description = "The wallet", body = Wallet), Problems))]
+async fn change(
+    State(control): State<Shared>,
+    caller: Caller,
+    Json(body): Json<WalletBody>,
+) -> Result<Answer<Wallet>, Problem> {
+    caller.may(Action::Change, Resource::Wallet)?;
+    if let Some(low) = body.low_micros {
+        control.switchboard.set_wallet_low(low, &caller.asker()).await?;
+    }
     let currency = control.switchboard.terms().card.currency();
     Ok(Answer(control.store.wallet(currency).await?))
 }
@@ -81,6 +122,22 @@ struct EntriesQuery {
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
+    kind: Option<EntryKind>,
+    #[param(value_type = Option<String>)]
+    call_id: Option<CallId>,
+    /// Part of the reference.
+    reference: Option<String>,
+    /// Booked at or after this time.
+    from: Option<Timestamp>,
+    /// Booked before this time.
+    to: Option<Timestamp>,
+}
+
+impl EntriesQuery {
+    fn filter(self) -> EntryFilter {
+        let reference = self.reference.filter(|text| !text.trim().is_empty());
+        EntryFilter { kind: self.kind, call_id: self.call_id, reference, from: self.from, to: self.to }
+    }
 }
 
 /// A page of the statement.
@@ -102,6 +159,72 @@ async fn entries(
     Params(query): Params<EntriesQuery>,
 ) -> Result<Answer<Entries>, Problem> {
     caller.may(Action::Read, Resource::Wallet)?;
-    let page = control.store.entries(limit(query.limit)?, query.cursor.as_deref()).await?;
+    let (limit, cursor) = (limit(query.limit)?, query.cursor.clone());
+    let page = control.store.entries(&query.filter(), limit, cursor.as_deref()).await?;
     Ok(Answer(Entries { items: page.items, next_cursor: page.next_cursor }))
+}
+
+/// Entries that the table reads at a time.
+const TABLE_PAGE: u32 = 500;
+
+/// Exports what was booked as a table
+///
+/// The entries that `GET /v1/wallet/entries` lists with the same filters, newest first, all of them: RFC 4180 with a header
+/// line, in UTF-8. What others wrote never begins like a formula.
+#[utoipa::path(get, path = "/v1/wallet/entries.csv", tag = "wallet", params(EntriesQuery),
+    responses((status = 200, description = "The table", content_type = "text/csv", body = String), Problems))]
+async fn csv(
+    State(control): State<Shared>,
+    caller: Caller,
+    Params(query): Params<EntriesQuery>,
+) -> Result<Response, Problem> {
+    caller.may(Action::Read, Resource::Wallet)?;
+    if query.limit.is_some() || query.cursor.is_some() {
+        return Err(Problem::parameter("limit", "an export has no pages: leave `limit` and `cursor` out"));
+    }
+    let filter = query.filter();
+    let pages = stream::try_unfold(Some(None), move |at: Option<Option<String>>| {
+        let (control, filter) = (Arc::clone(&control), filter.clone());
+        async move {
+            let Some(cursor) = at else { return Ok(None) };
+            let page = control.store.entries(&filter, TABLE_PAGE, cursor.as_deref()).await.inspect_err(|error| {
+                tracing::error!(%error, "an export broke off");
+            })?;
+            let rows: Vec<u8> = page.items.iter().flat_map(|entry| table::row(&cells(entry))).collect();
+            Ok::<_, StoreError>(Some((Bytes::from(rows), page.next_cursor.map(Some))))
+        }
+    });
+    let header = stream::iter([Ok(Bytes::from(table::row(&HEADER)))]);
+    Ok(table::file("text/csv; charset=utf-8", "wallet.csv", Body::from_stream(header.chain(pages))))
+}
+
+const HEADER: [&str; 11] = [
+    "id",
+    "created_at",
+    "kind",
+    "micros",
+    "currency",
+    "call_id",
+    "reference",
+    "country",
+    "talked_ms",
+    "pulses",
+    "micros_per_minute",
+];
+
+fn cells(entry: &Entry) -> [String; HEADER.len()] {
+    let told = entry.explanation.as_ref();
+    [
+        entry.id.to_string(),
+        entry.created_at.to_string(),
+        entry.kind.to_string(),
+        entry.micros.to_string(),
+        entry.currency.to_string(),
+        entry.call_id.as_ref().map(ToString::to_string).unwrap_or_default(),
+        table::harmless(entry.reference.as_deref()),
+        told.and_then(|told| told.quote.country).map(|country| country.to_string()).unwrap_or_default(),
+        told.map(|told| told.talked_ms.to_string()).unwrap_or_default(),
+        entry.pulses.map(|pulses| pulses.to_string()).unwrap_or_default(),
+        told.map(|told| told.quote.micros_per_minute.to_string()).unwrap_or_default(),
+    ]
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::leg::Heard;
 use crate::audio::toc;
-use crate::model::quality::Quality;
+use crate::model::quality::{Quality, level, power};
 use crate::model::reason::LegKind;
 use crate::model::rtp::OPUS_CLOCK_HZ;
 
@@ -29,6 +29,9 @@ pub(super) struct Reception {
     loss_run_packets: u64,
     voiced: u64,
     with_spare: u64,
+    /// Packets whose sender said how loud they are, and the sum of their power.
+    levelled: u64,
+    power: f64,
 }
 
 impl Reception {
@@ -51,6 +54,10 @@ impl Reception {
             }
         }
         self.note_jitter(packet);
+        if let Some(dbov) = packet.level {
+            self.levelled += 1;
+            self.power += power(f64::from(dbov));
+        }
         if toc::voiced(&packet.payload) == Some(true) {
             self.voiced += 1;
             self.with_spare += u64::from(toc::has_fec(&packet.payload) == Some(true));
@@ -115,6 +122,7 @@ impl Reception {
             jitter_ms,
             rtt_ms: rtt.map(ms),
             mos: (self.received > 0).then(|| path.mos()),
+            level_dbov: (self.levelled > 0).then(|| level(self.power / self.levelled as f64)),
         }
     }
 
@@ -237,6 +245,20 @@ mod tests {
         }
         assert!(steady.quality(LegKind::Agent, 0, None, None).jitter_ms < 0.01);
         assert!((shaky.quality(LegKind::Agent, 0, None, None).jitter_ms - 10.0).abs() < 0.5);
+    }
+
+    #[test]
+    fn a_leg_is_as_loud_as_its_sender_says() {
+        let mut r = Reception::default();
+        let base = note(&mut r, None, &[(1, 1, 0)]);
+        assert_eq!(r.quality(LegKind::Agent, 0, None, None).level_dbov, None, "it does not say");
+        for (seq, level) in [(2, -20), (3, -20), (4, -127), (5, -127)] {
+            let at = base + Duration::from_millis(seq * 20);
+            let payload = Arc::from(&[9 << 3, 0xc0, 0][..]);
+            r.note(&Heard { ssrc: 1, seq, time: 0, marker: false, pt: 111.into(), payload, level: Some(level), at });
+        }
+        let dbov = r.quality(LegKind::Agent, 0, None, None).level_dbov.unwrap();
+        assert!((dbov + 23.01).abs() < 0.01, "half of it is silence: {dbov}");
     }
 
     #[test]

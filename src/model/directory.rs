@@ -76,6 +76,16 @@ pub struct Agent {
     pub status: Presence,
 }
 
+/// Somebody who was an agent. What it did goes on bearing its name.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct FormerAgent {
+    pub id: AgentId,
+    pub name: String,
+    /// As of then.
+    pub team_id: Option<TeamId>,
+    pub left_at: Timestamp,
+}
+
 /// A customer. Either `phone` or `user_id` is known, often both: since 2026 people may hide their number.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Contact {

@@ -91,10 +91,14 @@ ids! {
     RequestId "req_",
     /// A note on a call or a customer.
     NoteId "note_",
+    /// A view of the call list that an agent keeps.
+    ViewId "view_",
     /// An API key's public part.
     KeyId "key_",
     /// One entry of the wallet's statement.
     EntryId "ent_",
+    /// A browser that takes pushes.
+    PushId "push_",
 }
 
 /// A call that moves from one machine to another leaves its recording in pieces, which are recordings of their own until

@@ -36,6 +36,23 @@ impl Checks {
     }
 }
 
+words! {
+    /// Why calls pass an agent by who is online and free.
+    Bypass {
+        /// The agent's client did not show the last call that rang at it, and has been silent since.
+        NotShown = "not_shown",
+        /// The agent's client has said for some time that it is not ready.
+        NotReady = "not_ready",
+    }
+}
+
+/// Calls pass an agent by, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PassedOver {
+    pub cause: Bypass,
+    pub since: Timestamp,
+}
+
 /// How ready an agent's client was when it last looked.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct Readiness {

@@ -92,7 +92,13 @@ words! {
 
 words! {
     /// What kept an agent's client from showing or sounding an offer in time.
-    RingTrouble { TabAsleep = "tab_asleep", AutoplayBlocked = "autoplay_blocked", SocketDead = "socket_dead" }
+    RingTrouble {
+        TabAsleep = "tab_asleep",
+        AutoplayBlocked = "autoplay_blocked",
+        SocketDead = "socket_dead",
+        /// No console was open, and no push service took the offer.
+        PushFailed = "push_failed",
+    }
 }
 
 words! {

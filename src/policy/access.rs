@@ -2,20 +2,20 @@
 //!
 //! API keys may what their scopes say. Agents may run their own presence, offers and calls, dial as themselves, ask their
 //! own customers for permission, and read what their role may see. How far a role sees, whether it configures calls,
-//! sees and fills the wallet and manages agents is data of the policy pack ([`Grants`]), widened by the agent's switches and never narrowed.
+//! sees and fills the wallet, manages agents and gives customers away is data of the policy pack ([`Grants`]), widened by the agent's switches and never narrowed.
 //! What no pack can give: an agent never acts as somebody else and never administers.
 
 use crate::model::directory::Agent;
 use crate::model::id::{AgentId, TeamId};
 use crate::model::words;
 
-use super::pack::{Added, Grants, Rules, Sight};
+use super::pack::{Added, Assigning, Grants, Rules, Sight};
 
 mod matrix;
 #[cfg(test)]
 mod tests;
 
-pub use matrix::matrix;
+pub use matrix::{Cells, Column, DeedRow, Reach, agent_rows, matrix};
 
 words! {
     /// What an API key may do. No scope contains another.
@@ -58,8 +58,12 @@ pub enum Action {
     Assign,
     /// Set this agent online or offline.
     SetPresence,
+    /// Set this agent offline.
+    TakeOffline,
     /// Receive this agent's events.
     Listen,
+    /// Keep views of lists under this agent's name, and read them.
+    KeepViews,
     /// Make a token that speaks as this agent.
     MintToken,
     /// Make a link by which this agent chooses a password.
@@ -77,6 +81,10 @@ pub enum Resource<'a> {
     Agent(&'a AgentId),
     Team,
     Contact,
+    /// Whose a customer is: the teams of those whose it is now and of those it shall be; `None` for an agent without.
+    Ownership {
+        teams: &'a [Option<TeamId>],
+    },
     /// The conversation with one customer.
     Chat {
         assignee: Option<&'a AgentId>,
@@ -140,7 +148,8 @@ pub fn visible_agents(rules: &Rules, actor: &Actor, agents: &[Agent]) -> Option<
 /// What this agent may: what the role grants, and over it what each switch that is on adds.
 pub fn grants(rules: &Rules, agent: &Agent) -> Grants {
     // A checked pack has every role; one that has not grants the least there is.
-    let least = Grants { calls: Sight::Own, configure_calls: false, wallet: false, manage: false };
+    let least =
+        Grants { calls: Sight::Own, configure_calls: false, wallet: false, manage: false, assign: Assigning::None };
     let role = rules.roles.get(&agent.role).copied().unwrap_or(least);
     let switches = [
         (agent.switches.configure_calls, rules.switches.configure_calls),
@@ -157,6 +166,7 @@ impl Grants {
             configure_calls: self.configure_calls || added.configure_calls == Some(true),
             wallet: self.wallet || added.wallet == Some(true),
             manage: self.manage || added.manage == Some(true),
+            assign: self.assign,
         }
     }
 }
@@ -178,7 +188,10 @@ fn scopes_for(action: Action, resource: Resource<'_>) -> &'static [Scope] {
         (Action::Listen, Resource::Agent(_)) => &[Scope::EventsRead],
         (Action::Annotate | Action::Control, Resource::Call(_)) => &[Scope::CallsWrite],
         (Action::Annotate, Resource::Contact) | (Action::Change, Resource::Note { .. }) => &[Scope::CallsWrite],
-        (Action::Answer | Action::Dial | Action::SetPresence, Resource::Agent(_)) => &[Scope::CallsWrite],
+        (
+            Action::Answer | Action::Dial | Action::SetPresence | Action::TakeOffline | Action::KeepViews,
+            Resource::Agent(_),
+        ) => &[Scope::CallsWrite],
         // The assignee decides who may call, so a CRM that runs calls must be able to set it.
         (Action::Change, Resource::Contact) => &[Scope::CallsWrite, Scope::SettingsWrite],
         (Action::Change, Resource::Permission) | (Action::Request, Resource::Chat { .. }) => &[Scope::PermissionsWrite],
@@ -196,7 +209,12 @@ fn scopes_for(action: Action, resource: Resource<'_>) -> &'static [Scope] {
 
 fn agent_may(rules: &Rules, agent: &Agent, action: Action, resource: Resource<'_>) -> bool {
     match (action, resource) {
-        (Action::Answer | Action::Dial | Action::SetPresence | Action::Listen, Resource::Agent(id)) => *id == agent.id,
+        (
+            Action::Answer | Action::Dial | Action::SetPresence | Action::Listen | Action::KeepViews,
+            Resource::Agent(id),
+        ) => *id == agent.id,
+        // Who went home and left the console open is sent callers that nobody answers.
+        (Action::TakeOffline, Resource::Agent(id)) => *id == agent.id || grants(rules, agent).manage,
         (Action::Control, Resource::Call(call)) => call.agent_id == Some(&agent.id),
         // A supervisor writes on calls of the team, and whoever a call only rang at says why it was missed.
         (Action::Annotate, Resource::Call(call)) => sees_call(rules, agent, call),
@@ -216,7 +234,7 @@ fn agent_may(rules: &Rules, agent: &Agent, action: Action, resource: Resource<'_
         (Action::Change | Action::Invite, Resource::Agent(_)) | (Action::Change, Resource::Team) => {
             grants(rules, agent).manage
         }
-        (Action::Assign, Resource::Contact) => grants(rules, agent).manage,
+        (Action::Assign, Resource::Ownership { teams }) => assigns(grants(rules, agent), agent, teams),
         _ => false,
     }
 }
@@ -227,6 +245,16 @@ fn sees_call(rules: &Rules, agent: &Agent, call: CallParties<'_>) -> bool {
         Sight::All => true,
         Sight::Own => own(),
         Sight::Team => own() || agent.team_id.as_ref().is_some_and(|team| call.teams.contains(team)),
+    }
+}
+
+/// A customer of nobody's may be given to the own team, and one of the own team's be passed on within it.
+fn assigns(grants: Grants, agent: &Agent, teams: &[Option<TeamId>]) -> bool {
+    match grants.assign {
+        _ if grants.manage => true,
+        Assigning::All => true,
+        Assigning::Team => agent.team_id.is_some() && teams.iter().all(|team| *team == agent.team_id),
+        Assigning::None => false,
     }
 }
 

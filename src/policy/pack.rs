@@ -178,6 +178,20 @@ pub struct Grants {
     /// Changes agents and teams, and invites them: whoever may can become any of them. Packs before it grant it to nobody.
     #[serde(default)]
     pub manage: bool,
+    /// Whose customers it says of whose they are; whoever manages says it of all. Packs before it grant it to nobody else.
+    #[serde(default)]
+    pub assign: Assigning,
+}
+
+words! {
+    /// Among whom somebody gives customers away.
+    #[derive(Default)]
+    Assigning {
+        #[default]
+        None = "none",
+        Team = "team",
+        All = "all",
+    }
 }
 
 /// What an agent's switches add.

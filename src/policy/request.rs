@@ -80,8 +80,32 @@ pub fn may_ask(facts: &RequestFacts, rules: &Rules) -> Result<RequestPermit, Den
 
 /// Until when the customer may be written to in free form; `None` while that is not allowed.
 pub fn window_closes_at(facts: &RequestFacts, rules: &Rules) -> Option<Timestamp> {
+    window_from(facts.window_opened_at, rules, facts.now)
+}
+
+/// The right to write this customer plain words. Only [`may_write`] makes one.
+#[derive(Debug)]
+pub struct WritePermit(());
+
+/// Whether a customer who last wrote, called or took our call at `window_opened_at` may be written to.
+///
+/// # Errors
+/// [`Denial`] with `window_closed`.
+pub fn may_write(window_opened_at: Option<Timestamp>, rules: &Rules, now: Timestamp) -> Result<WritePermit, Denial> {
+    if window_from(window_opened_at, rules, now).is_some() {
+        return Ok(WritePermit(()));
+    }
+    let message = format!(
+        "The customer has neither written nor called in the last {} hours, so WhatsApp takes no message to them; reject the \
+         call without one.",
+        rules.permission.service_window_h
+    );
+    Err(Denial { blockers: vec![Blocker { code: BlockerCode::WindowClosed, message, clears_at: None }] })
+}
+
+fn window_from(opened_at: Option<Timestamp>, rules: &Rules, now: Timestamp) -> Option<Timestamp> {
     let lasts = Duration::from_hours(rules.permission.service_window_h.into());
-    facts.window_opened_at.map(|opened_at| opened_at.plus(lasts)).filter(|end| facts.now < *end)
+    opened_at.map(|opened_at| opened_at.plus(lasts)).filter(|end| now < *end)
 }
 
 #[cfg(test)]

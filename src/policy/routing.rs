@@ -2,7 +2,7 @@
 //!
 //! Chat assignee, then contact owner (where the pack gives it to the number's plan), then round robin; the order is
 //! fixed. Whoever is rung must be
-//! online and on no other call; round robin passes over excluded agents too, while an excluded assignee or owner still
+//! online, on no other call, and have a client that shows calls; round robin passes over excluded agents too, while an excluded assignee or owner still
 //! rings. One agent rings at a time, so the candidates are a queue; the caller asks again before each offer, because
 //! presence may have changed since.
 //!
@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use crate::model::directory::{Agent, Contact, Number};
 use crate::model::id::AgentId;
+use crate::model::readiness::Bypass;
 use crate::model::reason::Presence;
 use crate::model::time::Timestamp;
 
@@ -42,6 +43,8 @@ pub struct AgentFacts {
     pub active_calls: u32,
     /// The agent still writes up the last call ([`RoutingRules::is_wrap_up`](super::pack::RoutingRules::is_wrap_up)).
     pub wrapping_up: bool,
+    /// Why the agent's client cannot be counted on, if it cannot.
+    pub passed_over: Option<Bypass>,
     /// End of the agent's last call or offer, `None` if there was none.
     pub idle_since: Option<Timestamp>,
 }
@@ -103,6 +106,8 @@ enum Against {
     Tried,
     Excluded,
     WrappingUp,
+    NotReady,
+    NotShown,
     Busy,
     Offline,
 }
@@ -114,6 +119,8 @@ impl Against {
             Self::Tried => "was already offered this call",
             Self::Excluded => "is excluded from round robin",
             Self::WrappingUp => "is writing up the last call",
+            Self::NotReady => "has a console that is not ready for calls",
+            Self::NotShown => "has a console that did not show the last call and is silent since",
             Self::Busy => "is on another call",
             Self::Offline => "is offline",
         }
@@ -126,6 +133,8 @@ impl Against {
             Self::Tried => "already offered this call",
             Self::Excluded => "excluded from round robin",
             Self::WrappingUp => "writing up the last call",
+            Self::NotReady => "with a console that is not ready for calls",
+            Self::NotShown => "with a console that did not show the last call",
             Self::Busy => "on another call",
             Self::Offline => "offline",
         }
@@ -219,6 +228,11 @@ impl Routing {
             Some(Against::Busy)
         } else if candidate.wrapping_up {
             Some(Against::WrappingUp)
+        } else if let Some(bypass) = candidate.passed_over {
+            Some(match bypass {
+                Bypass::NotShown => Against::NotShown,
+                Bypass::NotReady => Against::NotReady,
+            })
         } else if matches!(step, Step::RoundRobin) && candidate.agent.excluded {
             Some(Against::Excluded)
         } else {

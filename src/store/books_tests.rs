@@ -1,7 +1,7 @@
 //! The books under refused charges, corrections after the fact, and a clock that is set back.
 
 use super::fixture::{self, Fixture, T0, at, number_id, on_both};
-use super::{Store, Terms, TopUp};
+use super::{EntryFilter, Store, Terms, TopUp};
 use crate::billing::RateCard;
 use crate::call::record::{CallRecord, Status};
 use crate::model::directory::Contact;
@@ -49,7 +49,7 @@ async fn charge_again(store: &Store, now: Timestamp) -> Vec<String> {
 }
 
 async fn booked(store: &Store, call: &CallRecord) -> Vec<(EntryKind, i64)> {
-    let newest_first = store.entries(500, None).await.unwrap().items.into_iter().rev();
+    let newest_first = store.entries(&EntryFilter::default(), 500, None).await.unwrap().items.into_iter().rev();
     let of_call = newest_first.filter(|entry| entry.call_id.as_ref() == Some(&call.id));
     of_call.map(|entry| (entry.kind, entry.micros)).collect()
 }
@@ -147,7 +147,11 @@ async fn a_clock_that_is_set_back_by_an_hour_books_and_tells_nothing_twice(t: Fi
     sums.sort_by_key(|(_, micros)| *micros);
     assert_eq!(sums, [(EntryKind::CallCharge, -10_000), (EntryKind::Adjustment, 5_000)]);
     assert_eq!(t.store.wallet(Currency::USD).await.unwrap().balance_micros, -5_000);
-    assert_eq!(t.store.entries(10, None).await.unwrap().items.len(), 2, "the statement shows both");
+    assert_eq!(
+        t.store.entries(&EntryFilter::default(), 10, None).await.unwrap().items.len(),
+        2,
+        "the statement shows both"
+    );
 
     let what = What::Granted {
         permanent: false,

@@ -11,7 +11,7 @@ use super::sql::{Columns, Select, clean};
 use super::transcripts::or_spoken;
 use crate::call::record::{CallRecord, Status};
 use crate::model::id::{AgentId, ContactId, NumberId};
-use crate::model::reason::Direction;
+use crate::model::reason::{Direction, RecordingState};
 use crate::model::time::Timestamp;
 
 /// Which calls a list shows; all fields narrow it.
@@ -40,6 +40,12 @@ pub struct CallFilter {
     pub tag: Option<String>,
     /// `false`: answered calls that lack a recording or a transcript though nothing says why; `true`: all others.
     pub documented: Option<bool>,
+    /// Whether there is a recording to be heard.
+    pub recorded: Option<bool>,
+    /// Talked for so long or longer.
+    pub talked_ms_min: Option<i64>,
+    /// Talked for less.
+    pub talked_ms_below: Option<i64>,
     /// Rows of a page; 0 = 50, at most 500.
     pub limit: u32,
     pub cursor: Option<String>,
@@ -90,7 +96,8 @@ impl Store {
         // Two look-ups at the end of an index per agent, however many calls there are.
         let rows = sqlx::query(
             "SELECT id, (SELECT MAX(ended_at) FROM calls WHERE agent_id = agents.id) AS last_call, \
-             (SELECT MAX(ended_at) FROM offers WHERE agent_id = agents.id) AS last_offer FROM agents",
+             (SELECT MAX(ended_at) FROM offers WHERE agent_id = agents.id) AS last_offer FROM agents \
+             WHERE left_at IS NULL",
         )
         .fetch_all(&self.reader)
         .await?;
@@ -163,6 +170,16 @@ pub(super) fn narrow(select: &mut Select, f: &CallFilter) {
     }
     if let Some(documented) = f.documented {
         select.and(if documented { "calls.undocumented IS NULL" } else { "calls.undocumented IS NOT NULL" });
+    }
+    if let Some(recorded) = f.recorded {
+        select.and(if recorded { "calls.recording_state = " } else { "calls.recording_state <> " });
+        select.text(RecordingState::Ready.as_str());
+    }
+    if let Some(least) = f.talked_ms_min {
+        select.and("calls.duration_ms >= ").int(least);
+    }
+    if let Some(below) = f.talked_ms_below {
+        select.and("calls.duration_ms < ").int(below);
     }
     if let Some(text) = &f.text {
         match_text(select, text, |select| {
@@ -242,6 +259,8 @@ mod tests {
         let other = t.customer("995555999888").await;
         let mut call = fixture::ringing(&other, at(50));
         call.callback_data = Some("other".into());
+        call.duration_ms = 60_000;
+        call.recording.state = RecordingState::Ready;
         t.store.save_call(&call, vec![], at(50)).await.unwrap();
         let all = CallFilter::default;
         let (a, b) = (agent_id("a"), agent_id("b"));
@@ -265,9 +284,19 @@ mod tests {
             ("from, included", CallFilter { from: Some(at(12)), ..all() }, vec!["out failed", "other"]),
             ("to, excluded", CallFilter { to: Some(at(1)), ..all() }, vec!["in ringing"]),
             ("number", CallFilter { number_id: Some(NumberId::parse("x").unwrap()), ..all() }, vec![]),
+            ("with a recording", CallFilter { recorded: Some(true), ..all() }, vec!["other"]),
+            ("talked for long", CallFilter { talked_ms_min: Some(60_000), ..all() }, vec!["other"]),
+            (
+                "talked for a little less",
+                CallFilter { talked_ms_min: Some(60_000), talked_ms_below: Some(60_001), ..all() },
+                vec!["other"],
+            ),
+            ("not for less", CallFilter { talked_ms_min: Some(1), talked_ms_below: Some(60_000), ..all() }, vec![]),
         ] {
             assert_eq!(names(&t, &filter).await, want, "{what}");
         }
+        let unrecorded = CallFilter { recorded: Some(false), ..all() };
+        assert_eq!(names(&t, &unrecorded).await.len(), 13, "all but one");
     }
 
     on_both!(pages_lose_no_call_and_show_none_twice_while_calls_come_in);

@@ -326,8 +326,8 @@ mod tests {
     use crate::policy::pack::{BUILT_IN, Pack};
     use crate::policy::permission::Event;
     use crate::policy::{Denial, Permit, admit};
-    use crate::store::RequestWish;
     use crate::store::fixture::{self, Fixture, T0, agent_id, at, granted, number_id, on_both};
+    use crate::store::{EntryFilter, RequestWish};
 
     /// A number that may call, its agent's customers, and money.
     async fn ready(t: &Fixture, pack: &str, micros: i64) {
@@ -491,7 +491,11 @@ mod tests {
         assert_eq!((wallet.balance_micros, wallet.reserved_micros), (0, 0));
         let read = t.store.call(&ended.id).await.unwrap().unwrap();
         assert_eq!(read.charge.map(|c| c.micros), Some(10_000));
-        assert_eq!(t.store.entries(10, None).await.unwrap().items.len(), 2, "the top-up and one charge");
+        assert_eq!(
+            t.store.entries(&EntryFilter::default(), 10, None).await.unwrap().items.len(),
+            2,
+            "the top-up and one charge"
+        );
     }
 
     on_both!(a_dial_lost_in_a_crash_gives_back_what_it_took);
@@ -546,6 +550,6 @@ mod tests {
         call.agent_id = Some(agent_id("a"));
         let saved = t.store.save_call(&over(call, EndReason::Completed, Some(600), at(900)), vec![], at(900)).await;
         assert_eq!(saved.unwrap().charge, None);
-        assert_eq!(t.store.entries(10, None).await.unwrap().items.len(), 1);
+        assert_eq!(t.store.entries(&EntryFilter::default(), 10, None).await.unwrap().items.len(), 1);
     }
 }

@@ -89,7 +89,7 @@ impl Store {
         rows.iter().map(read_team).collect()
     }
 
-    /// Creates or changes an agent. Keeps the stored `status`; a new agent is offline.
+    /// Creates or changes an agent. Keeps the stored `status`; a new agent is offline. Who had left is back.
     ///
     /// # Errors
     /// [`StoreError::Missing`] when the team is unknown.
@@ -112,15 +112,19 @@ impl Store {
         Ok((agent, event))
     }
 
+    /// Who left is nobody.
     pub async fn agent(&self, id: &AgentId) -> Result<Option<Agent>> {
-        let row =
-            sqlx::query("SELECT * FROM agents WHERE id = $1").bind(id.as_str()).fetch_optional(&self.reader).await?;
+        let row = sqlx::query("SELECT * FROM agents WHERE id = $1 AND left_at IS NULL")
+            .bind(id.as_str())
+            .fetch_optional(&self.reader)
+            .await?;
         row.as_ref().map(read_agent).transpose()
     }
 
-    /// All agents, by id.
+    /// All agents, by id; without those who left.
     pub async fn agents(&self) -> Result<Vec<Agent>> {
-        let rows = sqlx::query("SELECT * FROM agents ORDER BY id").fetch_all(&self.reader).await?;
+        let rows =
+            sqlx::query("SELECT * FROM agents WHERE left_at IS NULL ORDER BY id").fetch_all(&self.reader).await?;
         rows.iter().map(read_agent).collect()
     }
 
@@ -133,7 +137,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<(Agent, Event)>> {
         let mut tx = self.writer.begin().await?;
-        let row = sqlx::query("UPDATE agents SET status = $2 WHERE id = $1 RETURNING *")
+        let row = sqlx::query("UPDATE agents SET status = $2 WHERE id = $1 AND left_at IS NULL RETURNING *")
             .bind(id.as_str())
             .bind(s.as_str())
             .fetch_optional(&mut *tx)
@@ -151,7 +155,7 @@ fn upsert_agent(a: &Agent) -> sqlx::query::Query<'_, sqlx::Any, sqlx::any::AnyAr
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
          ON CONFLICT (id) DO UPDATE SET name = excluded.name, email = excluded.email, role = excluded.role, \
          team_id = excluded.team_id, excluded = excluded.excluded, configure_calls = excluded.configure_calls, \
-         all_calls = excluded.all_calls RETURNING *",
+         all_calls = excluded.all_calls, left_at = NULL RETURNING *",
     )
     .bind(a.id.as_str())
     .bind(clean(&a.name))

@@ -22,6 +22,14 @@ impl Store {
         tx.commit().await?;
         Ok(settings)
     }
+
+    /// When the customer last wrote to the number, called it or took its call.
+    pub async fn window_opened_at(&self, n: &NumberId, c: &ContactId) -> Result<Option<Timestamp>> {
+        let mut tx = self.reader.begin().await?;
+        let opened_at = window_opened_at(&mut tx, n, c).await?;
+        tx.commit().await?;
+        Ok(opened_at)
+    }
 }
 
 type Tx = Transaction<'static, Any>;
@@ -32,7 +40,10 @@ pub(super) async fn number(tx: &mut Tx, id: &NumberId) -> Result<Option<Number>>
 }
 
 pub(super) async fn agent(tx: &mut Tx, id: &AgentId) -> Result<Option<Agent>> {
-    let row = sqlx::query("SELECT * FROM agents WHERE id = $1").bind(id.as_str()).fetch_optional(&mut **tx).await?;
+    let row = sqlx::query("SELECT * FROM agents WHERE id = $1 AND left_at IS NULL")
+        .bind(id.as_str())
+        .fetch_optional(&mut **tx)
+        .await?;
     row.as_ref().map(read_agent).transpose()
 }
 

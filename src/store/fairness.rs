@@ -30,6 +30,7 @@ async fn next(t: &Fixture, phone: &str, secs: i64) -> AgentId {
         agent,
         active_calls: 0,
         wrapping_up: false,
+        passed_over: None,
     };
     let agents = agents.map(facts).collect();
     let facts = RoutingFacts { now: at(secs), number: number(), contact, agents, tried: vec![] };

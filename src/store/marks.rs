@@ -3,12 +3,12 @@
 
 use super::call_record::{CALLS, read_calls};
 use super::error::Result;
-use super::sql::Select;
+use super::sql::{Columns, Select};
 use super::{Store, events};
 use crate::call::record::CallRecord;
 use crate::model::directory::Asker;
 use crate::model::event::{Event, NewEvent};
-use crate::model::id::CallId;
+use crate::model::id::{CallId, ContactId};
 use crate::model::time::Timestamp;
 
 /// What is to be said of a call.
@@ -63,6 +63,25 @@ impl Store {
     }
 }
 
+/// More would not be read while it rings.
+const CUSTOMER_TAGS_MAX: i64 = 6;
+
+impl Store {
+    /// What the customer's calls were put among, the latest first.
+    pub async fn customer_tags(&self, contact: &ContactId) -> Result<Vec<String>> {
+        let rows = sqlx::query(
+            "SELECT t.tag AS tag, MAX(calls.created_at) AS last FROM call_tags t JOIN calls ON calls.id = t.call_id \
+             JOIN contacts r ON r.id = calls.contact_id WHERE COALESCE(r.merged_into, r.id) = $1 \
+             GROUP BY t.tag ORDER BY last DESC, t.tag LIMIT $2",
+        )
+        .bind(contact.as_str())
+        .bind(CUSTOMER_TAGS_MAX)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(|row| row.text("tag")).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +107,10 @@ mod tests {
         let read = t.store.call(&copy.id).await.unwrap().unwrap();
         assert_eq!(read.disposition.as_deref(), Some("Resolved"));
         assert_eq!(read.tags, ["it's, \"odd\"", "vip"]);
+        assert_eq!(t.store.customer_tags(&contact.id).await.unwrap(), ["it's, \"odd\"", "vip"]);
+        t.store.mark_call(&other.id, &Mark::Tags(vec!["vip".to_owned()]), &by, at(3)).await.unwrap().unwrap();
+        assert_eq!(t.store.customer_tags(&contact.id).await.unwrap(), ["vip", "it's, \"odd\""], "the latest first");
+        t.store.mark_call(&other.id, &Mark::Tags(vec![]), &by, at(3)).await.unwrap().unwrap();
         let found = async |filter| {
             let page = t.store.calls(&filter).await.unwrap();
             page.items.into_iter().map(|call| call.id).collect::<Vec<_>>()

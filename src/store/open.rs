@@ -27,6 +27,9 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "notes", include_str!("migrations/0007_notes.sql")),
     (8, "readiness", include_str!("migrations/0008_readiness.sql")),
     (9, "reports", include_str!("migrations/0009_reports.sql")),
+    (10, "push", include_str!("migrations/0010_push.sql")),
+    (11, "views", include_str!("migrations/0011_views.sql")),
+    (12, "team", include_str!("migrations/0012_team.sql")),
 ];
 
 /// SQLite: lists and single look-ups, a few milliseconds each: more connections than cores only trade places.

@@ -3,6 +3,7 @@
 use super::error::{Result, StoreError};
 use super::secret_key::SecretKey;
 use crate::model::time::Timestamp;
+use crate::model::words;
 
 /// One page, and where the next one starts.
 #[derive(Clone, Debug)]
@@ -12,17 +13,19 @@ pub struct Page<T> {
     pub next_cursor: Option<String>,
 }
 
-/// The sections of the call lists.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Section {
-    #[default]
-    All,
-    /// User-initiated, ongoing or completed.
-    Received,
-    /// Business-initiated, ringing, ongoing or completed.
-    Outbound,
-    /// Missed by an agent or the customer, or declined by the customer.
-    Missed,
+words! {
+    /// The sections of the call lists.
+    #[derive(Default)]
+    Section {
+        #[default]
+        All = "all",
+        /// User-initiated, ongoing or completed.
+        Received = "received",
+        /// Business-initiated, ringing, ongoing or completed.
+        Outbound = "outbound",
+        /// Missed by an agent or the customer, or declined by the customer.
+        Missed = "missed",
+    }
 }
 
 const LIMIT_DEFAULT: u32 = 50;

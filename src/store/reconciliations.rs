@@ -91,6 +91,15 @@ impl Store {
         Ok(())
     }
 
+    /// The account that a number belongs to, once a webhook has told.
+    pub async fn owner_of(&self, n: &NumberId) -> Result<Option<WabaId>> {
+        let row = sqlx::query("SELECT waba_id FROM numbers WHERE id = $1 AND waba_id IS NOT NULL")
+            .bind(n.as_str())
+            .fetch_optional(&self.reader)
+            .await?;
+        row.map(|row| row.word("waba_id")).transpose()
+    }
+
     /// The account's numbers, by id. Empty: no account that is known.
     pub async fn numbers_of(&self, waba: &WabaId) -> Result<Vec<NumberId>> {
         let rows = sqlx::query("SELECT id FROM numbers WHERE waba_id = $1 ORDER BY id")
@@ -222,6 +231,7 @@ mod tests {
     use crate::model::directory::Number;
     use crate::model::money::Currency;
     use crate::model::reason::EndReason;
+    use crate::store::EntryFilter;
     use crate::store::fixture::{self, Fixture, T0, at, number_id, on_both};
     use Direction::{BusinessInitiated, UserInitiated};
 
@@ -328,7 +338,7 @@ mod tests {
         assert_eq!(tally("21", BusinessInitiated).await, [(1, 90_000); 2]);
         assert_eq!(tally("22", BusinessInitiated).await, [(0, 0); 2]);
         let charged = t.store.tally(&waba("21"), BusinessInitiated, day).await.unwrap().by_end.cost_micros;
-        let entries = t.store.entries(100, None).await.unwrap().items;
+        let entries = t.store.entries(&EntryFilter::default(), 100, None).await.unwrap().items;
         assert!(charged > 0 && entries.iter().any(|entry| entry.micros == -charged), "{charged}: {entries:?}");
         assert_eq!(t.store.tally(&waba("20"), UserInitiated, day).await.unwrap().by_end.cost_micros, 0);
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Store;
 use super::error::{Result, StoreError};
 use super::secrets::{new_secret, sha256};
-use super::sql::Columns;
+use super::sql::{Columns, clean_opt};
 use crate::model::id::AgentId;
 use crate::model::time::Timestamp;
 
@@ -39,7 +39,8 @@ impl Store {
             "SELECT p.agent_id, p.hash FROM agents a JOIN passwords p ON p.agent_id = a.id WHERE a.id = $1 \
              UNION SELECT p.agent_id, p.hash FROM agents a JOIN passwords p ON p.agent_id = a.id \
              WHERE lower(a.email) = lower($1) AND NOT EXISTS \
-             (SELECT 1 FROM agents other WHERE lower(other.email) = lower($1) AND other.id <> a.id)",
+             (SELECT 1 FROM agents other WHERE lower(other.email) = lower($1) AND other.id <> a.id \
+             AND other.left_at IS NULL)",
         )
         .bind(name)
         .fetch_all(&self.reader)
@@ -109,16 +110,17 @@ impl Store {
         Ok(Some(agent))
     }
 
-    /// Begins a browser's session. The answer is the only time its secret is seen.
+    /// Begins the session of a browser that calls itself `client`. The answer is the only time its secret is seen.
     ///
     /// # Errors
     /// [`StoreError::Missing`] when the agent is unknown.
-    pub async fn create_session(&self, agent: &AgentId, now: Timestamp) -> Result<String> {
+    pub async fn create_session(&self, agent: &AgentId, client: Option<&str>, now: Timestamp) -> Result<String> {
         let secret = new_secret(SESSION_PREFIX);
-        sqlx::query("INSERT INTO sessions (sha256, agent_id, begun_at, used_at) VALUES ($1, $2, $3, $3)")
+        sqlx::query("INSERT INTO sessions (sha256, agent_id, begun_at, used_at, client) VALUES ($1, $2, $3, $3, $4)")
             .bind(sha256(&secret))
             .bind(agent.as_str())
             .bind(now.as_millis())
+            .bind(clean_opt(client))
             .execute(&self.writer)
             .await
             .map_err(StoreError::on_write(|| format!("agent {agent}")))?;
@@ -214,7 +216,7 @@ mod tests {
     async fn a_session_lives_while_it_is_used_and_no_longer_than_a_month(t: Fixture) {
         t.seed().await;
         let (a, hour) = (fixture::agent_id("a"), 3600);
-        let session = t.store.create_session(&a, T0).await.unwrap();
+        let session = t.store.create_session(&a, None, T0).await.unwrap();
         assert!(session.starts_with("ts_") && session.len() == 67);
         let t = t.restart().await;
         for used in [0, 11, 22, 33] {
@@ -222,18 +224,18 @@ mod tests {
         }
         assert_eq!(agent_of(&t, &session, 45 * hour).await, None, "12 h after its last use");
 
-        let session = t.store.create_session(&a, T0).await.unwrap();
+        let session = t.store.create_session(&a, None, T0).await.unwrap();
         for half_day in 1..=60 {
             assert_eq!(agent_of(&t, &session, half_day * (12 * hour - 1)).await, Some(a.clone()), "{half_day}");
         }
         assert_eq!(agent_of(&t, &session, 30 * 24 * hour).await, None, "a month");
 
-        let session = t.store.create_session(&a, T0).await.unwrap();
+        let session = t.store.create_session(&a, None, T0).await.unwrap();
         t.store.end_session(&session).await.unwrap();
         t.store.end_session(&session).await.unwrap();
         assert_eq!(agent_of(&t, &session, 1).await, None, "signed out");
         let nobody = AgentId::parse("agt_nobody").unwrap();
-        assert!(matches!(t.store.create_session(&nobody, T0).await, Err(StoreError::Missing(_))));
+        assert!(matches!(t.store.create_session(&nobody, None, T0).await, Err(StoreError::Missing(_))));
     }
 
     on_both!(a_password_is_found_by_id_or_address_and_ends_what_was_before_it);
@@ -245,8 +247,8 @@ mod tests {
             t.store.put_agent(&Agent { email: Some(email.to_owned()), ..agent }).await.unwrap();
         }
         assert_eq!(t.store.login("ana@example.com").await.unwrap(), None, "no password yet");
-        let session = t.store.create_session(&a, T0).await.unwrap();
-        let others = t.store.create_session(&b, T0).await.unwrap();
+        let session = t.store.create_session(&a, None, T0).await.unwrap();
+        let others = t.store.create_session(&b, None, T0).await.unwrap();
         let link = t.store.create_invitation(&a, at(60)).await.unwrap();
         t.store.set_password(&a, "$hash$1", T0).await.unwrap();
         t.store.set_password(&b, "$hash$b", T0).await.unwrap();
@@ -274,7 +276,7 @@ mod tests {
         let enter = async |agent: &AgentId| {
             t.store.set_password(agent, "$hash$", T0).await.unwrap();
             let token = t.store.create_agent_token(agent, at(60)).await.unwrap();
-            let session = t.store.create_session(agent, T0).await.unwrap();
+            let session = t.store.create_session(agent, None, T0).await.unwrap();
             let link = t.store.create_invitation(agent, at(60)).await.unwrap();
             (token, session, link)
         };

@@ -8,17 +8,17 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, Transaction};
 use utoipa::ToSchema;
 
 use super::error::{Result, StoreError};
-use super::paging::{Cursor, Page, page, page_limit};
-use super::sql::{Columns, Select, clean_opt, damaged, json_text};
+use super::sql::{Columns, clean_opt, damaged, json_text};
+use super::statement::{entry_with_key, read_entry};
 use super::{Store, events};
 use crate::billing::ledger::{Account, Transfer, settle};
 use crate::billing::{Customer, Quote, RateCard, pulses};
 use crate::call::record::CallRecord;
+use crate::model::directory::Asker;
 use crate::model::event::{Event, NewEvent};
 use crate::model::id::{CallId, EntryId};
 use crate::model::money::{Charge, Currency, Micros};
@@ -33,9 +33,6 @@ const BALANCE_MICROS_MAX: Micros = 1_000_000_000_000_000_000;
 /// A call of a year. More is a fault of whoever measured it, and must not get into the books.
 const PULSES_MAX: i64 = 366 * 24 * 3600 / 6;
 
-/// Names this list in its cursors.
-const LIST: &str = "wallet entries";
-
 /// What the business has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Wallet {
@@ -47,6 +44,10 @@ pub struct Wallet {
     /// What new calls may use: they need more than 0.
     pub available_micros: Micros,
     pub currency: Currency,
+    /// At or below this balance the wallet is low, as `wallet.low` tells once; `null`: nobody wants to be told.
+    pub low_micros: Option<Micros>,
+    /// Whether it is now.
+    pub low: bool,
     /// Ended calls that are not booked yet because the ledger refused them, as the log says; each is tried again every
     /// minute. Anything but 0 wants looking into.
     pub uncharged_calls: i64,
@@ -110,18 +111,25 @@ pub struct Charged {
     /// Of the wallet, afterwards.
     pub balance_micros: Micros,
     balance_before: Micros,
+    low_micros: Option<Micros>,
 }
 
 impl Charged {
-    /// For the event log: `wallet.debited` if anything was posted, and `wallet.negative` when it was this that left
-    /// nothing for new calls (0 or less, as the blocker of that name says). They name no call in their envelope: streams
+    /// For the event log: `wallet.debited` if anything was posted, `wallet.negative` when it was this that left
+    /// nothing for new calls (0 or less, as the blocker of that name says), and `wallet.low` when it was this that made the
+    /// wallet low. They name no call in their envelope: streams
     /// show those to everybody who was on it, and balances are not for everybody.
     pub fn events(&self) -> Vec<NewEvent> {
         let Some(entry) = &self.entry else { return Vec::new() };
         let mut events = vec![about_entry("wallet.debited", entry, self.balance_micros)];
-        if self.balance_before > 0 && self.balance_micros <= 0 {
-            let data = serde_json::json!({"balance_micros": self.balance_micros, "currency": entry.currency});
-            events.push(NewEvent { kind: "wallet.negative", call_id: None, agent_id: None, data });
+        let mut data = serde_json::json!({"balance_micros": self.balance_micros, "currency": entry.currency});
+        let fell_to = |bound| self.balance_before > bound && self.balance_micros <= bound;
+        if fell_to(0) {
+            events.push(NewEvent { kind: "wallet.negative", call_id: None, agent_id: None, data: data.clone() });
+        }
+        if let Some(low) = self.low_micros.filter(|low| fell_to(*low)) {
+            data["low_micros"] = low.into();
+            events.push(NewEvent { kind: "wallet.low", call_id: None, agent_id: None, data });
         }
         events
     }
@@ -131,7 +139,7 @@ impl Store {
     /// The wallet; before anything happened, an empty one in this currency.
     pub async fn wallet(&self, currency: Currency) -> Result<Wallet> {
         let row = sqlx::query(
-            "SELECT currency, balance_micros, reserved_micros, (SELECT COUNT(*) FROM \
+            "SELECT currency, balance_micros, reserved_micros, low_micros, (SELECT COUNT(*) FROM \
              (SELECT 1 FROM transfers LIMIT 1) AS first_one) AS moved FROM accounts WHERE id = 'wallet'",
         )
         .fetch_optional(&self.reader)
@@ -145,14 +153,17 @@ impl Store {
                 },
                 balance: row.int("balance_micros")?,
                 reserved: row.int("reserved_micros")?,
+                low: row.int_opt("low_micros")?,
             },
-            None => Accounts { currency, balance: 0, reserved: 0 },
+            None => Accounts { currency, balance: 0, reserved: 0, low: None },
         };
         Ok(Wallet {
             balance_micros: accounts.balance,
             reserved_micros: accounts.reserved,
             available_micros: accounts.available(),
             currency: accounts.currency,
+            low_micros: accounts.low,
+            low: accounts.low.is_some_and(|low| accounts.balance <= low),
             uncharged_calls: self.uncharged_calls().await?,
         })
     }
@@ -179,6 +190,34 @@ impl Store {
         let used = usage(&mut *self.reader.acquire().await?, &card.month(at), &card.market(to, at)).await?;
         let price = card.price(to, at, used, pulses(talked));
         Ok(Some(Charge { micros: price.micros, currency: card.currency(), pulses: price.pulses }))
+    }
+
+    /// Says from which balance down the wallet is low, and logs `wallet.changed`.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] for what no wallet holds.
+    pub async fn set_low(
+        &self,
+        low: Option<Micros>,
+        currency: Currency,
+        by: &Asker,
+        now: Timestamp,
+    ) -> Result<Vec<Event>> {
+        if low.is_some_and(|low| !(0..=BALANCE_MICROS_MAX).contains(&low)) {
+            return Err(StoreError::Refused {
+                field: "low_micros",
+                reason: format!("0 to {BALANCE_MICROS_MAX}, or null"),
+            });
+        }
+        let mut tx = self.writer.begin().await?;
+        let accounts = lock(&mut tx, currency).await?;
+        let set = sqlx::query("UPDATE accounts SET low_micros = $1 WHERE id = 'wallet'").bind(low);
+        set.execute(&mut *tx).await?;
+        let data = serde_json::json!({"low_micros": low, "currency": accounts.currency, "by": by});
+        let event = NewEvent { kind: "wallet.changed", call_id: None, agent_id: None, data };
+        let logged = events::append(&mut tx, vec![event], now).await?;
+        tx.commit().await?;
+        Ok(logged)
     }
 
     /// Pays into the wallet and logs `wallet.topped_up`. A key that has paid in already gives its entry back, without events.
@@ -225,26 +264,6 @@ impl Store {
         let logged = events::append(&mut tx, vec![about_entry("wallet.topped_up", &entry, balance)], now).await?;
         tx.commit().await?;
         Ok((entry, logged))
-    }
-
-    /// The wallet's statement, newest first, in pages.
-    ///
-    /// # Errors
-    /// [`StoreError::BadCursor`].
-    pub async fn entries(&self, limit: u32, cursor: Option<&str>) -> Result<Page<Entry>> {
-        let limit = page_limit(limit);
-        let mut select = Select::new(ENTRIES);
-        if let Some(cursor) = cursor {
-            let after = Cursor::decode(cursor, &self.key, LIST)?;
-            select.and("(transfers.created_at, transfers.id) < (").int(after.at.as_millis()).push(", ");
-            select.text(after.id).push(")");
-        }
-        select.push(" ORDER BY transfers.created_at DESC, transfers.id DESC LIMIT ").int(i64::from(limit) + 1);
-        let rows = select.query().fetch_all(&self.reader).await?;
-        let entries = rows.iter().map(read_entry).collect::<Result<_>>()?;
-        Ok(page(entries, limit, |last: &Entry| {
-            Cursor { at: last.created_at, id: last.id.as_str().to_owned() }.encode(&self.key, LIST)
-        }))
     }
 }
 
@@ -322,6 +341,7 @@ pub(super) async fn charge(
         entry: None,
         balance_micros: accounts.balance,
         balance_before: accounts.balance,
+        low_micros: accounts.low,
     };
     match &booked {
         Some(booked) if booked.pulses == pulses => return Ok(stands(booked.micros)),
@@ -390,6 +410,7 @@ pub(super) struct Accounts {
     pub(super) currency: Currency,
     balance: Micros,
     reserved: Micros,
+    low: Option<Micros>,
 }
 
 impl Accounts {
@@ -428,7 +449,8 @@ pub(super) async fn lock(tx: &mut Transaction<'static, Any>, currency: Currency)
     for row in &rows {
         if row.word::<Account>("id")? == Account::Wallet {
             let (balance, reserved) = (row.int("balance_micros")?, row.int("reserved_micros")?);
-            accounts = Some(Accounts { currency: row.word("currency")?, balance, reserved });
+            accounts =
+                Some(Accounts { currency: row.word("currency")?, balance, reserved, low: row.int_opt("low_micros")? });
         }
     }
     let mut accounts = accounts.ok_or_else(|| damaged("id", "the ledger has no wallet"))?;
@@ -551,35 +573,6 @@ async fn count(tx: &mut Transaction<'static, Any>, month: &str, market: &str, pu
     .execute(&mut **tx)
     .await?;
     Ok(())
-}
-
-/// Every list of entries starts so. A ledger has one currency, that of its wallet.
-const ENTRIES: &str = "SELECT transfers.*, accounts.currency FROM transfers JOIN accounts ON accounts.id = 'wallet'";
-
-async fn entry_with_key(tx: &mut Transaction<'static, Any>, key: &str) -> Result<Option<AnyRow>> {
-    let mut select = Select::new(ENTRIES);
-    select.and("transfers.key = ").text(key);
-    Ok(select.query().fetch_optional(&mut **tx).await?)
-}
-
-fn read_entry(row: &AnyRow) -> Result<Entry> {
-    let transfer = Transfer {
-        kind: row.word("kind")?,
-        debit: row.word("debit_account")?,
-        credit: row.word("credit_account")?,
-        micros: row.int("micros")?,
-    };
-    Ok(Entry {
-        id: row.word("id")?,
-        kind: transfer.kind,
-        micros: transfer.wallet_micros(),
-        currency: row.word("currency")?,
-        call_id: row.word_opt("call_id")?,
-        pulses: row.int_opt("pulses")?,
-        reference: row.text_opt("reference")?,
-        explanation: row.json("explanation")?,
-        created_at: row.time("created_at")?,
-    })
 }
 
 fn about_entry(kind: &'static str, entry: &Entry, balance_micros: Micros) -> NewEvent {

@@ -8,8 +8,9 @@ use futures_util::future::join_all;
 use super::fixture::{self, Fixture, T0, at, on_both};
 use super::sql::Columns;
 use super::wallet::{self, Charged, Entry, TopUp, available, charge, release, reserve};
-use super::{Store, StoreError};
+use super::{EntryFilter, Store, StoreError};
 use crate::billing::{Customer, RateCard};
+use crate::model::directory::Asker;
 use crate::model::id::CallId;
 use crate::model::money::{Currency, Micros};
 use crate::model::reason::EntryKind;
@@ -79,7 +80,7 @@ async fn used(store: &Store, market: &str) -> i64 {
 }
 
 async fn statement(store: &Store) -> Vec<Entry> {
-    store.entries(500, None).await.unwrap().items
+    store.entries(&EntryFilter::default(), 500, None).await.unwrap().items
 }
 
 /// xorshift64: the same order in every run.
@@ -300,6 +301,42 @@ async fn the_wallet_goes_below_zero_and_says_so_once(t: Fixture) {
     assert_eq!(log[1].data["entry"]["call_id"], "call_0");
 }
 
+on_both!(a_wallet_that_gets_low_says_so_once_until_it_was_filled);
+async fn a_wallet_that_gets_low_says_so_once_until_it_was_filled(t: Fixture) {
+    let wallet = async || t.store.wallet("USD".parse().unwrap()).await.unwrap();
+    let usd_ = "USD".parse().unwrap();
+    let by = Asker::Key { name: "crm".to_owned() };
+    let logged = t.store.set_low(Some(9_000), usd_, &by, T0).await.unwrap();
+    assert_eq!(logged[0].kind, "wallet.changed");
+    assert_eq!(logged[0].data["low_micros"], 9_000);
+    assert_eq!((wallet().await.low_micros, wallet().await.low), (Some(9_000), true), "before anybody paid in");
+    t.store.top_up(&usd(20_000, None), T0).await.unwrap();
+    assert!(!wallet().await.low);
+    let mut said = Vec::new();
+    let mut balances = Vec::new();
+    for n in 0..3 {
+        if n == 2 {
+            t.store.top_up(&usd(6_000, None), T0).await.unwrap();
+        }
+        let charged = end(&t.store, &call(n), GEORGIA, 36_000).await;
+        said.push(charged.events().iter().any(|event| event.kind == "wallet.low"));
+        balances.push(charged.balance_micros);
+    }
+    assert_eq!((balances, said), (vec![14_300, 8_600, 8_900], vec![false, true, true]));
+    let last = t.store.events_after(0, 50).await.unwrap();
+    let low = last.iter().find(|event| event.kind == "wallet.low").unwrap();
+    assert_eq!(low.data, serde_json::json!({"balance_micros": 8_600, "currency": "USD", "low_micros": 9_000}));
+    // Both at once.
+    let kinds: Vec<_> = end(&t.store, &call(9), GEORGIA, 60_000).await.events().iter().map(|e| e.kind).collect();
+    assert_eq!(kinds, ["wallet.debited", "wallet.negative"], "it was low before");
+    t.store.set_low(None, usd_, &by, T0).await.unwrap();
+    assert_eq!((wallet().await.low_micros, wallet().await.low), (None, false));
+    for wrong in [-1, i64::MAX] {
+        let refused = t.store.set_low(Some(wrong), usd_, &by, T0).await;
+        assert!(matches!(refused, Err(StoreError::Refused { field: "low_micros", .. })), "{refused:?}");
+    }
+}
+
 on_both!(exactly_nothing_left_is_nothing_left);
 async fn exactly_nothing_left_is_nothing_left(t: Fixture) {
     t.store.top_up(&usd(950, None), T0).await.unwrap();
@@ -408,7 +445,7 @@ async fn the_statement_comes_in_pages_newest_first_and_with_signs() {
     end(&t.store, &call(1), GEORGIA, 6_000).await;
     let (mut got, mut cursor) = (Vec::new(), None);
     loop {
-        let page = t.store.entries(2, cursor.as_deref()).await.unwrap();
+        let page = t.store.entries(&EntryFilter::default(), 2, cursor.as_deref()).await.unwrap();
         got.extend(page.items.iter().map(|entry| entry.micros));
         // Whoever pays in meanwhile moves nothing.
         t.store.top_up(&usd(1, None), at(100)).await.unwrap();
@@ -418,7 +455,7 @@ async fn the_statement_comes_in_pages_newest_first_and_with_signs() {
         }
     }
     assert_eq!(got, [104, -950, 103, 102, 101, 100]);
-    assert!(matches!(t.store.entries(2, Some("00")).await, Err(StoreError::BadCursor)));
+    assert!(matches!(t.store.entries(&EntryFilter::default(), 2, Some("00")).await, Err(StoreError::BadCursor)));
     let calls = super::CallFilter { cursor, ..super::CallFilter::default() };
     assert!(matches!(t.store.calls(&calls).await, Err(StoreError::BadCursor)), "another list's");
 }

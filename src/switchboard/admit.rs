@@ -262,8 +262,10 @@ impl Desk {
         let turns = store.last_turns().await?;
         let agents = store.agents().await?.into_iter().map(|agent| {
             let last = turns.get(&agent.id);
+            let last_call = last.and_then(|turn| turn.call_ended_at);
             AgentFacts {
-                wrapping_up: rules.is_wrap_up(last.and_then(|turn| turn.call_ended_at), now),
+                wrapping_up: rules.is_wrap_up(last_call, now) && !self.ready.has_wrapped_up(&agent.id, last_call),
+                passed_over: self.ready.passed_over(&agent.id).map(|passed| passed.cause),
                 idle_since: last.map(|turn| turn.ended_at),
                 agent,
                 active_calls: 0,

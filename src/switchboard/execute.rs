@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::call::record::LegRecord;
-use crate::call::{Action, Signal, UpstreamFailure};
+use crate::call::{Action, Client, Signal, UpstreamFailure};
 use crate::media::{Leg, LegKey, OutgoingLeg};
 use crate::model::id::{AgentId, LegId, NumberId, OfferId, Wacid};
 use crate::model::quality::Quality;
-use crate::model::reason::{CallState, EndReason, LegKind, Presence};
+use crate::model::reason::{CallState, EndReason, LegKind, OfferCause, Presence};
 use crate::policy::routing::{self, AgentFacts, TraceStep};
 use crate::policy::{RoutingFacts, route};
 use crate::shard::Command;
@@ -42,14 +42,24 @@ impl Line {
             Action::Terminate => self.tell("terminate"),
             Action::Ring(candidate) => {
                 tracing::info!(call = %self.call.record().id, agent = %candidate.agent_id, reason = candidate.reason, "ringing");
+                self.push_offer(&candidate);
             }
             Action::Release(agent) => self.desk.registry.release(&agent, &self.call.record().id),
-            Action::Withdraw { agent_id, cause, .. } => {
+            Action::Withdraw { offer_id, agent_id, cause } => {
                 tracing::info!(call = %self.call.record().id, agent = %agent_id, %cause, "offer ends");
+                if cause == OfferCause::NotShown {
+                    self.desk.was_not_shown(&agent_id);
+                }
                 self.desk.registry.release(&agent_id, &self.call.record().id);
                 self.drop_leg_of(&agent_id);
+                self.push_over(&offer_id, &agent_id, Some(cause));
             }
-            Action::Join(agent) => self.join(&agent),
+            Action::Join(agent) => {
+                self.join(&agent);
+                if let Some(offer) = self.pushed.clone() {
+                    self.push_over(&offer, &agent, None);
+                }
+            }
             Action::OpenGate => self.command(|call| Command::OpenGate { call }),
             Action::Hold(held) => self.command(|call| Command::Hold { call, held }),
             Action::StartRecording => self.start_tap().await,
@@ -65,9 +75,13 @@ impl Line {
             self.desk.registry.release(&chosen.agent_id, &self.call.record().id);
             candidate = self.reserve_next().await;
         }
+        let client = match &candidate {
+            Some(chosen) => self.desk.client(&chosen.agent_id).await,
+            None => Client::default(),
+        };
         self.next.push_back(Signal::Routed(candidate.map(|chosen| crate::call::Candidate {
             offer_id: OfferId::generate(),
-            client: self.desk.streams.client(&chosen.agent_id),
+            client,
             agent_id: chosen.agent_id,
             reason: chosen.reason,
         })));

@@ -9,13 +9,13 @@ use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::call::record::LegRecord;
+use crate::call::record::{LegRecord, OfferRecord};
 use crate::call::{Action, Call, CallRecord, Receipt, Signal};
 use crate::media::{Leg, MediaEvent, OutgoingLeg};
 use crate::model::directory::Asker;
 use crate::model::event::NewEvent;
 use crate::model::id::{AgentId, LegId, OfferId};
-use crate::model::reason::{CallState, EndReason, EndedBy, LegKind, MediaAlarm, OfferOutcome};
+use crate::model::reason::{CallState, Direction, EndReason, EndedBy, LegKind, MediaAlarm, OfferOutcome, ReceiptKind};
 use crate::record::RecordEvent;
 use crate::shard::{CustomerPort, ShardId};
 use crate::signalling::whatsapp::codes;
@@ -85,6 +85,8 @@ pub(super) struct Line {
     pub(super) dialler: Option<Answer<CallRecord>>,
     pub(super) media_open: bool,
     pub(super) tapped: Option<Tapped>,
+    /// The offer that was pushed to browsers and is not over.
+    pub(super) pushed: Option<OfferId>,
     /// Written to the record, not yet to the store.
     pub(super) dirty: bool,
     /// Events that go with the next write.
@@ -137,6 +139,7 @@ impl Line {
             dialler,
             media_open: false,
             tapped: None,
+            pushed: None,
             dirty: false,
             untold: Vec::new(),
             linger_until: None,
@@ -290,6 +293,7 @@ impl Line {
         let (now, record) = (self.desk.parts.clock.now().wall, self.call.record());
         let Some(offer) = record.offers.iter().find(|known| known.id == *offer) else { return };
         self.desk.parts.metrics.offer_receipt(receipt.kind, now.since(offer.offered_at));
+        self.desk.heard_receipt(&offer.agent_id, receipt.trouble.filter(|_| receipt.kind == ReceiptKind::Failed));
         if let Some(trouble) = receipt.trouble {
             tracing::warn!(call = %record.id, agent = %offer.agent_id, %trouble, kind = %receipt.kind, "offer not shown in time, or not heard");
         }
@@ -508,6 +512,8 @@ impl Line {
                 contact["last_note"] = serde_json::to_value(self.last_note().await).expect("a note is plain data");
                 let data = serde_json::json!({
                     "offer_id": candidate.offer_id, "call_id": record.id, "number_id": record.number_id,
+                    "called_at": record.created_at, "tags": self.last_tags().await,
+                    "cta_payload": record.cta_payload, "deeplink_payload": record.deeplink_payload,
                     "contact": contact, "country": record.contact.country().map(|country| country.to_string()),
                     "reason": candidate.reason,
                     "expires_at": self.desk.parts.clock.now().wall.plus(ring),
@@ -517,6 +523,12 @@ impl Line {
             Action::Withdraw { offer_id, agent_id, cause } => {
                 let data = serde_json::json!({"offer_id": offer_id, "call_id": record.id, "reason": cause});
                 ("offer.withdrawn", agent_id, data)
+            }
+            // The agent's other devices need not wait for WhatsApp's word to be quiet.
+            Action::Join(agent) if record.direction == Direction::UserInitiated => {
+                let accepted = |offer: &&OfferRecord| offer.outcome == OfferOutcome::Accepted;
+                let offer = record.offers.iter().find(accepted)?;
+                ("offer.accepted", agent, serde_json::json!({"offer_id": offer.id, "call_id": record.id}))
             }
             _ => return None,
         };

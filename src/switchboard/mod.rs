@@ -6,6 +6,7 @@
 mod admit;
 mod adopt;
 mod bring_back;
+mod bypass;
 mod completing;
 mod consent;
 mod documents;
@@ -19,16 +20,19 @@ mod notes;
 mod permissions;
 mod presence;
 mod push;
+mod pushed;
 mod readiness;
 mod reconcile;
 mod recorded;
 mod recording;
+mod refusals;
 mod registry;
 mod requests;
 mod restrictions;
 mod settings;
 mod settle;
 mod summaries;
+mod templates;
 mod terms;
 mod transcripts;
 mod under_way;
@@ -62,6 +66,7 @@ use crate::signalling::whatsapp::Graph;
 use crate::store::{Store, StoreError};
 use crate::summary::Summariser;
 use crate::tap::Orders;
+use crate::webpush::Push;
 
 pub use admit::{Callability, PlaceCall};
 pub use bring_back::Absent;
@@ -140,20 +145,25 @@ pub struct Parts {
     pub identity: Identity,
     pub patience: Patience,
     pub config: Config,
+    /// Rings agents whose consoles are closed; `None` = nobody does.
+    pub push: Option<Push>,
 }
 
 /// `[agents]`: how agents are told to be there.
 #[derive(Clone, Copy, Debug, serde::Deserialize, serde::Serialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// An agent whose last event stream closed, and who does not come back, goes offline after this time.
+    /// An agent whose last event stream closed, and who neither comes back nor is pushed to, goes offline after this time.
     pub away_after_ms: u64,
+    /// An online agent whose client says for so long that it is not ready is offered no calls until it is; 0: however long.
+    pub not_ready_after_ms: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
         // A page reload takes a second or two; a closed laptop must not be rung for long.
-        Self { away_after_ms: 15_000 }
+        // A headset is plugged in again, or a question of the browser's answered, within two minutes.
+        Self { away_after_ms: 15_000, not_ready_after_ms: 120_000 }
     }
 }
 
@@ -178,6 +188,7 @@ pub(crate) struct Desk {
     keeping: keeping::Keeping,
     untaken: recorded::Untaken,
     downloads: downloads::Downloads,
+    templates: templates::Kept,
     draining: AtomicBool,
     webhooks: mpsc::Sender<inbox::Kept>,
 }
@@ -203,6 +214,7 @@ impl Switchboard {
             keeping,
             untaken: recorded::Untaken::default(),
             downloads: downloads::Downloads::default(),
+            templates: templates::Kept::default(),
             draining: AtomicBool::new(false),
             webhooks,
         });

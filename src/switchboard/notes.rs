@@ -61,6 +61,16 @@ impl Line {
         Ok(marked)
     }
 
+    /// What the customer's calls were put among before.
+    pub(super) async fn last_tags(&self) -> Vec<String> {
+        let record = self.call.record();
+        let tags = self.desk.parts.store.customer_tags(&record.contact.id).await;
+        tags.unwrap_or_else(|error| {
+            tracing::warn!(call = %record.id, %error, "the customer's tags cannot be read");
+            Vec::new()
+        })
+    }
+
     /// What was last written about the customer. The agent who is rung talks with them next, whoever wrote it.
     pub(super) async fn last_note(&self) -> Option<Note> {
         let record = self.call.record();

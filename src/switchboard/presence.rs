@@ -1,4 +1,5 @@
-//! Who is really there: an agent whose last event stream closed and does not come back goes offline.
+//! Who is really there: an agent whose last event stream closed and does not come back goes offline, unless a browser of
+//! theirs takes pushes: then they are rung there.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,6 +65,11 @@ impl Streams {
         }
     }
 
+    pub(super) fn is_open(&self, agent: &AgentId) -> bool {
+        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        table.get(agent).is_some_and(|open| open.streams > 0)
+    }
+
     /// The epoch to wait in for an agent's first stream.
     fn expect(&self, agent: &AgentId) -> u64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(agent.clone()).or_default().epoch
@@ -80,6 +86,7 @@ impl Switchboard {
     /// every offer that it shows.
     pub fn stream_opened(&self, agent: &AgentId, tells: bool) -> StreamGuard {
         self.0.streams.opened(agent, tells);
+        self.0.heard_of(agent);
         StreamGuard { desk: Arc::clone(&self.0), agent: agent.clone(), tells }
     }
 }
@@ -104,11 +111,21 @@ pub(super) async fn expect_everybody_back(desk: &Arc<Desk>) -> Result<(), StoreE
 }
 
 async fn offline_unless_back(desk: Arc<Desk>, agent: AgentId, epoch: u64) {
-    tokio::time::sleep(Duration::from_millis(desk.parts.config.away_after_ms)).await;
-    if !desk.streams.still_gone(&agent, epoch) {
-        return;
+    loop {
+        tokio::time::sleep(Duration::from_millis(desk.parts.config.away_after_ms)).await;
+        if !desk.streams.still_gone(&agent, epoch) {
+            return;
+        }
+        desk.ready.forget(&agent);
+        // Looked at again and again: the browser's session may run out.
+        if !desk.is_pushed_to(&agent).await {
+            break;
+        }
+        let found = desk.parts.store.agent(&agent).await;
+        if found.is_ok_and(|agent| agent.is_none_or(|agent| agent.status == Presence::Offline)) {
+            return;
+        }
     }
-    desk.ready.forget(&agent);
     if let Err(error) = Switchboard(desk).set_status(&agent, Presence::Offline).await {
         tracing::warn!(%agent, %error, "an agent who left could not be set offline");
     }

@@ -9,7 +9,8 @@ use super::{Refusal, Switchboard};
 use crate::media::Leg;
 use crate::model::event::NewEvent;
 use crate::model::id::{AgentId, CallId, LegId};
-use crate::model::readiness::{Checks, Readiness};
+use crate::model::readiness::{Checks, PassedOver, Readiness};
+use crate::model::time::Timestamp;
 use crate::shard::{Command, ShardId};
 
 /// Long enough for a handshake over a slow line and a second of sound.
@@ -22,20 +23,28 @@ const ECHOES_MAX: usize = 256;
 pub(super) struct Ready(Mutex<Tables>);
 
 #[derive(Default)]
-struct Tables {
+pub(super) struct Tables {
     known: HashMap<AgentId, Readiness>,
+    /// Agents whom calls pass by.
+    pub(super) passed_over: HashMap<AgentId, PassedOver>,
+    /// Since when a client says that it is not ready.
+    pub(super) unready: HashMap<AgentId, Timestamp>,
+    /// End of the last call that its agent has said to have written up.
+    pub(super) wrapped_up: HashMap<AgentId, Timestamp>,
     /// One for each agent; a new one replaces the old.
     echoes: HashMap<AgentId, (CallId, ShardId)>,
 }
 
 impl Ready {
-    fn lock(&self) -> MutexGuard<'_, Tables> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Tables> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nobody listens for this agent any more: what its client said is history.
     pub(super) fn forget(&self, agent: &AgentId) {
-        self.lock().known.remove(agent);
+        let mut tables = self.lock();
+        tables.known.remove(agent);
+        tables.unready.remove(agent);
     }
 }
 
@@ -58,6 +67,7 @@ impl Switchboard {
         let checked_at = self.0.parts.clock.now().wall;
         let readiness = Readiness { ready: checks.are_ready(), checks, round_trip_ms, checked_at };
         let before = self.0.ready.lock().known.insert(agent.clone(), readiness);
+        self.0.looked(agent, readiness.ready, checked_at);
         if before.is_none_or(|before| before.checks != checks) {
             tracing::info!(%agent, ready = readiness.ready, ?checks, "an agent's client looked whether it can take calls");
             let data = serde_json::json!({"agent_id": agent, "readiness": readiness});

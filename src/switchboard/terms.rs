@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::{Desk, Refusal, Switchboard};
 use crate::billing::RateCard;
+use crate::model::directory::Asker;
+use crate::model::money::Micros;
 use crate::store::{Entry, StoreError, Terms, TopUp};
 
 impl Switchboard {
@@ -42,6 +44,18 @@ impl Switchboard {
         let (entry, logged) = desk.parts.store.top_up(&top_up, desk.parts.clock.now().wall).await?;
         desk.publish(logged);
         Ok(entry)
+    }
+
+    /// Says from which balance down the wallet is low.
+    ///
+    /// # Errors
+    /// [`Refusal`] for what no wallet holds.
+    pub async fn set_wallet_low(&self, low: Option<Micros>, by: &Asker) -> Result<(), Refusal> {
+        let desk = &self.0;
+        let now = desk.parts.clock.now().wall;
+        let logged = desk.parts.store.set_low(low, desk.terms().card.currency(), by, now).await?;
+        desk.publish(logged);
+        Ok(())
     }
 }
 

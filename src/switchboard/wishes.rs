@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 
 use crate::call::{CallRecord, Receipt, Signal};
-use crate::model::directory::{Agent, Contact, ContactRef};
+use crate::model::directory::{Agent, Contact, ContactRef, Team};
 use crate::model::event::NewEvent;
 use crate::model::id::{AgentId, CallId, LegId, OfferId};
 use crate::model::reason::{EndedBy, Presence, ReceiptKind};
@@ -36,6 +36,7 @@ impl Switchboard {
         let (changed, event) =
             desk.parts.store.set_status(agent, status, event, now).await?.ok_or(Refusal::NotFound)?;
         desk.publish(vec![event]);
+        desk.presence_set(agent, status, now);
         if status == Presence::Offline {
             for line in desk.registry.lines_of(agent) {
                 line.signal(Signal::AgentLeft(agent.clone())).await;
@@ -53,6 +54,46 @@ impl Switchboard {
         let (changed, event) = desk.parts.store.change_agent(agent, desk.parts.clock.now().wall).await?;
         desk.publish(vec![event]);
         Ok(changed)
+    }
+
+    /// Tells those who look that something about an agent changed which is kept elsewhere, such as how it comes in: open
+    /// streams look at their right to it again, and lists at what they show.
+    ///
+    /// # Errors
+    /// A store that cannot be reached.
+    pub async fn tell_of_agent(&self, agent: &AgentId) -> Result<(), Refusal> {
+        let Some(agent) = self.0.parts.store.agent(agent).await? else { return Ok(()) };
+        let data = serde_json::to_value(&agent).expect("an agent is strings and flags");
+        Ok(self.0.announce(vec![NewEvent { kind: "agent.updated", call_id: None, agent_id: None, data }]).await?)
+    }
+
+    /// Nobody comes in as this agent any more and no call finds it; its customers are this colleague's, or nobody's.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] for an unknown agent, [`Refusal::WrongState`] while it is in a call.
+    pub async fn remove_agent(&self, agent: &AgentId, customers_to: Option<&AgentId>) -> Result<(), Refusal> {
+        let desk = &self.0;
+        if !desk.registry.lines_of(agent).is_empty() {
+            let text = format!("{agent} is in a call, or one rings there; remove the agent when it is over");
+            return Err(Refusal::WrongState(text));
+        }
+        // First, and by itself: should the rest fail, nobody is let in for it.
+        desk.parts.store.take_access(agent).await?;
+        let now = desk.parts.clock.now().wall;
+        let events = desk.parts.store.leave(agent, customers_to, now).await?.ok_or(Refusal::NotFound)?;
+        desk.ready.forget(agent);
+        desk.publish(events);
+        Ok(())
+    }
+
+    /// Creates or renames a team, and tells those who look.
+    ///
+    /// # Errors
+    /// A store that cannot be reached.
+    pub async fn put_team(&self, team: &Team) -> Result<(), Refusal> {
+        self.0.parts.store.put_team(team).await?;
+        let data = serde_json::to_value(team).expect("a team is two strings");
+        Ok(self.0.announce(vec![NewEvent { kind: "team.updated", call_id: None, agent_id: None, data }]).await?)
     }
 
     /// Changes a contact; one named by number or user id is made if it is new.
@@ -210,7 +251,11 @@ impl Switchboard {
     }
 
     /// The offer's agent and its call's line; a foreign offer is answered like an unknown one, an old one as gone.
-    async fn offer(&self, agent: Option<&AgentId>, offer: &OfferId) -> Result<(AgentId, LineHandle), Refusal> {
+    pub(super) async fn offer(
+        &self,
+        agent: Option<&AgentId>,
+        offer: &OfferId,
+    ) -> Result<(AgentId, LineHandle), Refusal> {
         if let Some((_, offered, line)) = self.0.registry.offer(offer) {
             return if agent.is_none_or(|agent| *agent == offered) {
                 Ok((offered, line))

@@ -2,6 +2,7 @@
 
 mod eyes;
 mod faults;
+mod worker;
 
 use std::f32::consts::TAU;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,8 @@ pub(crate) struct Browser {
     looks: Mutex<(Size, Theme)>,
     faults: Mutex<Vec<String>>,
     shots: PathBuf,
+    /// Where it keeps what it knows, and says on which port it can be debugged.
+    profile: PathBuf,
     _process: Child,
 }
 
@@ -65,7 +68,8 @@ impl Browser {
             capabilities.add_arg(argument).unwrap();
         }
         capabilities.add_arg(&format!("--use-file-for-fake-audio-capture={}", microphone.display())).unwrap();
-        capabilities.add_arg(&format!("--user-data-dir={}", dir.join("profile").display())).unwrap();
+        let profile = dir.join("profile");
+        capabilities.add_arg(&format!("--user-data-dir={}", profile.display())).unwrap();
         capabilities.set_browser_log_level(LoggingPrefsLogLevel::Severe).unwrap();
         // Nobody is there to allow what a person would.
         capabilities
@@ -87,7 +91,7 @@ impl Browser {
         let shots = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
         std::fs::create_dir_all(&shots).unwrap();
         let looks = Mutex::new((Size::Desk, Theme::Light));
-        let browser = Self { driver, looks, faults: Mutex::default(), shots, _process: process };
+        let browser = Self { driver, looks, faults: Mutex::default(), shots, profile, _process: process };
         browser.look(Size::Desk, Theme::Light).await;
         browser
     }

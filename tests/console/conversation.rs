@@ -206,6 +206,7 @@ async fn what_people_write_down_stands_on_the_page_as_text_for_everybody_at_once
     assert_eq!(browser.run("return document.querySelectorAll('.note-remove').length;").await, json!(1));
     browser.looks_good("notes").await;
     browser.click_css(".note-remove").await;
+    browser.click("note-remove-sure").await;
     world.until("it is gone", async || !browser.text("notes").await.contains("onerror")).await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;

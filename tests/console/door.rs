@@ -15,7 +15,7 @@ async fn who_is_invited_chooses_a_password_and_comes_in_with_it_from_then_on() {
     let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
     browser.open(&link).await;
     for (first, again, told) in
-        [("short", "short", "at least 10 characters"), (PASSWORD, "another one", "The two are not the same")]
+        [("short", "short", "At least 10 characters"), (PASSWORD, "another one", "The two are not the same")]
     {
         choose(&browser, first, again).await;
         says(&world, &browser, told).await;
@@ -51,8 +51,8 @@ async fn what_a_role_may_not_do_is_on_none_of_its_pages() {
     let world = World::start().await;
     let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
     for (role, pages, configures) in [
-        ("owner", "Home Calls Contacts Analytics Wallet Devices", true),
-        ("sales_lead", "Home Calls Contacts Analytics Devices", false),
+        ("owner", "Home Live Calls Contacts Analytics Wallet Devices More", true),
+        ("sales_lead", "Home Live Calls Contacts Analytics Devices More", false),
         ("admin", "Home Calls Contacts Analytics Devices", false),
         ("teammate", "Home Calls Contacts Analytics Devices", false),
     ] {
@@ -87,4 +87,26 @@ async fn choose(browser: &Browser, password: &str, again: &str) {
 async fn says(world: &World, browser: &Browser, told: &str) {
     let message = "return document.getElementById('sign-in-message')?.textContent ?? ''";
     world.until(told, async || browser.run(message).await.as_str().unwrap().contains(told)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_can_be_installed_and_its_first_page_is_light() {
+    let world = World::start().await;
+    hire(&world, "agt_a", "Ana", "teammate").await;
+    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
+    sign_in_at(&world, &browser, "agt_a", "/").await;
+    let told = browser.devtools("Page.getInstallabilityErrors", json!({})).await;
+    assert_eq!(told["installabilityErrors"], json!([]), "what keeps Chromium from installing it");
+    let manifest = browser.devtools("Page.getAppManifest", json!({})).await;
+    assert_eq!(manifest["errors"], json!([]));
+    // All that one asks for who has never been here, the page itself included, as it went over the wire.
+    let sent = "const all = [...performance.getEntriesByType('resource'), ...performance.getEntriesByType('navigation')];
+        const own = all.filter((e) => !e.name.includes('/v1/'));
+        return [own.length, own.reduce((sum, e) => sum + e.encodedBodySize, 0), own.reduce((sum, e) => sum + e.decodedBodySize, 0)]";
+    let told = browser.run(sent).await;
+    let [files, sent, unpacked] = [0, 1, 2].map(|at| told[at].as_u64().unwrap());
+    println!("first page: {files} files, {sent} bytes sent, {unpacked} unpacked");
+    assert!(unpacked > 200_000, "it is the whole console: {told}");
+    assert!(sent <= 300_000, "{told}");
+    browser.quit().await;
 }

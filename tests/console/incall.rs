@@ -12,10 +12,11 @@ use crate::world::{NINO, SOON, World};
 use crate::{CUSTOMER_HZ, MICROPHONE_HZ, hear_each_other, sign_in};
 
 /// A recogniser on a machine that does three other things is slow, and not wrong.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 /// A sentence from Debian's `pocketsphinx-testdata`, and a word of it.
-const CLIP: &str = "/usr/share/pocketsphinx/test/data/librivox/sense_and_sensibility_01_austen_64kb-0870.wav";
-const WORD: &str = "leisure";
+pub(crate) const CLIP: &str =
+    "/usr/share/pocketsphinx/test/data/librivox/sense_and_sensibility_01_austen_64kb-0870.wav";
+pub(crate) const WORD: &str = "leisure";
 /// Long enough to tell a hum from a click.
 const EARSHOT: usize = 24_000;
 

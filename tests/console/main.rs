@@ -8,15 +8,27 @@
 
 #[allow(dead_code, reason = "the vocabulary of stories, not all of it said in each build")]
 mod browser;
+mod callpage;
 mod conversation;
 mod desk;
 mod door;
 mod ground;
+mod hostile;
 mod incall;
+mod ledger;
+mod live;
 mod manage;
+mod mishaps;
 mod people;
+mod push;
+mod reach;
 mod reports;
+mod savedviews;
 mod settings;
+mod tabs;
+mod taking;
+mod talk;
+mod team;
 #[path = "../gateway/world.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the gateway's stories, which use all of it")]
 mod world;
@@ -68,6 +80,11 @@ async fn a_ringing_call_is_answered_in_the_browser_heard_at_both_ends_and_played
     let (customer, agent) = world.recording(id).await;
     assert!(measure::tone_share(&customer, CUSTOMER_HZ) > 0.5, "the customer is on the left");
     assert!(measure::tone_share(&agent, MICROPHONE_HZ) > 0.3, "the agent is on the right");
+    // Browsers say how loud each packet is; the call keeps it.
+    let quality = world.get(&format!("calls/{id}/quality")).await;
+    let legs = quality["legs"].as_array().unwrap();
+    let level = legs.iter().find(|leg| leg["kind"] == "agent").unwrap()["quality"]["level_dbov"].as_f64();
+    assert!(level.is_some_and(|dbov| (-40.0..0.0).contains(&dbov)), "{quality}");
 
     browser.open(&format!("{}/calls", world.gateway.base)).await;
     let row = format!("[data-testid=call-row][data-call-id='{id}']");
@@ -179,9 +196,7 @@ async fn a_reload_in_the_middle_of_a_call_comes_back_to_it() {
 async fn sign_in(world: &World, browser: &Browser, agent: &str) {
     let token = world.token(agent).await;
     browser.open(&format!("{}/", world.gateway.base)).await;
-    // Noise suppression takes a steady hum for noise.
-    let plain = r#"{"echoCancellation":false,"noiseSuppression":false,"autoGainControl":false}"#;
-    browser.run(&format!("localStorage.setItem('tandem.desk', '{plain}')")).await;
+    hear_plainly(browser).await;
     browser.open("about:blank").await;
     browser.open(&format!("{}/#token={token}", world.gateway.base)).await;
     browser.click("status-switch").await;
@@ -192,6 +207,12 @@ async fn sign_in(world: &World, browser: &Browser, agent: &str) {
             agents.iter().any(|a| a["id"] == agent && a["status"] == "online")
         })
         .await;
+}
+
+/// Noise suppression takes a steady hum for noise.
+async fn hear_plainly(browser: &Browser) {
+    let plain = r#"{"echoCancellation":false,"noiseSuppression":false,"autoGainControl":false}"#;
+    browser.run(&format!("localStorage.setItem('tandem.desk', '{plain}')")).await;
 }
 
 /// The page plays the customer's hum, and the phone hears the microphone's.

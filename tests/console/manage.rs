@@ -99,6 +99,32 @@ async fn every_section_has_the_guides_columns_and_a_call_moves_from_ringing_to_c
     browser.click("section-outbound").await;
     status("Completed").await;
     assert_eq!(columns(&browser).await, SIX);
+    browser.looks_good("manage-outbound").await;
+    browser.click("section-received").await;
+    status("Completed").await;
+    browser.looks_good("manage-received").await;
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+    browser.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_house_without_calls_says_in_every_section_what_will_be_there() {
+    let world = World::start().await;
+    hire(&world, "agt_o", "Olga", "owner").await;
+    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
+    sign_in_at(&world, &browser, "agt_o", "/calls").await;
+    let says = async || browser.run("return document.querySelector('main .empty')?.textContent ?? ''").await;
+    for (section, what) in [
+        ("all", "as soon as somebody calls"),
+        ("received", "Incoming calls that were answered"),
+        ("outbound", "Calls you place"),
+        ("missed", "with everyone they were offered to"),
+        ("permissions", "Ask a customer for permission"),
+    ] {
+        browser.click(&format!("section-{section}")).await;
+        world.until(section, async || says().await.as_str().unwrap().contains(what)).await;
+        browser.looks_good(&format!("manage-{section}-empty")).await;
+    }
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
 }
@@ -300,30 +326,44 @@ async fn a_calls_page_plays_seeks_and_takes_down_what_it_was() {
 }
 
 /// The heads of the table that is shown, in order.
-async fn columns(browser: &Browser) -> Vec<String> {
+pub(crate) async fn columns(browser: &Browser) -> Vec<String> {
     let script = "return [...document.querySelectorAll('main thead th')].map((cell) => cell.textContent)";
     serde_json::from_value(browser.run(script).await).unwrap()
 }
 
 /// The text of every cell, row by row.
-async fn cells(browser: &Browser) -> Vec<Vec<String>> {
+pub(crate) async fn cells(browser: &Browser) -> Vec<Vec<String>> {
     let script = "return [...document.querySelectorAll('main tbody tr')].map((row) => [...row.cells].map((cell) => cell.innerText))";
     serde_json::from_value(browser.run(script).await).unwrap()
 }
 
 /// What the page hands to the browser's downloads.
 async fn exported(world: &World, browser: &Browser, kind: &str) -> String {
-    browser
-        .run("globalThis.taken = []; const make = URL.createObjectURL.bind(URL); URL.createObjectURL = (blob) => { taken.push(blob); return make(blob); }")
-        .await;
+    String::from_utf8(exported_bytes(world, browser, kind).await).unwrap()
+}
+
+pub(crate) async fn exported_bytes(world: &World, browser: &Browser, kind: &str) -> Vec<u8> {
+    watch_downloads(browser).await;
     browser.click("export").await;
     browser.click(&format!("export-{kind}")).await;
     world.until("the export is saved", async || browser.text("export-status").await.contains("saved as")).await;
-    browser.run_async("taken.at(-1).text().then(done)").await.as_str().unwrap().to_owned()
+    last_download(browser).await
+}
+
+/// From now on what the page saves can be looked at.
+pub(crate) async fn watch_downloads(browser: &Browser) {
+    browser
+        .run("globalThis.taken = []; const make = URL.createObjectURL.bind(URL); URL.createObjectURL = (blob) => { taken.push(blob); return make(blob); }")
+        .await;
+}
+
+pub(crate) async fn last_download(browser: &Browser) -> Vec<u8> {
+    let script = "taken.at(-1).arrayBuffer().then((bytes) => done([...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, '0')).join('')))";
+    hex::decode(browser.run_async(script).await.as_str().unwrap()).unwrap()
 }
 
 /// A call that ended a moment ago; answered if somebody took it. Those made later began later.
-async fn keep_call(world: &World, wa_id: &str, agent: Option<&str>, direction: Direction) -> CallId {
+pub(crate) async fn keep_call(world: &World, wa_id: &str, agent: Option<&str>, direction: Direction) -> CallId {
     world.put(&format!("contacts/wa:{wa_id}"), json!({"name": format!("Customer {wa_id}")})).await;
     let store = store(world).await;
     let contact: ContactRef = format!("wa:{wa_id}").parse().unwrap();
@@ -345,7 +385,7 @@ async fn keep_call(world: &World, wa_id: &str, agent: Option<&str>, direction: D
 }
 
 /// As a recogniser would have written it down.
-async fn write_down(world: &World, call: &CallId, said: &[(Side, u64, u64, &str)]) {
+pub(crate) async fn write_down(world: &World, call: &CallId, said: &[(Side, u64, u64, &str)]) {
     let store = store(world).await;
     store.begin_transcript(call, "builtin", None, false).await.unwrap();
     for (index, (speaker, start_ms, end_ms, text)) in (0..).zip(said) {
@@ -367,6 +407,6 @@ async fn write_down(world: &World, call: &CallId, said: &[(Side, u64, u64, &str)
 }
 
 /// The gateway's own database, as a program beside it.
-async fn store(world: &World) -> Store {
+pub(crate) async fn store(world: &World) -> Store {
     Store::open("", &world.dir.path().join("data")).await.unwrap()
 }

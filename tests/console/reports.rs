@@ -74,12 +74,52 @@ async fn figures_on_the_page_are_those_of_the_api_and_open_to_all_senses() {
     // Each picture says what it is, and its table opens by the keyboard.
     let named = "return [...document.querySelectorAll('svg[role=img]')].every((svg) => svg.getAttribute('aria-label')) && document.querySelectorAll('details.numbers summary').length >= 4";
     assert_eq!(browser.run(named).await, json!(true));
-    browser.screenshot("analytics").await;
+    browser.looks_good("analytics").await;
+    // Without a pointer: one value after another is read out.
+    browser.run("document.querySelector('[data-testid=chart-days] [data-testid=walk]').focus()").await;
+    browser.press(thirtyfour::Key::End + "").await;
+    let said = async |chart: &str| {
+        let script = format!("return document.querySelector('[data-testid={chart}] .chart-said').textContent");
+        browser.run(&script).await.as_str().unwrap().to_owned()
+    };
+    assert!(said("chart-days").await.ends_with(": Answered 2, Missed 1, Other 0"), "{}", said("chart-days").await);
+    browser.press(thirtyfour::Key::Left + "").await;
+    assert!(said("chart-days").await.ends_with(": Answered 0, Missed 0, Other 0"), "{}", said("chart-days").await);
+    browser.run("document.querySelector('[data-testid=chart-hours] [data-testid=walk]').focus()").await;
+    browser.press(thirtyfour::Key::Home + "").await;
+    assert!(said("chart-hours").await.starts_with("Monday 00:00: "), "{}", said("chart-hours").await);
+    let risk = browser.text("chart-risk").await;
+    browser.run("document.querySelector('[data-testid=chart-risk]').scrollIntoView({ block: 'end' })").await;
+    browser.looks_good("analytics-end").await;
+    let health = world.get(&format!("numbers/{NUMBER}/health")).await;
+    assert!(risk.contains("50 % of 2") && health["pickup"]["inbound"]["calls"] == 2, "{risk} {health}");
 
     browser.click("days-1").await;
     world
         .until("today alone is drawn", async || table(&browser, "chart-days").await.as_array().unwrap().len() == 1)
         .await;
+    // Days by their names; all of a year is drawn by weeks.
+    browser.click("days-days").await;
+    let between = async |since: &str, until: &str| {
+        for (name, day) in [("since", since), ("until", until)] {
+            browser
+                .run(&format!("const field = document.querySelector('[data-testid=days-{name}]'); field.value = '{day}'; field.dispatchEvent(new Event('change'))"))
+                .await;
+        }
+    };
+    between("2020-01-01", "2020-01-03").await;
+    world.until("three days", async || table(&browser, "chart-permissions").await.as_array().unwrap().is_empty()).await;
+    assert!(tile("tile-calls").await.contains("0 incoming, 0 outbound"));
+    assert_eq!(browser.run("return location.search").await, "?days=days&since=2020-01-01&until=2020-01-03");
+    browser.looks_good("analytics-days-none").await;
+    between("2020-01-03", "2020-01-01").await;
+    let wrong = "return document.querySelector('#days-wrong').textContent";
+    assert_eq!(browser.run(wrong).await, "The last day is before the first: swap them.");
+    let today = browser.run("const d = new Date(); return `${d.getFullYear()}-${String(d.getMonth() + 1).padStart(2, '0')}-${String(d.getDate()).padStart(2, '0')}`").await;
+    let year_ago = browser.run("const d = new Date(); d.setDate(d.getDate() - 364); return `${d.getFullYear()}-${String(d.getMonth() + 1).padStart(2, '0')}-${String(d.getDate()).padStart(2, '0')}`").await;
+    between(year_ago.as_str().unwrap(), today.as_str().unwrap()).await;
+    world.until("weeks of a year", async || table(&browser, "chart-days").await.as_array().unwrap().len() == 53).await;
+    browser.looks_good("analytics-year").await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
 
@@ -112,7 +152,7 @@ async fn a_dry_run_says_who_would_ring_and_rings_nobody() {
     world.put("numbers/100000000000001/settings", json!({"allow_voice_calls": false})).await;
     ask(&format!("+{NINO}")).await;
     world.until("it is turned away", async || browser.text("route-answer").await.contains("Turned away")).await;
-    browser.screenshot("routing").await;
+    browser.looks_good("routing").await;
     assert!(world.calls().await.is_empty());
     browser.quit().await;
 }

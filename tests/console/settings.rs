@@ -48,12 +48,18 @@ async fn hours_are_found_by_their_path_written_split_at_midnight_and_told_to_wha
     let links =
         async || browser.run("return [...document.querySelectorAll('main a strong')].map((a) => a.textContent)").await;
     browser.click("settings-link").await;
-    world.until("the hub opens", async || links().await == json!(["Channel Settings", "Routing"])).await;
+    world
+        .until("the hub opens", async || {
+            links().await == json!(["Channel Settings", "Routing", "People", "Teams", "Roles"])
+        })
+        .await;
     let right = "const box = document.querySelector('[data-testid=settings-link]').getBoundingClientRect(); \
                  return box.right > innerWidth * 0.9 && box.top < 60";
     assert_eq!(browser.run(right).await, json!(true), "Settings is at the top right");
+    browser.looks_good("settings-hub").await;
     browser.click_css("a[href='/settings/channels']").await;
     world.until("the channels open", async || links().await == json!(["WhatsApp Voice Calling"])).await;
+    browser.looks_good("settings-channels").await;
     browser.click_css("main a[href='/settings/channels/voice-calling']").await;
     browser.appears("hours-card").await;
     assert_eq!(browser.text("now-state").await, "Open: calls ring");
@@ -75,7 +81,7 @@ async fn hours_are_found_by_their_path_written_split_at_midnight_and_told_to_wha
     assert!(told.contains("saved as 22:00–24:00 and 00:00–02:00 on Saturday"), "{told}");
     browser.click("closed-add").await;
     fill(&browser, "[data-testid=closed-row] input[type=date]", &["2090-01-07"]).await;
-    browser.screenshot("settings-hours").await;
+    browser.looks_good("settings-hours").await;
     browser.click("settings-save").await;
     let settings = saved(&world, "the hours are saved", |s| !s["call_hours"].is_null()).await;
     let weekly = &settings["call_hours"]["weekly"];
@@ -107,7 +113,7 @@ async fn hidden_buttons_lock_the_hours_on_the_page_and_at_the_door() {
     assert_eq!(browser.run(open).await, json!(0));
     browser.click("settings-save").await;
     saved(&world, "the buttons are hidden", |s| s["display_call_buttons"] == false).await;
-    browser.screenshot("settings-locked").await;
+    browser.looks_good("settings-locked").await;
     let other = json!({"call_hours": {"time_zone": "UTC", "weekly": {"monday": [["10:00", "18:00"]]}}});
     world.gateway.request("PUT", SETTINGS, Some(other)).await.problem(409, "call_hours_locked");
     world
@@ -134,7 +140,7 @@ async fn of_two_editors_the_second_is_told_what_the_first_did() {
     world.put(SETTINGS, json!({"display_call_buttons": false})).await;
     let conflict = browser.text("settings-conflict").await;
     assert!(conflict.contains("Display Call Buttons") && conflict.contains("Callback Permission"), "{conflict}");
-    browser.screenshot("settings-conflict").await;
+    browser.looks_good("settings-conflict").await;
     browser.click("conflict-mine").await;
     let settings = saved(&world, "both changes hold", |s| s["callback_permission"] == !before).await;
     assert_eq!(settings["display_call_buttons"], false, "what was not touched here stays as the other left it");
@@ -205,7 +211,7 @@ async fn a_top_up_changes_the_balance_here_and_wherever_the_wallet_is_open() {
     // As a fraction of the machine this would be 19.989999…
     fill(&browser, "[data-testid=top-up-amount]", &["19.99"]).await;
     fill(&browser, "[data-testid=top-up-reference]", &["invoice <b>7</b>"]).await;
-    browser.screenshot("wallet-top-up").await;
+    browser.looks_good("wallet-top-up").await;
     browser.click("top-up-save").await;
     world.until("the balance follows", async || browser.text("balance").await == "$19.99").await;
     assert_eq!(world.get("wallet").await["balance_micros"], 19_990_000);
@@ -216,12 +222,104 @@ async fn a_top_up_changes_the_balance_here_and_wherever_the_wallet_is_open() {
     world.until("the balance follows others", async || browser.text("balance").await == "$25.00").await;
     let rows = "return document.querySelectorAll('[data-testid=entry]').length";
     world.until("the ledger follows", async || browser.run(rows).await == json!(2)).await;
-    browser.screenshot("wallet").await;
+    browser.looks_good("wallet").await;
     browser.click_css("a[href='/wallet?tab=rates']").await;
     browser.appears("rates").await;
     fill(&browser, "[data-testid=rate-search]", &["georgia"]).await;
     let found = browser.text("rates").await;
     assert!(found.contains("Rest of Central & Eastern Europe") && found.contains("$0.0095"), "{found}");
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+    browser.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_leaves_unsaved_settings_unasked_and_each_number_has_its_own() {
+    let world = World::start().await;
+    let token = world.wa.config().graph_token.clone();
+    let second = json!({"display_phone_number": "+12025550123", "plan": "starter", "add_ons": [], "messaging_limit": 250,
+        "platform": "cloud_api", "graph_token": token});
+    world.put("numbers/100000000000002", second).await;
+    let browser = console(&world, "agt_owner", "owner", false).await;
+    go(&world, &browser, "/settings/channels").await;
+    browser.click_css("main a[href='/settings/channels/voice-calling']").await;
+    browser.appears("hours-card").await;
+    let path = async || browser.run("return location.pathname + location.search").await;
+    let missing = "return document.querySelectorAll('[data-testid=prerequisites] [data-met=false]').length";
+    assert_eq!(browser.run(missing).await, json!(0));
+    assert!(browser.text("phone-view").await.contains("Voice call"));
+    browser.click("set-display_call_buttons").await;
+    browser.appears("now-draft").await;
+    assert!(browser.text("phone-view").await.contains("No call button"), "as it will be once it is saved");
+    for (how, leave) in [
+        ("a link", "document.querySelector('.nav a[href=\"/calls\"]').click()"),
+        (
+            "another number",
+            "const select = document.querySelector('[data-testid=voice-number]'); select.value = '100000000000002'; select.dispatchEvent(new Event('change'))",
+        ),
+        ("back", "history.back()"),
+    ] {
+        browser.run(leave).await;
+        browser.appears("leaving").await;
+        if how == "a link" {
+            browser.looks_good("settings-leaving").await;
+        }
+        browser.click("leaving-stay").await;
+        browser.vanishes("leaving").await;
+        assert_eq!(path().await, VOICE, "{how}");
+        assert_eq!(browser.attribute("[data-testid=set-display_call_buttons]", "aria-checked").await, "false", "{how}");
+    }
+    assert_eq!(browser.run("return document.querySelector('[data-testid=voice-number]').value").await, NUMBER);
+    browser.run("document.querySelector('.nav a[href=\"/calls\"]').click()").await;
+    browser.click("leaving-save").await;
+    browser.appears("section-all").await;
+    assert_eq!(world.get(SETTINGS).await["display_call_buttons"], false, "saved on the way out");
+
+    go(&world, &browser, &format!("{VOICE}?number=100000000000002")).await;
+    browser.appears("hours-card").await;
+    assert_eq!(browser.text("deep-link").await, "https://wa.me/12025550123?call", "digits only");
+    assert!(browser.run(missing).await.as_u64().unwrap() >= 2, "the plan, the limit, and the country");
+    let todo = browser.text("prerequisites").await;
+    assert!(todo.contains("Calls come with") && todo.contains("It clears when WhatsApp raises the limit"), "{todo}");
+    assert_eq!(browser.attribute("[data-testid=set-display_call_buttons]", "aria-checked").await, "true");
+    browser.looks_good("settings-second-number").await;
+    browser.click("set-callback_permission").await;
+    browser.run("document.querySelector('.nav a[href=\"/calls\"]').click()").await;
+    browser.click("leaving-discard").await;
+    browser.appears("section-all").await;
+    browser.run("history.back()").await;
+    browser.appears("hours-card").await;
+    browser.run("document.querySelector('.nav a[href=\"/calls\"]').click()").await;
+    browser.appears("section-all").await;
+    assert!(!browser.is_there("leaving").await, "nothing was changed");
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+    browser.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatsapp_has_something_else_until_it_is_told_again_and_so_many_dates_and_no_more() {
+    let world = World::start().await;
+    let days: Vec<_> =
+        (1..=19).map(|day| json!({"date": format!("2090-01-{day:02}"), "from": "00:00", "to": "24:00"})).collect();
+    world.put(SETTINGS, json!({"unavailable": days, "callback_permission": true})).await;
+    saved(&world, "WhatsApp was told", |s| s["sync"]["state"] == "synced").await;
+    let browser = console(&world, "agt_owner", "owner", false).await;
+    go(&world, &browser, VOICE).await;
+    browser.appears("hours-card").await;
+    browser.click("closed-add").await;
+    assert!(!browser.is_there("closed-add").await, "twenty are all that WhatsApp takes");
+    assert!(browser.text("closed-card").await.contains("20 of 20"));
+    browser.click("settings-discard").await;
+    let card = async || browser.attribute("[data-testid=sync-card]", "data-state").await;
+    assert_eq!(card().await, "synced");
+    world.wa.change_settings(NUMBER, &json!({"callback_permission_status": "DISABLED"})).await.unwrap();
+    world.until("the page shows what WhatsApp has", async || card().await == "drift").await;
+    let told = browser.text("sync-card").await;
+    assert!(told.contains("Callback Permission") && told.contains("At WhatsApp: Off"), "{told}");
+    browser.run("document.querySelector('[data-testid=sync-card]').scrollIntoView({ block: 'center' })").await;
+    browser.looks_good("settings-drift").await;
+    browser.click("tell-again").await;
+    world.until("it has ours again", async || card().await == "synced").await;
+    assert_eq!(world.wa.settings(NUMBER).unwrap()["callback_permission_status"], "ENABLED");
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
 }

@@ -31,6 +31,7 @@ mod documents;
 mod faults;
 mod forks;
 mod inbound;
+mod invite;
 mod keeping;
 mod media;
 mod money;
@@ -40,6 +41,7 @@ mod peers;
 mod policy;
 #[path = "../fork/program.rs"]
 mod program;
+mod reach;
 #[allow(dead_code, reason = "these stories need less of it than those of the forks alone")]
 #[path = "../fork/receiver.rs"]
 mod receiver;

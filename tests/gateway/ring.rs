@@ -8,14 +8,14 @@ use tandem_loadtest::whatsapp::InboundCall;
 use crate::world::{NINO, SOON, World};
 
 /// A console's event stream, and nobody behind it: it hears of offers and sends no receipt by itself.
-struct Console {
+pub(crate) struct Console {
     stream: reqwest::Response,
     heard: String,
-    token: String,
+    pub(crate) token: String,
 }
 
 impl Console {
-    async fn open(world: &World, agent: &str) -> Self {
+    pub(crate) async fn open(world: &World, agent: &str) -> Self {
         world.put(&format!("agents/{agent}"), json!({"name": agent, "role": "teammate", "team_id": "team_a"})).await;
         let token = world.token(agent).await;
         let url = format!("{}/v1/agents/{agent}/events?receipts=true", world.gateway.base);
@@ -26,7 +26,7 @@ impl Console {
     }
 
     /// The data of the next event of this kind.
-    async fn hears(&mut self, kind: &str) -> Value {
+    pub(crate) async fn hears(&mut self, kind: &str) -> Value {
         let wanted = format!("event: {kind}\n");
         loop {
             while let Some(end) = self.heard.find("\n\n") {
@@ -41,7 +41,7 @@ impl Console {
         }
     }
 
-    async fn says(&self, world: &World, offer: &str, receipt: Value) {
+    pub(crate) async fn says(&self, world: &World, offer: &str, receipt: Value) {
         let path = format!("offers/{offer}/receipts");
         let answer = world.gateway.request_as(&self.token, "POST", &path, Some(receipt)).await;
         assert_eq!(answer.status, 204, "{}", String::from_utf8_lossy(&answer.body));

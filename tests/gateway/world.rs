@@ -193,6 +193,15 @@ impl World {
         self.restart().await;
     }
 
+    /// The same at the address where its clients look for it.
+    #[allow(dead_code, reason = "only a browser looks for it there")]
+    pub(crate) async fn kill_and_restart_in_place(&mut self) {
+        let at = self.gateway.base.strip_prefix("http://").unwrap();
+        self.config =
+            self.config.replacen("[http]\nlisten = \"127.0.0.1:0\"", &format!("[http]\nlisten = \"{at}\""), 1);
+        self.kill_and_restart().await;
+    }
+
     pub(crate) async fn restart(&mut self) {
         self.gateway = Gateway::start(self.dir.path(), &self.config).await;
         self.wa.set_webhook_url(&self.gateway.webhook_url());

@@ -67,7 +67,7 @@ pub(crate) async fn statement(world: &World, most: usize) -> Result<(), String> 
     let (mut cursor, mut got) = (None, Vec::new());
     loop {
         let limit = u32::try_from(most).unwrap_or(100);
-        let page = world.store.entries(limit, cursor.as_deref()).await.unwrap();
+        let page = world.store.entries(&tandem::store::EntryFilter::default(), limit, cursor.as_deref()).await.unwrap();
         got.extend(page.items.iter().map(|entry| (entry.kind.as_str(), entry.micros, entry.pulses)));
         cursor = page.next_cursor;
         if cursor.is_none() || got.len() >= most {

@@ -122,6 +122,8 @@ pub enum Action {
     ReadSettings,
     /// Read what calls came to.
     Analytics,
+    /// Read the account's templates.
+    Templates,
 }
 
 impl Action {

@@ -3,6 +3,7 @@
 mod calls;
 mod messages;
 mod permissions;
+mod templates;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,6 +60,7 @@ pub(super) fn router(inner: Arc<Inner>) -> Router {
         .route("/{version}/{number_id}/messages", post(messages))
         .route("/{version}/{number_id}/call_permissions", get(call_permissions))
         .route("/{version}/{number_id}/settings", get(read_settings).post(change_settings))
+        .route("/{version}/{account_id}/message_templates", get(message_templates))
         .route("/{version}/{account_id}", get(account))
         .fallback(|| async { GraphError::new(100, "Unknown path components").into_response() })
         .with_state(inner)
@@ -174,6 +176,25 @@ async fn account(
             return Err(GraphError::new(100, &format!("Object with ID '{account_id}' does not exist")));
         }
         work.exchange.counted.answer(&account_id, query.fields.as_deref().unwrap_or_default(), config.price_per_minute)
+    })
+    .await
+}
+
+async fn message_templates(
+    State(inner): State<Arc<Inner>>,
+    ConnectInfo(scissors): ConnectInfo<Scissors>,
+    Path((version, account_id)): Path<(String, String)>,
+    Query(query): Query<templates::TemplatesQuery>,
+    headers: HeaderMap,
+) -> Response {
+    let request = GraphRequest::new(Some(Action::Templates), &account_id, Value::Null);
+    let work = Arc::clone(&inner);
+    answer(inner, scissors, request, async move {
+        work.check_token(&version, &headers)?;
+        if account_id != work.exchange.config.account_id {
+            return Err(GraphError::new(100, &format!("Object with ID '{account_id}' does not exist")));
+        }
+        templates::page(&query)
     })
     .await
 }

@@ -350,8 +350,10 @@ impl Inner {
 
     fn note_request(&self, request: GraphRequest) {
         tracing::debug!(action = ?request.action, status = request.status, code = ?request.code, "graph_request");
-        let only_reads =
-            matches!(request.action, Some(Action::CallPermissions | Action::ReadSettings | Action::Analytics));
+        let only_reads = matches!(
+            request.action,
+            Some(Action::CallPermissions | Action::ReadSettings | Action::Analytics | Action::Templates)
+        );
         let mut state = self.lock();
         if only_reads { state.reads.push(request) } else { state.requests.push(request) }
     }

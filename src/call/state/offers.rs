@@ -43,8 +43,13 @@ impl Call {
             self.news.push("call.ringing");
         }
         self.timers.set(Timer::Ring, now.at + self.patience.of(Timer::Ring));
-        if candidate.client != Client::Silent {
-            self.timers.set(Timer::Shown, now.at + self.patience.of(Timer::Shown));
+        let shown_within = match candidate.client {
+            Client::Silent => None,
+            Client::Tells | Client::Gone => Some(self.patience.of(Timer::Shown)),
+            Client::Pushed { shown_within } => Some(shown_within),
+        };
+        if let Some(time) = shown_within {
+            self.timers.set(Timer::Shown, now.at + time);
         }
         self.move_to(CallState::Ringing);
         self.record.offers.push(OfferRecord {
@@ -105,6 +110,14 @@ impl Call {
             ReceiptKind::Failed => {}
         }
         offer.trouble = receipt.trouble.or(offer.trouble);
+    }
+
+    /// Nobody waits for a receipt that cannot come: the next agent rings at once.
+    pub(super) fn not_pushed(&mut self, offer: &OfferId, now: Moment) {
+        let Some(pending) = self.pending_offer(offer).filter(|offer| offer.shown_at.is_none()) else { return };
+        pending.trouble = Some(RingTrouble::PushFailed);
+        self.miss_ringing(OfferCause::NotShown, now);
+        self.actions.push_back(Action::Route);
     }
 
     /// Nobody who left is rung, nor goes on being rung.

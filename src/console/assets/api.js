@@ -6,24 +6,33 @@ import { noteServerDate } from './clock.js';
 
 const TOKEN_KEY = 'tandem.token';
 const PAGES_MAX = 20;
+/** Longer than the gateway itself waits for WhatsApp; what follows the head of an answer may take its time. */
+const ANSWER_MS_MAX = 20_000;
 
 /** A refusal of the gateway, or its absence, in words that can be shown as they are. */
 export class Problem extends Error {
-  constructor({ status = 0, code = 'unreachable', detail, blockers = [], clearsAt = null }) {
+  constructor({ status = 0, code = 'unreachable', detail, blockers = [], errors = [], clearsAt = null }) {
     super(detail);
     this.name = 'Problem';
     this.status = status;
     this.code = code;
     this.blockers = blockers;
+    /** Of a file: every mistake, by line. */
+    this.errors = errors;
     this.clearsAt = clearsAt;
   }
 }
 
 let onUnauthorized = () => {};
 
-/** Called with the refusal each time the gateway does not know who this is. */
+/** Called each time the gateway does not know who this is. */
 export function whenUnauthorized(fn) {
   onUnauthorized = fn;
+}
+
+/** The same, found out by somebody else. */
+export function unauthorized() {
+  onUnauthorized();
 }
 
 export const token = {
@@ -59,6 +68,10 @@ export const api = {
     const { body: text, headers } = json(body);
     return asTagged(send('PUT', path, { body: text, headers: { ...headers, ...(etag && { 'If-Match': etag }) } }));
   },
+  /** PUTs a table. */
+  putCsv: (path, body) => asJson(send('PUT', path, { body, headers: { 'Content-Type': 'text/csv' } })),
+  /** GETs what the path also has as a table. */
+  csv: async (path, signal) => (await send('GET', path, { signal, headers: { Accept: 'text/csv' } })).blob(),
   text: async (path, signal) => (await send('GET', path, { signal })).text(),
 
   /** POSTs an SDP offer; answers `{ sdp, location }`. */
@@ -124,13 +137,21 @@ export async function problemOf(response) {
   const problem = new Problem({
     status: response.status,
     code: told.code ?? `http_${response.status}`,
-    detail: told.detail || told.title || sentenceFor(response.status),
+    detail: inWords(told) || sentenceFor(response.status),
     blockers: Array.isArray(told.blockers) ? told.blockers : [],
+    errors: Array.isArray(told.errors) ? told.errors : [],
     clearsAt: told.clears_at ?? null,
   });
   // Asking for a name and a password that are wrong is no news about who is signed in.
-  if (response.status === 401 && !new URL(response.url).pathname.startsWith('/v1/session')) onUnauthorized(problem);
+  if (response.status === 401 && !new URL(response.url).pathname.startsWith('/v1/session')) onUnauthorized();
   return problem;
+}
+
+/** The form shows which field is meant; a sentence begins without its name. */
+function inWords({ code, detail, title }) {
+  if (!detail || !['invalid_field', 'invalid_parameter'].includes(code)) return detail || title;
+  const sentence = detail.replace(/^[a-z_.[\]\d]+: /, '');
+  return sentence[0].toUpperCase() + sentence.slice(1);
 }
 
 function json(body) {
@@ -177,16 +198,30 @@ async function send(method, path, { body, headers = {}, signal } = {}) {
 
 async function reach(path, request) {
   try {
-    return await fetch(path, request);
+    return await answered(path, request);
   } catch (error) {
-    if (error.name === 'AbortError') throw error;
+    if (error.name === 'AbortError' || error instanceof Problem) throw error;
   }
   await new Promise((resolve) => setTimeout(resolve, 400));
   try {
-    return await fetch(path, request);
+    return await answered(path, request);
   } catch (error) {
-    if (error.name === 'AbortError') throw error;
+    if (error.name === 'AbortError' || error instanceof Problem) throw error;
     throw new Problem({ detail: 'The gateway cannot be reached. Check your network; the console keeps trying.' });
+  }
+}
+
+async function answered(path, request) {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), ANSWER_MS_MAX);
+  const signal = request.signal ? AbortSignal.any([request.signal, late.signal]) : late.signal;
+  try {
+    return await fetch(path, { ...request, signal });
+  } catch (error) {
+    if (late.signal.aborted) throw new Problem({ code: 'no_answer', detail: 'The gateway does not answer. Try again; if it stays, tell the operator.' });
+    throw error;
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -1,12 +1,17 @@
 // Boot: sign in, open the line, show the pages. Everything else is in the file that bears its name.
 
+import { openAgentStream } from './agentstream.js';
 import { api, takeFromAddress, token, whenUnauthorized, Problem } from './api.js';
-import { emit } from './bus.js';
-import { EventStream } from './events.js';
-import { closeLine, lineOpened, onEvent, onLead, onTabMessage, resync, setOnline } from './line.js';
+import { answerSoon } from './answer.js';
+import { emit, on } from './bus.js';
+import { startDeviceWatch } from './devicewatch.js';
+import { closeLine, onEvent, onLead, onTabMessage, resync, setOnline } from './line.js';
+import { workerOf } from './notify.js';
+import { streamOpened } from './offers.js';
 import { currentPeer, phoneView } from './phone.js';
+import { pushWanted, renewPush } from './push.js';
 import { stopReadiness } from './readiness.js';
-import { startRouter, stopRouter } from './router.js';
+import { redraw, startRouter, stopRouter } from './router.js';
 import { forgetEverything, loadDirectory, myCall, state } from './state.js';
 import { joinTabs, leaveTabs, tellTabs } from './tabs.js';
 import { closeDialog } from './ui/dialog.js';
@@ -17,7 +22,7 @@ import { contactView } from './views/contact.js';
 import { contactsView } from './views/contacts.js';
 import { devicesView } from './views/devices.js';
 import { homeView } from './views/home.js';
-import { showSignIn, showWelcome } from './views/signin.js';
+import { askToSignInAgain, showSignIn, showWelcome } from './views/signin.js';
 
 const callsView = lazy(() => import('./views/calls.js'), 'callsView');
 const callView = lazy(() => import('./views/call.js'), 'callView');
@@ -25,17 +30,25 @@ const callView = lazy(() => import('./views/call.js'), 'callView');
 const ROUTES = [
   ['/', homeView, 'home'],
   ['/home', homeView, 'home'],
+  ['/live', lazy(() => import('./views/live.js'), 'liveView'), 'live'],
   ['/calls', callsView, 'calls'],
   ['/calls/:id', callView, 'calls'],
   ['/contacts', contactsView, 'contacts'],
   ['/contacts/:id', contactView, 'contacts'],
   ['/devices', devicesView, 'devices'],
+  ['/more', lazy(() => import('./views/more.js'), 'moreView'), 'more'],
   ['/analytics', lazy(() => import('./views/analytics.js'), 'analyticsView'), 'analytics'],
   ['/wallet', lazy(() => import('./views/wallet.js'), 'walletView'), 'wallet'],
   ['/settings', lazy(() => import('./views/settings.js'), 'settingsView'), 'settings'],
   ['/settings/channels', lazy(() => import('./views/settings.js'), 'channelsView'), 'settings'],
   ['/settings/channels/voice-calling', lazy(() => import('./views/voice.js'), 'voiceView'), 'settings'],
   ['/settings/routing', lazy(() => import('./views/routing.js'), 'routingView'), 'settings'],
+  ['/settings/people', lazy(() => import('./views/people.js'), 'peopleView'), 'settings'],
+  ['/settings/people/new', lazy(() => import('./views/person.js'), 'newPersonView'), 'settings'],
+  ['/settings/people/:id', lazy(() => import('./views/person.js'), 'personView'), 'settings'],
+  ['/settings/teams', lazy(() => import('./views/teams.js'), 'teamsView'), 'settings'],
+  ['/settings/roles', lazy(() => import('./views/roles.js'), 'rolesView'), 'settings'],
+  ['/account', lazy(() => import('./views/account.js'), 'accountView'), 'account'],
 ];
 /** Events kept for support, newest last. */
 const HEARD_MAX = 200;
@@ -49,6 +62,7 @@ Object.defineProperty(globalThis, '__tandem', {
   value: Object.freeze({
     get peer() { return currentPeer(); },
     get events() { return [...heard]; },
+    get link() { return state.link; },
   }),
 });
 
@@ -61,13 +75,26 @@ whenUnauthorized(() => {
   if (inCallHere()) emit('expired');
   else leave(ENDED);
 });
-addEventListener('tandem:expired', () => leave(ENDED));
+addEventListener('tandem:expired', () => {
+  if (inCallHere()) askToSignInAgain(waysIn(renew));
+  else leave(ENDED);
+});
 // A link pasted into the address bar of an open console changes only the fragment.
 addEventListener('hashchange', () => { if (adoptToken()) void begin(); });
 addEventListener('tandem:signout', signOut);
+on('rights', () => {
+  if (!signedIn) return;
+  closeDialog(); // it may be about what is no longer this agent's to do
+  redraw();
+  toast({ title: 'Your access was changed', text: 'What you see now is what your role and team allow.' });
+});
 // A page kept in the back-forward cache has lost its stream and its audio: start afresh.
 addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
+// A phone stops the page when another program comes to the front. It shows nothing then: who wants pushes is rung by them.
+document.addEventListener('freeze', () => { if (signedIn && pushWanted()) stream?.stop(); });
+document.addEventListener('resume', () => { if (signedIn && stream?.stopped) listen(state.agent.id); });
 
+startDeviceWatch();
 adoptToken();
 void begin();
 
@@ -80,6 +107,8 @@ function adoptToken() {
 
 async function begin() {
   end();
+  const chosen = takeFromAddress('answer');
+  if (chosen !== null) answerSoon(chosen);
   const invitation = takeFromAddress('invitation');
   if (invitation !== null) return welcome(invitation);
   try {
@@ -101,6 +130,33 @@ function welcome(invitation) {
   });
 }
 
+/** A browser has one sign-in for all its tabs, unless one was given a token of its own. */
+const browser = 'BroadcastChannel' in globalThis ? new BroadcastChannel('tandem') : null;
+browser?.addEventListener('message', ({ data }) => {
+  if (!signedIn || token.read() || data.agent === state.agent.id) return;
+  if (inCallHere()) emit('expired');
+  else leave(data.agent ? 'Somebody else has signed in in this browser.' : null);
+});
+
+function tellBrowser(agent) {
+  if (!token.read()) browser?.postMessage({ agent });
+}
+
+/** The same person again, in the middle of a call. */
+async function renew() {
+  const session = await api.get('/v1/session');
+  if (session.agent?.id !== state.agent.id) {
+    if (token.read()) token.forget();
+    else await api.delete('/v1/session');
+    throw new Problem({ code: 'not_the_same', detail: `${state.agent.name} is in this call. Sign in as ${state.agent.name}.` });
+  }
+  state.session = session;
+  tellBrowser(state.agent.id);
+  stream?.stop();
+  listen(state.agent.id);
+  emit('signed-in');
+}
+
 async function signIn() {
   const session = await api.get('/v1/session');
   if (!session.agent) {
@@ -116,19 +172,21 @@ async function signIn() {
   joinTabs(me, { onLead, onMessage: onTabMessage });
   tellTabs({ kind: 'hello' });
   startRouter(ROUTES);
+  tellBrowser(me);
   listen(me);
+  void workerOf().then(renewPush).catch((error) => console.warn('Calls will not ring here while the console is closed', error.message));
 }
 
 function listen(me) {
   // This console sends a receipt for every offer that it shows; without one in a second the next agent rings.
-  const opened = new EventStream(`/v1/agents/${encodeURIComponent(me)}/events?receipts=true`, {
+  const opened = openAgentStream(`/v1/agents/${encodeURIComponent(me)}/events?receipts=true`, me, {
     onEvent: (event) => {
       heard.push(event);
       if (heard.length > HEARD_MAX) heard.shift();
       onEvent(event);
     },
     onReady: () => {
-      lineOpened();
+      streamOpened();
       setLink('live');
       resync().catch((error) => {
         if (stream !== opened || error.status === 401) return;
@@ -138,7 +196,6 @@ function listen(me) {
     onDown: () => setLink('down'),
   });
   stream = opened;
-  void opened.start();
 }
 
 function setLink(link) {
@@ -148,22 +205,27 @@ function setLink(link) {
 }
 
 function ask(sentence) {
-  showSignIn(document.getElementById('app'), sentence, {
+  showSignIn(document.getElementById('app'), sentence, waysIn(signIn));
+}
+
+/** How one comes in; `then()` goes on from there. */
+function waysIn(then) {
+  return {
     async password(login, password) {
       token.forget();
       await api.post('/v1/session', { login, password });
-      await signIn();
+      await then();
     },
     async token(pasted) {
       token.keep(pasted);
       try {
-        await signIn();
+        await then();
       } catch (error) {
         token.forget();
         throw error.status === 401 ? new Problem({ code: error.code, detail: NOT_VALID }) : error;
       }
     },
-  });
+  };
 }
 
 /** Who signs out takes no calls: the gateway should not go on offering them. */
@@ -184,6 +246,7 @@ async function signOut() {
         return;
       }
     }
+    tellBrowser(null);
   }
   leave(null);
 }

@@ -1,9 +1,10 @@
 // Who wants to know what. Topics:
-//   agent · link · readiness · offers · call (CALL) · contact (CONTACT) · permission (PERMISSION) · phone · alarm · dtmf · recording · resync ·
+//   agent (ourselves) · colleague (id: presence or readiness of anybody) · link · readiness · offers · call (CALL) · contact (CONTACT) · permission (PERMISSION) · phone · alarm · dtmf · recording · resync ·
 //   settings ({ number_id }: settings or health of a number changed) · wallet ·
-//   ready (what readiness.js found) · test-ring (the gateway's try) ·
+//   passed (why calls pass this agent by, or null) · ready (what readiness.js found) · test-ring (the gateway's try) ·
+//   people (somebody who works here changed) · rights (what this agent may changed) ·
 //   summary · transcript · note (each as its event has it) · answered (CALL, here) · over (CALL of ours) · wrapped (call id) · page ·
-//   mic (the microphone's new track) · expired (the token, during a call)
+//   mic (the microphone's new track) · expired (the sign-in, during a call) · signed-in (again, during a call)
 
 const listeners = new Map();
 

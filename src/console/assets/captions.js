@@ -1,8 +1,9 @@
-// What is being said in calls, as text: one stream a call, however many places show it.
+// What is being said in calls, as text: one stream a call, however many places show it. Only while the page is seen:
+// a browser opens few connections, and the stream begins with everything said so far.
 
 import { EventStream } from './events.js';
 
-/** call id → { stream, segments by `speaker index`, listeners } */
+/** call id → { segments by `speaker index`, listeners, close() } */
 const followed = new Map();
 
 /** Follows a call's words; `onSegments(segments)`, in the order of time. Answers a function that ends it. */
@@ -14,25 +15,36 @@ export function followWords(callId, onSegments) {
     entry.listeners.delete(onSegments);
     if (entry.listeners.size > 0 || followed.get(callId) !== entry) return;
     followed.delete(callId);
-    entry.stream.stop();
+    entry.close();
   };
 }
 
 function open(callId) {
-  const entry = { segments: new Map(), listeners: new Set(), stream: null };
-  entry.stream = new EventStream(`/v1/calls/${encodeURIComponent(callId)}/transcript/stream`, {
-    onEvent: (event) => {
-      // The stream's last frame: nobody listens to the call any more.
-      if (event.type === 'transcript') return entry.stream.stop();
-      if (event.type !== 'segment') return;
-      entry.segments.set(`${event.speaker} ${event.index}`, event);
-      for (const listener of entry.listeners) listener(inOrder(entry));
-    },
-    onReady: () => {},
-    onDown: () => {},
-  });
+  let stream = null;
+  const entry = { segments: new Map(), listeners: new Set(), close };
+  const look = () => {
+    if (document.hidden) {
+      stream?.stop();
+      stream = null;
+    } else if (stream === null) {
+      stream = new EventStream(`/v1/calls/${encodeURIComponent(callId)}/transcript/stream`, { onEvent, onReady: () => {}, onDown: () => {} });
+      void stream.start();
+    }
+  };
+  function onEvent(event) {
+    // The stream's last frame: nobody listens to the call any more.
+    if (event.type === 'transcript') return close();
+    if (event.type !== 'segment') return;
+    entry.segments.set(`${event.speaker} ${event.index}`, event);
+    for (const listener of entry.listeners) listener(inOrder(entry));
+  }
+  function close() {
+    document.removeEventListener('visibilitychange', look);
+    stream?.stop();
+  }
+  document.addEventListener('visibilitychange', look);
+  look();
   followed.set(callId, entry);
-  void entry.stream.start();
   return entry;
 }
 

@@ -17,8 +17,8 @@ export class EventStream {
   #stopped = false;
 
   /**
-   * `onEvent(event)` gets each parsed event, `onReady(resumed)` each opened stream,
-   * `onDown(sentence)` each loss.
+   * `onEvent(event)` gets each parsed event, `onReady()` each opened stream, `onDown()` each loss; `headers()` tells
+   * who asks, where that is not the page's own to say.
    */
   constructor(path, handlers) {
     this.#path = path;
@@ -26,23 +26,28 @@ export class EventStream {
   }
 
   async start() {
-    addEventListener('online', this.#retryNow);
+    addEventListener('online', this.retryNow);
     while (!this.#stopped) {
-      const why = await this.#readOnce();
+      await this.#readOnce();
       if (this.#stopped) break;
-      this.#handlers.onDown(why);
+      this.#handlers.onDown();
       await this.#pause();
     }
   }
 
+  get stopped() {
+    return this.#stopped;
+  }
+
   stop() {
     this.#stopped = true;
-    removeEventListener('online', this.#retryNow);
+    removeEventListener('online', this.retryNow);
     this.#abort?.abort();
     this.#wake?.();
   }
 
-  #retryNow = () => {
+  /** Ends a pause between two tries. */
+  retryNow = () => {
     this.#tries = 0;
     this.#wake?.();
   };
@@ -62,27 +67,30 @@ export class EventStream {
     this.#wake = null;
   }
 
-  /** Reads until the stream ends; answers why it ended. */
+  /** Reads until the stream ends. */
   async #readOnce() {
     const abort = new AbortController();
     this.#abort = abort;
     let deadline = setTimeout(() => abort.abort(), SILENCE_MS_MAX);
     try {
-      const headers = { Accept: 'text/event-stream', ...authorization() };
+      const headers = { Accept: 'text/event-stream', ...(this.#handlers.headers ?? authorization)() };
       if (this.#lastId !== null) headers['Last-Event-ID'] = this.#lastId;
       const response = await fetch(this.#path, { headers, signal: abort.signal, cache: 'no-store', credentials: 'same-origin' });
-      if (!response.ok) return (await problemOf(response)).message;
+      if (!response.ok) {
+        await problemOf(response); // which tells of a sign-in that ended
+        return;
+      }
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       const parser = new FrameParser((frame) => this.#frame(frame));
       for (;;) {
         const { value, done } = await reader.read();
-        if (done) return 'The gateway closed the event stream.';
+        if (done) return;
         clearTimeout(deadline);
         deadline = setTimeout(() => abort.abort(), SILENCE_MS_MAX);
         parser.push(value);
       }
     } catch {
-      return 'The gateway cannot be reached.';
+      // Out of reach: tried again.
     } finally {
       clearTimeout(deadline);
       abort.abort(); // also ends a reader that an exception left open
@@ -100,9 +108,8 @@ export class EventStream {
     }
     if (type === 'stream.ready') {
       this.#tries = 0;
-      const resumed = this.#lastId !== null;
-      if (!resumed && parsed.seq !== undefined) this.#lastId = String(parsed.seq);
-      this.#handlers.onReady(resumed);
+      if (this.#lastId === null && parsed.seq !== undefined) this.#lastId = String(parsed.seq);
+      this.#handlers.onReady();
       return;
     }
     this.#tries = 0; // a stream that speaks works

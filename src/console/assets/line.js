@@ -1,38 +1,23 @@
-// The agent's line: what the event stream says about offers and calls, and what the agent wants
-// done with them. Runs in every tab; only the tab that is the phone rings and carries audio.
+// The agent's line: what the event stream says, the agent's calls, and what the agent wants done with them. Runs in every
+// tab; only the tab that is the phone carries audio.
 
 import { api, query } from './api.js';
 import { emit, on } from './bus.js';
 import { claim, claimed, unclaim } from './claim.js';
 import { unlockSound } from './levels.js';
 import { mic, micTrouble } from './mic.js';
+import { acceptedSomewhere, addOffer, dropOffer, forgetOffers, offerOf, rangHere, reconcileOffers, refused, removeOffer, ring, setBusy, takenInOtherTab, withdrawOffer } from './offers.js';
 import * as phone from './phone.js';
-import { mark, startBell, stopBell, bellIsAudible, startRingback, stopRingback, keyTone, testBell } from './ring.js';
-import { agentName, isDialling, isMineAndAlive, myCall, noteAgentStatus, noteCall, state } from './state.js';
-import { mayNotify, notifyCall, unnotifyCall, whenChosen } from './notify.js';
 import { adoptReadiness, makeReady, readinessView, startReadiness } from './readiness.js';
+import { keyTone, mark, startRingback, stopRingback, testBell } from './ring.js';
+import { adoptSession, agentName, isDialling, isMineAndAlive, isTalking, myCall, noteAgent, noteAgentStatus, noteCall, noteColleague, noteFormer, state } from './state.js';
 import { isLeader, tellTabs } from './tabs.js';
-import { toast } from './ui/toast.js';
 import { callToast } from './ui/calltoast.js';
-import { contactName, words } from './ui/format.js';
-import { serverNow } from './clock.js';
-
-const OFFERS_KEY = 'tandem.offers';
-/** A withdrawal that got lost must not leave a popup on the screen. */
-const GRACE_MS = 4_000;
-
-/** Offered and taken away within this time: the two events came together, out of a tab that had slept. */
-const TOGETHER_MS = 500;
-/** A stream opened this shortly before had been lost. */
-const REOPENED_MS = 2_000;
+import { contactName } from './ui/format.js';
+import { toast } from './ui/toast.js';
 
 /** Calls this agent was seen in, until their end has been told. */
 const mine = new Set();
-/** Receipts already sent, as `offer:kind`. */
-const receipts = new Set();
-/** Calls that rang here and went on to somebody else. */
-const passedOn = new Set();
-let openedAt = -Infinity;
 /** When the agent's status was last told, so that an older answer does not take it back. */
 let statusToldAt = -Infinity;
 
@@ -40,11 +25,26 @@ export function onEvent({ type, call_id: callId, data }) {
   switch (type) {
     case 'offer.created': return addOffer(data);
     case 'offer.withdrawn': return withdrawOffer(data);
+    case 'offer.accepted': return acceptedSomewhere(data);
+    case 'agent.passed_over':
+      noteColleague(data.agent_id, { passed_over: data.passed_over });
+      return passedOver(data);
+    case 'message.sent':
+    case 'message.failed': return messageTold(type, data);
     case 'call.dtmf': return emit('dtmf', { callId, digit: data.digit });
     case 'call.media_alarm': return emit('alarm', { callId, kind: data.kind, leg: data.leg, on: true });
     case 'call.media_recovered': return emit('alarm', { callId, kind: data.kind, leg: data.leg, on: false });
     case 'agent.status_changed': return statusChanged(data);
+    case 'agent.readiness_changed':
+      noteColleague(data.agent_id, { readiness: data.readiness });
+      return emit('people', data);
+    case 'agent.updated': return agentUpdated(data);
+    case 'agent.left':
+      noteFormer(data);
+      return emit('people', data);
+    case 'team.updated': return emit('people', data);
     case 'agent.test_ring': return testRing();
+    case 'agent.push_subscriptions_changed': return emit('pushes');
     case 'contact.updated': return emit('contact', data);
     case 'permission.requested':
     case 'permission.granted':
@@ -76,11 +76,6 @@ export function onEvent({ type, call_id: callId, data }) {
   }
 }
 
-/** The event stream stands (again). */
-export function lineOpened() {
-  openedAt = performance.now();
-}
-
 /** Fetches what a gap in the stream may have hidden. */
 export async function resync() {
   const startedAt = performance.now();
@@ -91,6 +86,7 @@ export async function resync() {
     api.get(query('/v1/calls', { section: 'all', status: 'Ringing', limit: 50 })),
   ]);
   if (session.agent && statusToldAt < startedAt) noteAgentStatus(me, session.agent.status);
+  if (session.agent) whoIAm(session);
   for (const call of [...ongoing.items, ...ringing.items]) callChanged(call, 'resync');
   const heard = new Set([...ongoing.items, ...ringing.items].map((call) => call.id));
   const gone = [...mine].filter((id) => !heard.has(id));
@@ -138,18 +134,6 @@ export async function accept(offerId) {
     phone.shut(offerId);
     tellTabs({ kind: 'shut', offerId });
     refused(offerId, error, 'The call was not connected');
-  }
-}
-
-export async function reject(offerId) {
-  const offer = state.offers.get(offerId);
-  if (!offer || offer.busy) return;
-  setBusy(offer, 'reject');
-  try {
-    await api.post(`/v1/offers/${offerId}/reject`);
-    removeOffer(offerId);
-  } catch (error) {
-    refused(offerId, error, 'The call was not rejected');
   }
 }
 
@@ -203,13 +187,6 @@ export function bringAudioHere(callId) {
   else tellTabs({ kind: 'attach', callId });
 }
 
-/** The popup of an offer is drawn. Behind other windows that helps nobody: there the bell or a notification counts. */
-export function shown(offerId) {
-  if (document.visibilityState === 'visible') receipt(offerId, 'shown');
-  else if (isLeader() && mayNotify()) receipt(offerId, 'shown');
-  else if (isLeader() && !bellIsAudible()) receipt(offerId, 'failed', 'autoplay_blocked');
-}
-
 /** What another tab of this agent says. */
 export function onTabMessage(message) {
   if (message.kind === 'phone') phone.adoptView(message.view);
@@ -241,172 +218,19 @@ export function onLead() {
 }
 
 export function closeLine() {
-  stopBell();
+  forgetOffers();
   stopRingback();
   phone.shutDown();
   mic.release('line');
   mine.clear();
-  passedOn.clear();
-  receipts.clear();
 }
 
-whenChosen((offerId, choice) => {
-  if (!isLeader()) return;
-  if (choice === 'accept') void accept(offerId);
-  if (choice === 'reject') void reject(offerId);
-});
 on('mic', (track) => phone.useMicrophone(track));
-on('readiness', () => {
-  if (!bellIsAudible()) return;
-  for (const offerId of state.offers.keys()) receipt(offerId, 'audible');
-});
-
-// ---- offers ----
-
-function addOffer(offer) {
-  const id = offer.offer_id;
-  if (state.offers.has(id)) return;
-  state.offers.set(id, { ...offer, receivedAt: performance.now(), offeredAt: offer.offeredAt ?? serverNow(), busy: null });
-  keepOffers();
-  ring(id);
-  expire(id, offer.expires_at);
-  emit('offers');
-}
-
-function ring(offerId) {
-  if (!isLeader()) return;
-  void phone.warmUp(offerId);
-  if (!myCall()) startBell();
-  if (bellIsAudible()) receipt(offerId, 'audible');
-  notify(state.offers.get(offerId));
-}
-
-function withdrawOffer({ offer_id: id, reason }) {
-  const offer = state.offers.get(id);
-  if (!offer) return;
-  if (reason === 'not_shown' && isLeader()) receipt(id, 'failed', whyNotShown(offer));
-  // Accepted in this browser: the leg is needed, and the answer to the click decides.
-  if (offer.busy === 'accept' || claimed(offer.call_id)) return;
-  removeOffer(id);
-  if (offer.busy === 'reject') return;
-  if (['ring_timeout', 'not_shown', 'rejected'].includes(reason)) passedOn.add(offer.call_id);
-  const name = contactName(offer.contact);
-  const text = words.withdrawn(reason);
-  if (text) toast({ title: name, text, tone: 'warn', href: `/calls/${offer.call_id}`, hrefText: 'Open call' });
-}
-
-/** It was not missed for nothing: whoever looks after the consoles finds the cause in the call's offers. */
-function whyNotShown(offer) {
-  if (performance.now() - openedAt < REOPENED_MS) return 'socket_dead';
-  if (performance.now() - offer.receivedAt < TOGETHER_MS) return 'tab_asleep';
-  return document.visibilityState === 'visible' || bellIsAudible() ? 'socket_dead' : 'autoplay_blocked';
-}
-
-function removeOffer(id) {
-  tellTabs({ kind: 'gone', offerId: id });
-  dropOffer(id);
-}
-
-function dropOffer(id) {
-  if (!state.offers.delete(id)) return;
-  keepOffers();
-  phone.cool(id);
-  unnotifyCall(id);
-  if (state.offers.size === 0) stopBell();
-  emit('offers');
-}
-
-function refused(offerId, error, title) {
-  const offer = state.offers.get(offerId);
-  if (error.code === 'offer_not_pending' || error.status === 404) removeOffer(offerId);
-  else if (offer) setBusy(offer, null);
-  toast({ title, text: error.message, tone: 'stop' });
-}
-
-function setBusy(offer, busy) {
-  offer.busy = busy;
-  offer.busySince = performance.now();
-  if (busy) stopBell();
-  else if (isLeader()) startBell();
-  emit('offers');
-}
-
-/** Accept was pressed in another tab: quiet and out of sight here at once, and back should it be refused. */
-function takenInOtherTab(id, taken) {
-  const offer = state.offers.get(id);
-  if (!offer) return;
-  offer.elsewhere = taken;
-  if (taken) stopBell();
-  else if (isLeader()) startBell();
-  emit('offers');
-}
-
-function expire(id, expiresAt) {
-  if (!expiresAt) return;
-  const left = Date.parse(expiresAt) - serverNow() + GRACE_MS;
-  setTimeout(() => {
-    if (state.offers.get(id)?.busy !== 'accept') dropOffer(id);
-  }, Math.max(left, GRACE_MS));
-}
-
-function reconcileOffers(ringing, startedAt) {
-  const pending = new Map();
-  for (const call of ringing) {
-    for (const offer of call.offers ?? []) {
-      if (offer.agent_id === state.agent.id && offer.outcome === 'pending') pending.set(offer.id, { call, offer });
-    }
-  }
-  for (const [id, offer] of state.offers) {
-    if (!pending.has(id) && offer.receivedAt < startedAt) dropOffer(id);
-  }
-  const kept = keptOffers();
-  for (const [id, { call, offer }] of pending) {
-    addOffer(kept[id] ?? {
-      offer_id: id, call_id: call.id, number_id: call.number_id, contact: call.contact,
-      reason: null, expires_at: null, offeredAt: Date.parse(offer.offered_at),
-    });
-  }
-}
-
-/** A reload forgets why an offer came and when it moves on; the list of calls does not say. */
-function keepOffers() {
-  try {
-    sessionStorage.setItem(OFFERS_KEY, JSON.stringify(Object.fromEntries(state.offers)));
-  } catch { /* full or forbidden: only the countdown is lost */ }
-}
-
-function keptOffers() {
-  try {
-    return JSON.parse(sessionStorage.getItem(OFFERS_KEY)) ?? {};
-  } catch {
-    return {};
-  }
-}
-
-function receipt(offerId, kind, reason) {
-  const key = `${offerId}:${kind}`;
-  if (receipts.has(key)) return;
-  receipts.add(key);
-  api.post(`/v1/offers/${offerId}/receipts`, { kind, reason }).catch(() => receipts.delete(key));
-}
-
-function testRing() {
-  if (isLeader() && !myCall()) testBell();
-  emit('test-ring');
-}
-
-function notify(offer) {
-  if (document.visibilityState === 'visible') return;
-  const body = [contactName(offer.contact), offer.contact.phone].filter(Boolean).join('\n');
-  notifyCall(offer.offer_id, 'Incoming WhatsApp call', body).catch((error) => console.warn('No notification', error.message));
-}
-
-// ---- calls ----
 
 function callChanged(call, why) {
   noteCall(call);
   const now = state.calls.get(call.id);
-  if (now.answered_at && passedOn.delete(now.id) && now.agent_id !== state.agent.id) {
+  if (now.answered_at && rangHere(now.id) && now.agent_id !== state.agent.id) {
     toast({ title: contactName(now.contact), text: `Answered by ${state.agents.has(now.agent_id) ? agentName(now.agent_id) : 'another agent'}.`, href: `/calls/${now.id}`, hrefText: 'Open call' });
   }
   if (isMineAndAlive(now)) {
@@ -423,7 +247,7 @@ function callChanged(call, why) {
 
 /** Sees to it that a living call of ours has audio, here or knowingly elsewhere. */
 function carry(call, why) {
-  const offer = [...state.offers.values()].find((each) => each.call_id === call.id);
+  const offer = offerOf(call.id);
   if (!isLeader()) {
     if (offer) dropOffer(offer.offer_id);
     return;
@@ -454,15 +278,14 @@ function takenElsewhere(call) {
 }
 
 function over(call) {
-  for (const offer of [...state.offers.values()]) {
-    if (offer.call_id === call.id) dropOffer(offer.offer_id);
-  }
+  const offer = offerOf(call.id);
+  if (offer) dropOffer(offer.offer_id);
   if (phone.carries(call.id)) {
     phone.hangUp();
     mark('over');
   }
   if (call.state !== 'ended') return;
-  passedOn.delete(call.id);
+  rangHere(call.id);
   unclaim(call.id);
   if (!mine.delete(call.id)) return;
   emit('over', call);
@@ -485,13 +308,41 @@ async function lookAgain(callId) {
   } catch { /* the next event, or the next resync */ }
 }
 
-function isTalking(call) {
-  return ['answering', 'active', 'held'].includes(call?.state);
+function testRing() {
+  if (isLeader() && !myCall()) testBell();
+  emit('test-ring');
+}
+
+function agentUpdated(agent) {
+  noteAgent(agent);
+  emit('people', agent);
+  if (agent.id === state.agent.id) api.get('/v1/session').then((session) => session.agent && state.agent && whoIAm(session), () => {}); // else the next resync asks
+}
+
+/** Somebody may have changed this agent's name, role, team or switches meanwhile. */
+function whoIAm(session) {
+  const changed = adoptSession(session);
+  emit('agent');
+  if (changed) emit('rights');
+}
+
+function passedOver({ agent_id: agentId, passed_over: passed }) {
+  if (agentId !== state.agent.id) return;
+  state.agent = { ...state.agent, passed_over: passed };
+  emit('passed', passed);
+  emit('agent');
+}
+
+function messageTold(type, { by, text, why }) {
+  if (by?.agent_id !== state.agent.id || !isLeader()) return;
+  if (type === 'message.sent') toast({ title: 'Sent to the customer', text, tone: 'go' });
+  else toast({ title: 'The customer was not written to', text: why, tone: 'stop' });
 }
 
 function statusChanged({ agent_id: agentId, status }) {
   const before = state.agent.status;
   noteAgentStatus(agentId, status);
+  emit('people', null);
   if (agentId === state.agent.id) statusToldAt = performance.now();
   if (agentId !== state.agent.id || before === status) return;
   followStatus();

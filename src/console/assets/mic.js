@@ -10,12 +10,15 @@ let condition = 'unknown';
 let stream = null;
 let tap = null;
 let opening = null;
+let lost = null;
 const holders = new Set();
 
 export const mic = {
   condition: () => condition,
   track: () => stream?.getAudioTracks()[0] ?? null,
   level: () => tap?.level() ?? 0,
+  /** The name of the microphone that was unplugged and is being replaced, or null. */
+  lost: () => lost,
   /** Silenced outside the browser: by the headset's own key, or by the system. */
   silenced: () => mic.track()?.muted === true,
 
@@ -106,11 +109,13 @@ function adopt(fresh) {
   const [track] = stream.getAudioTracks();
   track.addEventListener('ended', () => {
     if (stream !== fresh) return;
+    lost = track.label;
     set('missing'); // unplugged; what is left may do
     void mic.reopen();
   });
   set('open');
   emit('mic', track);
+  lost = null;
   old?.getTracks().forEach((each) => each.stop());
 }
 

@@ -4,6 +4,7 @@
 /** offer id → what closes its notification */
 const shown = new Map();
 let onChoice = () => {};
+let installed = null;
 
 /** `fn(offerId, 'accept' | 'reject' | 'open')` is called when a notification is clicked. */
 export function whenChosen(fn) {
@@ -18,8 +19,8 @@ export function mayNotify() {
 export async function notifyCall(offerId, title, body) {
   if (!mayNotify() || shown.has(offerId)) return;
   shown.set(offerId, () => {});
-  const options = { body, tag: offerId, icon: '/favicon-ringing.svg', requireInteraction: true, renotify: true, data: { offerId } };
-  const worker = await registration();
+  const options = { body, tag: offerId, icon: '/icon-ringing.png', badge: '/badge.png', requireInteraction: true, renotify: true, data: { offerId } };
+  const worker = await workerOf();
   if (!shown.has(offerId)) return; // over meanwhile
   if (worker) {
     await worker.showNotification(title, { ...options, actions: [{ action: 'accept', title: 'Accept' }, { action: 'reject', title: 'Reject' }] });
@@ -36,6 +37,15 @@ export async function notifyCall(offerId, title, body) {
   shown.set(offerId, () => notification.close());
 }
 
+/** Something that must not wait until the window is looked at again. */
+export async function tellOutside(title, body) {
+  if (!mayNotify()) return;
+  const options = { body, tag: 'tandem', icon: '/favicon.svg', renotify: true };
+  const worker = await registration();
+  if (worker) await worker.showNotification(title, options);
+  else new Notification(title, options).onclick = () => window.focus();
+}
+
 export function unnotifyCall(offerId) {
   const close = shown.get(offerId);
   shown.delete(offerId);
@@ -46,16 +56,13 @@ navigator.serviceWorker?.addEventListener('message', ({ data }) => {
   if (data?.kind === 'call-notification') onChoice(data.offerId, data.choice);
 });
 
-/** The console's worker; where none is installed, the one that only answers notifications. */
-async function registration() {
+/** The console's worker, installed if it is not; null in a private window, or at an address that is not secure. */
+export async function workerOf() {
   try {
-    return await navigator.serviceWorker.getRegistration('/') ?? await activated(await navigator.serviceWorker.register('/calls-worker.js'));
+    installed ??= navigator.serviceWorker.register('/sw.js', { updateViaCache: 'none' }).then(() => navigator.serviceWorker.ready);
+    return await installed;
   } catch {
-    return null; // a private window, or an address that is not secure
+    installed = null;
+    return null;
   }
-}
-
-async function activated(installed) {
-  await navigator.serviceWorker.ready;
-  return installed;
 }

@@ -11,6 +11,12 @@ const DEFAULTS = {
   autoGainControl: true,
   /** 0–1 */
   ringVolume: 0.7,
+  /** Where the bell is heard; empty = where all else is. */
+  ringDevice: '',
+  /** Whether the bell begins softly and gets louder. */
+  ringRises: true,
+  /** What a customer is told by an agent who has no time: the last words of one's own. */
+  busyWords: '',
   /** Business number last called from. */
   numberId: '',
   /** Whether what is said is shown above the call bar. */

@@ -65,6 +65,11 @@ export function startReadiness() {
   lookAlone();
 }
 
+/** Something speaks against what was found: looks anew, and tells, when it rings no more. */
+export function lookSoon() {
+  lookAlone();
+}
+
 export function stopReadiness() {
   closers.splice(0).forEach((close) => close());
   view = NOTHING;
@@ -101,6 +106,7 @@ export function light() {
   if (view.checkedAt === null) return { tone: 'warn', text: 'Looking whether calls can reach you…' };
   const failed = Object.values(view.checks).find(({ result }) => result === 'failed');
   if (failed) return { tone: online ? 'stop' : 'warn', text: failed.text, mend: MENDS[failed.mend] };
+  if (online && state.agent.passed_over) return { tone: 'stop', text: 'Calls go to others', mend: MENDS.again };
   if (!online) return { tone: '', text: firstWrong() ? 'Offline. The browser asks for the microphone when you go online' : 'Ready. Offline: no calls are offered to you' };
   return { tone: 'go', text: isLeader() ? 'Ready for calls' : 'Ready. Rings in another tab' };
 }

@@ -3,11 +3,16 @@
 
 import { audioContext, soundUnlocked } from './levels.js';
 import { prefs } from './prefs.js';
+import { bellOut } from './ringout.js';
 
 /** A rising figure, twice, then a rest: heard in a loud room, bearable in a quiet one. */
 const BELL = { everyMs: 2_600, notes: [[0, 659.3], [0.13, 830.6], [0.26, 987.8], [0.62, 659.3], [0.75, 830.6], [0.88, 987.8]] };
 /** The first bell is soft and each one louder, up to the chosen volume. */
 const BELL_RISE = [0.45, 0.65, 0.85, 1];
+/** Beside a call in progress the bell is a hint, and drowns nobody. */
+const DUCKED = 0.18;
+/** Milliseconds on, off, on: felt in a pocket. */
+const SHAKE = [400, 200, 400];
 /** European ringback (ITU-T E.180): 425 Hz, 1 s on, 4 s off. */
 const RINGBACK = { everyMs: 5_000, hz: 425, seconds: 1 };
 /** ITU-T Q.23 */
@@ -19,19 +24,34 @@ const KEY_HZ = {
 let bell = null;
 let ringback = null;
 
-export function startBell() {
+/** `ducked()`: whether a call is going on, asked anew each round. */
+export function startBell(ducked = () => false) {
   if (bell) return;
   let round = 0;
-  bell = loop(BELL.everyMs, (out) => {
-    const rise = BELL_RISE[Math.min(round, BELL_RISE.length - 1)];
+  const stop = loop(BELL.everyMs, (out) => {
+    const rise = prefs.ringRises ? BELL_RISE[Math.min(round, BELL_RISE.length - 1)] : 1;
+    const volume = prefs.ringVolume * rise * (ducked() ? DUCKED : 1) * 0.5;
     round += 1;
-    for (const [after, hz] of BELL.notes) chime(out, hz, after, 0.5, prefs.ringVolume * rise * 0.5);
-  });
+    for (const [after, hz] of BELL.notes) chime(out, hz, after, 0.5, volume);
+  }, bellOut());
+  // Also where no sound is allowed yet. A page that nobody has touched may not shake: the browser says so by false.
+  const shake = () => navigator.vibrate?.(SHAKE);
+  if (touched()) shake();
+  const shaking = setInterval(() => { if (touched()) shake(); }, BELL.everyMs);
+  bell = () => {
+    clearInterval(shaking);
+    if (touched()) navigator.vibrate?.(0);
+    stop();
+  };
 }
 
 export function stopBell() {
   bell?.();
   bell = null;
+}
+
+function touched() {
+  return navigator.userActivation?.hasBeenActive ?? true;
 }
 
 /** Whether the bell is really to be heard, as far as a page can know. */
@@ -50,7 +70,7 @@ export function stopRingback() {
 
 /** One ring, to try the sound. */
 export function testBell() {
-  const out = audioContext().destination;
+  const out = bellOut();
   for (const [after, hz] of BELL.notes) chime(out, hz, after, 0.5, prefs.ringVolume * 0.5);
 }
 
@@ -67,10 +87,10 @@ export function mark(kind) {
   chime(out, second, 0.1, 0.22, 0.12);
 }
 
-function loop(everyMs, play) {
+function loop(everyMs, play, end = audioContext().destination) {
   const ctx = audioContext();
   const out = new GainNode(ctx, { gain: 1 });
-  out.connect(ctx.destination);
+  out.connect(end);
   const round = () => {
     if (ctx.state === 'running') play(out);
   };

@@ -5,6 +5,9 @@ import { Scope } from './ui/scope.js';
 import { fill, h } from './ui/dom.js';
 import { empty } from './ui/parts.js';
 
+/** A list that takes longer to come back is scrolled by hand. */
+const RETURN_MS = 3_000;
+
 let table = [];
 let scope = null;
 let first = true;
@@ -14,19 +17,69 @@ export function startRouter(routes) {
   table = routes;
   first = true;
   document.addEventListener('click', onClick);
-  addEventListener('popstate', show);
+  addEventListener('popstate', onPop);
   show();
 }
 
 export function stopRouter() {
   document.removeEventListener('click', onClick);
-  removeEventListener('popstate', show);
+  removeEventListener('popstate', onPop);
   scope?.close();
   scope = null;
 }
 
+/** Asks before the page is left: `ask()` answers, in its time, whether to go. Until `scope` closes. */
+export function holdPage(holder, ask) {
+  held = { ask, path: location.pathname + location.search };
+  holder.add(() => { held = null; });
+}
+
+let held = null;
+
+/** Goes at once, or when whoever holds the page lets it go. */
+async function leave(path) {
+  const { ask } = held;
+  if (!await ask() || held?.ask !== ask) return;
+  held = null;
+  go(path);
+}
+
+/** Back and forward have moved the address already: it is put back for as long as the page stays. */
+function onPop() {
+  if (held === null) {
+    show();
+    return returnTo(history.state?.top ?? 0);
+  }
+  const wanted = location.pathname + location.search;
+  history.pushState(null, '', held.path);
+  return void leave(wanted);
+}
+
 export function go(path) {
-  if (path !== location.pathname + location.search) history.pushState(null, '', path);
+  if (held !== null) return void leave(path);
+  if (path !== location.pathname + location.search) {
+    history.replaceState({ ...history.state, top: document.getElementById('view').scrollTop }, '');
+    history.pushState(null, '', path);
+  }
+  return show();
+}
+
+/** Scrolls to where the page was left, as soon as it is drawn so far. */
+function returnTo(top) {
+  if (top === 0) return;
+  const { signal } = scope;
+  const view = document.getElementById('view');
+  const until = performance.now() + RETURN_MS;
+  const step = () => {
+    if (signal.aborted) return;
+    view.scrollTop = top;
+    if (view.scrollTop < top - 1 && performance.now() < until) requestAnimationFrame(step);
+  };
+  step();
+}
+
+/** Draws the page anew, as if it were opened now. */
+export function redraw() {
   show();
 }
 
@@ -68,7 +121,7 @@ function show() {
   const [view, parameters, section] = match(location.pathname);
   fill(root);
   root.scrollTop = 0;
-  for (const link of document.querySelectorAll('.nav a, .top a')) {
+  for (const link of document.querySelectorAll('.nav a, .top a, .line-who')) {
     if (link.dataset.section === section) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }

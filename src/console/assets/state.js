@@ -9,6 +9,8 @@ export const state = {
   agent: null,
   /** Agents by id, for names. */
   agents: new Map(),
+  /** Those who left, by id: what they did goes on bearing their names. */
+  former: new Map(),
   /** Business numbers. */
   numbers: [],
   /** Offers to this agent that still ring, by offer id. */
@@ -27,6 +29,7 @@ export function forgetEverything() {
   state.session = null;
   state.agent = null;
   state.agents.clear();
+  state.former.clear();
   state.numbers = [];
   state.offers.clear();
   state.calls.clear();
@@ -37,8 +40,13 @@ export function isDialling(call) {
   return call.direction === 'business_initiated' && DIALLING.has(call.state);
 }
 
+/** Answered, and not over yet. */
+export function isTalking(call) {
+  return TALKING.has(call?.state);
+}
+
 export function isMineAndAlive(call) {
-  return call.agent_id === state.agent?.id && (TALKING.has(call.state) || isDialling(call));
+  return call.agent_id === state.agent?.id && (isTalking(call) || isDialling(call));
 }
 
 /** The call this agent is in or is dialling, or null. */
@@ -64,18 +72,46 @@ export function noteCall(call) {
 }
 
 export function noteAgentStatus(agentId, status) {
-  const known = state.agents.get(agentId);
-  if (known) state.agents.set(agentId, { ...known, status });
+  noteColleague(agentId, { status });
   if (agentId === state.agent?.id) {
     state.agent = { ...state.agent, status };
     emit('agent');
   }
 }
 
+/** What is new about an agent, whoever it is. */
+export function noteColleague(agentId, change) {
+  const known = state.agents.get(agentId);
+  if (!known) return;
+  state.agents.set(agentId, { ...known, ...change });
+  emit('colleague', agentId);
+}
+
+/** Somebody's name, team or rights changed, or there is somebody new. */
+export function noteAgent(agent) {
+  state.agents.set(agent.id, { ...state.agents.get(agent.id), ...agent });
+  state.former.delete(agent.id);
+}
+
+/** Somebody left. */
+export function noteFormer(agent) {
+  state.agents.delete(agent.id);
+  state.former.set(agent.id, agent);
+}
+
+/** Takes in who the gateway says this is; true if that is more or less than before. The status is told by its events. */
+export function adoptSession(session) {
+  const rights = ({ grants }, { role, team_id: team, switches }) => JSON.stringify([grants, role, team, switches]);
+  const changed = rights(session, session.agent) !== rights(state.session, state.agent);
+  state.session = session;
+  state.agent = { ...session.agent, status: state.agent.status };
+  return changed;
+}
+
 export function agentName(id) {
   if (!id) return null;
   if (id === state.agent?.id) return state.agent.name;
-  return state.agents.get(id)?.name ?? id;
+  return (state.agents.get(id) ?? state.former.get(id))?.name ?? id;
 }
 
 export function numberOf(id) {
@@ -84,11 +120,12 @@ export function numberOf(id) {
 
 /** Names and numbers for every page; a role that may not read them still gets a console. */
 export async function loadDirectory() {
-  const [agents, numbers] = await Promise.allSettled([everyItem('/v1/agents'), everyItem('/v1/numbers')]);
+  const [agents, numbers, former] = await Promise.allSettled(['/v1/agents', '/v1/numbers', '/v1/former-agents'].map(everyItem));
   if (agents.status === 'fulfilled') {
     state.agents = new Map(agents.value.map((agent) => [agent.id, agent]));
   }
   if (numbers.status === 'fulfilled') state.numbers = numbers.value;
+  if (former.status === 'fulfilled') state.former = new Map(former.value.map((agent) => [agent.id, agent]));
   emit('agent');
 }
 

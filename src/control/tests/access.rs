@@ -39,6 +39,11 @@ fn body_of(path: &str) -> (&'static str, &'static str) {
         "media" => ("application/sdp", "v=0\r\n"),
         "receipts" => ("application/json", r#"{"kind":"shown"}"#),
         "password" => ("application/json", r#"{"current":"x","new":"y"}"#),
+        "push-subscriptions" => (
+            "application/json",
+            r#"{"endpoint":"https://push.example.com/x","keys":{"p256dh":"","auth":""},"device":"Phone"}"#,
+        ),
+        "views" => ("application/json", r#"{"name":"All"}"#),
         "notes" => ("application/json", r#"{"text":"Called back."}"#),
         "disposition" => ("application/json", r#"{"disposition":"Resolved"}"#),
         "tags" => ("application/json", r#"{"tags":["vip"]}"#),
@@ -58,7 +63,12 @@ fn body_of(path: &str) -> (&'static str, &'static str) {
 }
 
 fn query_of(path: &str) -> &'static str {
-    if path.ends_with("/callability") || path == "/v1/permissions" { "?number_id=1" } else { "" }
+    match path {
+        "/v1/permissions" => "?number_id=1",
+        _ if path.ends_with("/callability") => "?number_id=1",
+        _ if path.ends_with("/push-subscriptions") => "?subscription_id=push_1",
+        _ => "",
+    }
 }
 
 /// What a body of `{}` already fails on is not about access.
@@ -112,13 +122,15 @@ async fn what_is_foreign_looks_exactly_like_what_does_not_exist() {
 /// Status, headers and body as Beka sees them, without what differs from request to request.
 async fn seen(house: &House, method: &Method, template: &str, id: &str) -> (u16, Vec<String>, Value) {
     let (kind, body) = body_of(template);
-    let mut ask = house.ask(method.clone(), &template.replace("{id}", id), &house.beka);
+    let mut ask = house.ask(method.clone(), &(template.replace("{id}", id) + query_of(template)), &house.beka);
     if *method != Method::GET {
         let last = template.rsplit('/').next();
         let held = template.ends_with("/recording/hold");
-        let marks = matches!(last, Some("notes" | "disposition" | "tags"));
+        let marks = matches!(last, Some("notes" | "disposition" | "tags" | "views"));
+        let pushes = *method == Method::PUT && last == Some("push-subscriptions");
         ask = if held
             || marks
+            || pushes
             || matches!(last, Some("media" | "receipts" | "dtmf" | "recording" | "status" | "readiness"))
         {
             ask.header("content-type", kind).body(body)

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use reqwest::Method;
 use serde_json::json;
 
-use super::access_table::{Agents, Answer, CONFIGURES, LATER, MANAGES, OPEN, ROWS, Row, SEES_WALLET, SIGHT, With};
+use super::access_table::{
+    ASSIGNS, Agents, Answer, CONFIGURES, LATER, MANAGES, OPEN, ROWS, Row, SEES_WALLET, SIGHT, With,
+};
 use super::fixture::{House, agent, id, missed_call, now};
 use crate::call::record::{CallRecord, Status};
 use crate::control::Control;
@@ -17,7 +19,7 @@ use crate::model::id::{AgentId, RecordingId, TeamId};
 use crate::model::reason::{EndReason, EndedBy, PermissionStatus, RecordingState, Role};
 use crate::policy::access::Scope;
 use crate::policy::permission::Event;
-use crate::store::{CustomerIdentity, RecordingFile, Subject};
+use crate::store::{CustomerIdentity, RecordingFile, Subject, ViewWish};
 
 /// Whose a thing is, seen from the one who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -189,11 +191,19 @@ impl Stage {
         self.house.store.add_note(&about, &by, "Called back.", now()).await.unwrap().0.id.to_string()
     }
 
+    /// A view that its agent keeps, for each who asks a new one: it may be removed.
+    async fn view(&self, agent: &AgentId) -> String {
+        let (section, filter) = Default::default();
+        let wish = ViewWish { name: "All".to_owned(), section, filter };
+        self.house.store.keep_view(agent, &wish, now()).await.unwrap().id.to_string()
+    }
+
     /// What is asked for, with this secret.
     async fn ask(&self, row: &Row, me: &AgentId, whose: Whose, secret: &str) -> reqwest::RequestBuilder {
         let holder = self.holder(me, whose);
         let note =
             if row.route.contains("/notes/") { self.note(&holder, self.call(me, whose)).await } else { String::new() };
+        let view = if row.route.contains("/views/") { self.view(&holder).await } else { String::new() };
         let contact = format!("{}", self.contacts[&holder].id);
         let rang = if whose == Whose::Took { Whose::Took } else { Whose::Rang };
         let offer = self.call(&holder, rang).offers[0].id.to_string();
@@ -202,6 +212,7 @@ impl Stage {
                 Some("calls") => self.call(me, whose).id.to_string(),
                 Some("offers") => offer.clone(),
                 Some("notes") => note.clone(),
+                Some("views") => view.clone(),
                 Some("numbers") => "100000000000001".to_owned(),
                 Some("teams") => if whose == Whose::Strangers { "team_2" } else { "team_1" }.to_owned(),
                 _ => holder.to_string(),
@@ -282,6 +293,11 @@ fn configures(me: &Agent) -> bool {
     CONFIGURES.iter().find(|(role, _)| *role == me.role).unwrap().1[usize::from(me.switches.configure_calls)]
 }
 
+fn assigns(me: &Agent, whose: Whose) -> bool {
+    let (_, how) = ASSIGNS.iter().find(|(role, _)| *role == me.role).unwrap();
+    how.is_some_and(|all| all || whose.is_own() || whose == Whose::Mates)
+}
+
 fn sees_wallet(me: &Agent) -> bool {
     SEES_WALLET.iter().any(|(role, sees)| *role == me.role && *sees)
 }
@@ -305,8 +321,10 @@ fn wanted(row: &Row, me: &Agent, whose: Whose) -> u16 {
         Agents::Configures => (configures(me), 403),
         Agents::WroteOrManages => (whose.is_own() || manages(me), 404),
         Agents::Manages => (manages(me), 403),
+        Agents::Assigns => (assigns(me, whose), 403),
         Agents::ManagesOthers => (manages(me), if whose.is_own() { 403 } else { 404 }),
         Agents::ManagesOthersAlone => (manages(me) && !whose.is_own(), if whose.is_own() { 403 } else { 404 }),
+        Agents::OwnOrManages => (whose.is_own() || manages(me), 404),
         Agents::SeesWallet => (sees_wallet(me), 403),
     };
     if may { let_in } else { else_wise }

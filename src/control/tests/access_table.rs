@@ -36,6 +36,10 @@ pub(super) const SEES_WALLET: [(Role, bool); 4] =
 pub(super) const MANAGES: [(Role, bool); 4] =
     [(Role::Owner, true), (Role::SalesLead, false), (Role::Admin, false), (Role::Teammate, false)];
 
+/// Who gives customers to whom, whatever the switches: `None`: to nobody, `Some(false)`: in the own team.
+pub(super) const ASSIGNS: [(Role, Option<bool>); 4] =
+    [(Role::Owner, Some(true)), (Role::SalesLead, Some(false)), (Role::Admin, None), (Role::Teammate, None)];
+
 /// Which agents may, and what the others are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Agents {
@@ -63,10 +67,14 @@ pub(super) enum Agents {
     SeesWallet,
     /// As [`MANAGES`] says; 403 for the rest.
     Manages,
+    /// As [`ASSIGNS`] says; 403 for the rest.
+    Assigns,
     /// The same; for the rest 403 for what is their own and 404 for what is not.
     ManagesOthers,
     /// The same, but nobody does it to itself.
     ManagesOthersAlone,
+    /// The agent it belongs to, and as [`MANAGES`] says; 404 for the rest.
+    OwnOrManages,
 }
 
 /// What those who may get.
@@ -161,12 +169,29 @@ pub(super) const ROWS: &[Row] = &[
     row("PUT /v1/agents/{id}", Json("{}"), Answers(200), Agents::ManagesOthers, &[SettingsWrite]),
     row("POST /v1/agents/{id}/invitations", Nothing, Answers(201), Agents::ManagesOthers, &[Admin]),
     row("DELETE /v1/agents/{id}/password", Nothing, Answers(204), Agents::ManagesOthersAlone, &[Admin]),
-    row("PUT /v1/agents/{id}/status", Json(r#"{"status":"offline"}"#), Answers(200), Agents::Own, &[CallsWrite]),
+    row("PUT /v1/agents/{id}/status", Json(r#"{"status":"offline"}"#), Answers(200), Agents::OwnOrManages, &[CallsWrite]),
+    // 422: there is no such colleague, which one learns who may.
+    row("DELETE /v1/agents/{id}", Query("customers_to=agt_nobody"), Answers(422), Agents::ManagesOthersAlone, &[Admin]),
+    row("GET /v1/former-agents", Nothing, Answers(200), Agents::All, READERS),
+    row("GET /v1/access", Nothing, Answers(200), Agents::All, READERS),
+    row("GET /v1/session/devices", Nothing, Answers(200), Agents::All, &[]),
+    // 404: tokens are not signed in with a browser.
+    row("DELETE /v1/session/devices/{id}", Nothing, Answers(404), Agents::All, &[]),
     row("PUT /v1/agents/{id}/readiness", Json(r#"{"microphone":"passed","speaker":"passed","notifications":"unknown","sound":"passed","media":"passed"}"#), Answers(200), Agents::Own, &[CallsWrite]),
     row("POST /v1/agents/{id}/readiness/media", Sdp("v=0\r\n"), Answers(422), Agents::Own, &[CallsWrite]),
+    row("GET /v1/agents/{id}/wrap-up", Nothing, Answers(200), Agents::Own, &[CallsWrite]),
+    row("DELETE /v1/agents/{id}/wrap-up", Nothing, Answers(204), Agents::Own, &[CallsWrite]),
     row("POST /v1/agents/{id}/readiness/ring", Nothing, Answers(202), Agents::Own, &[CallsWrite]),
+    row("GET /v1/agents/{id}/push-subscriptions", Nothing, Answers(200), Agents::Own, &[CallsWrite]),
+    // Keys and tokens have no session that it could end with.
+    row("PUT /v1/agents/{id}/push-subscriptions", Json(r#"{"endpoint":"https://push.example.com/x","keys":{"p256dh":"","auth":""},"device":"Phone"}"#), Answers(409), Agents::Own, &[CallsWrite]),
+    row("DELETE /v1/agents/{id}/push-subscriptions", Query("subscription_id=push_1"), Answers(204), Agents::Own, &[CallsWrite]),
+    row("POST /v1/agents/{id}/push-subscriptions/test", Nothing, Answers(200), Agents::Own, &[CallsWrite]),
     row("GET /v1/agents/{id}/day", Nothing, Answers(200), Agents::Own, &[CallsRead]),
     row("POST /v1/agents/{id}/tokens", Nothing, Answers(201), Agents::None, &[Admin]),
+    row("GET /v1/agents/{id}/views", Nothing, Answers(200), Agents::Own, &[CallsWrite]),
+    row("POST /v1/agents/{id}/views", Json(r#"{"name":"All"}"#), Answers(201), Agents::Own, &[CallsWrite]),
+    row("DELETE /v1/views/{id}", Nothing, Answers(204), Agents::Own, &[CallsWrite]),
     row("GET /v1/agents/{id}/events", Nothing, Streams, Agents::Own, &[EventsRead]),
     row("GET /v1/teams", Nothing, Answers(200), Agents::All, READERS),
     row("PUT /v1/teams/{id}", Json(r#"{"name":"Team"}"#), Answers(200), Agents::Manages, &[SettingsWrite]),
@@ -174,7 +199,7 @@ pub(super) const ROWS: &[Row] = &[
     row("PUT /v1/numbers/{id}", Json("{}"), Answers(200), Agents::NoneOpenly, &[SettingsWrite]),
     row("GET /v1/contacts", Nothing, Answers(200), Agents::All, READERS),
     row("GET /v1/contacts/{ref}", Nothing, Answers(200), Agents::All, READERS),
-    row("PUT /v1/contacts/{ref}", Json("{}"), Answers(200), Agents::Manages, &[CallsWrite, SettingsWrite]),
+    row("PUT /v1/contacts/{ref}", Json("{}"), Answers(200), Agents::Assigns, &[CallsWrite, SettingsWrite]),
     // Those on calls that the caller does not see are left out.
     row("GET /v1/contacts/{ref}/notes", Nothing, Answers(200), Agents::All, READERS),
     row("POST /v1/contacts/{ref}/notes", Json(r#"{"text":"Called back."}"#), Answers(201), Agents::All, &[CallsWrite]),
@@ -186,10 +211,13 @@ pub(super) const ROWS: &[Row] = &[
     row("GET /v1/numbers/{id}/settings", Nothing, Answers(200), Agents::Configures, &[CallsRead, SettingsWrite]),
     row("PUT /v1/numbers/{id}/settings", Json("{}"), Answers(200), Agents::Configures, &[SettingsWrite]),
     row("GET /v1/numbers/{id}/deep-link.svg", Nothing, Answers(200), Agents::Configures, &[CallsRead, SettingsWrite]),
+    row("GET /v1/numbers/{id}/permission-templates", Nothing, Answers(200), Agents::All, READERS),
     row("GET /v1/numbers/{id}/health", Nothing, Answers(200), Agents::All, READERS),
     row("POST /v1/permission-requests", Json(r#"{"number_id":"{number}","contact":"{contact}","kind":"template"}"#), Answers(422), Agents::OwnChat, &[PermissionsWrite]),
     row("GET /v1/wallet", Nothing, Answers(200), Agents::SeesWallet, &[CallsRead, SettingsWrite]),
+    row("PUT /v1/wallet", Json("{}"), Answers(200), Agents::SeesWallet, &[SettingsWrite]),
     row("GET /v1/wallet/entries", Nothing, Answers(200), Agents::SeesWallet, &[CallsRead, SettingsWrite]),
+    row("GET /v1/wallet/entries.csv", Nothing, Answers(200), Agents::SeesWallet, &[CallsRead, SettingsWrite]),
     row("GET /v1/wallet/reconciliations", Nothing, Answers(200), Agents::SeesWallet, &[CallsRead, SettingsWrite]),
     // 404: there is no such account, which one learns who may.
     row("POST /v1/wallet/reconciliations", Json(r#"{"waba_id":"1","day":"2026-01-01"}"#), Answers(404), Agents::SeesWallet, &[SettingsWrite]),

@@ -27,6 +27,7 @@ use crate::shard::{self, Shards};
 use crate::signalling::whatsapp::{self, Graph, Webhook};
 use crate::store::{CustomerIdentity, Store};
 use crate::switchboard::{self, Parts, Switchboard};
+use crate::webpush;
 
 const APP_SECRET: &str = "app-secret";
 pub(super) const VERIFY_TOKEN: &str = "verify-me";
@@ -182,12 +183,15 @@ pub(super) async fn desk(store: &Store, dir: &Path, meta: &whatsapp::Config) -> 
     let media = shard::Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), shards: 1, ..shard::Config::default() };
     let (events, _) = mpsc::channel(1);
     let recorder = Recorder::spawn(dir, |_| ()).unwrap();
+    let metrics = Arc::new(Metrics::new("test"));
+    let (pushes, key) = (webpush::Config::default(), Store::vapid_key(dir).unwrap());
     Switchboard::start(Parts {
+        push: Some(webpush::Push::new(&pushes, key, "", Arc::clone(&metrics), Clock).unwrap()),
         announcements: Default::default(),
         clock: Clock,
         store: store.clone(),
         bus: Bus::default(),
-        metrics: Arc::new(Metrics::new("test")),
+        metrics,
         graph: Graph::new(meta, Arc::new(|_, _, _| ())).unwrap(),
         shards: Shards::spawn(&media, |_| rtrb::RingBuffer::new(16).0, events).unwrap(),
         recorder: recorder.inlet(),

@@ -173,6 +173,77 @@ async fn every_refusal_has_its_status_and_code() {
 }
 
 #[tokio::test]
+async fn what_consoles_send_is_refused_by_the_field_that_is_wrong() {
+    let house = House::open().await;
+    use By::{Admin, Ana, Beka};
+    const VIEWS: &str = "POST /v1/agents/agt_a/views";
+    const READINESS: &str = "PUT /v1/agents/agt_a/readiness";
+    let long = format!("{{\"name\":\"{}\"}}", "x".repeat(61));
+    check(
+        &house,
+        &[
+            (Ana, VIEWS, JSON, "{}", 422, "invalid_field"),
+            (Ana, VIEWS, JSON, "{\"name\":\" \"}", 422, "invalid_field"),
+            (Ana, VIEWS, JSON, &long, 422, "invalid_field"),
+            (Ana, VIEWS, JSON, "{\"name\":\"x\",\"section\":\"lost\"}", 422, "invalid_field"),
+            (Ana, VIEWS, JSON, "{\"name\":\"x\",\"filter\":{\"colour\":\"red\"}}", 422, "invalid_field"),
+            (Ana, VIEWS, JSON, "{\"name\":\"x\",\"filter\":{\"tag\":\"\"}}", 422, "invalid_field"),
+            (Ana, VIEWS, JSON, "{\"name\":\"x\",\"filter\":{\"days\":0}}", 422, "invalid_field"),
+            (Ana, VIEWS, JSON, "{\"name\":\"x\",\"filter\":{\"days\":367}}", 422, "invalid_field"),
+            (
+                Ana,
+                VIEWS,
+                JSON,
+                "{\"name\":\"x\",\"filter\":{\"days\":7,\"since\":\"2026-11-01\"}}",
+                422,
+                "invalid_field",
+            ),
+            (
+                Ana,
+                VIEWS,
+                JSON,
+                "{\"name\":\"x\",\"filter\":{\"since\":\"2026-11-02\",\"until\":\"2026-11-01\"}}",
+                422,
+                "invalid_field",
+            ),
+            (Ana, VIEWS, JSON, "{\"name\":\"x\",\"filter\":{\"since\":\"2026-13-01\"}}", 422, "invalid_field"),
+            (Beka, VIEWS, JSON, "{\"name\":\"x\"}", 404, "not_found"),
+            (Admin, "GET /v1/agents/agt_none/views", "", "", 404, "not_found"),
+            (Admin, "DELETE /v1/views/view_none", "", "", 404, "not_found"),
+            (Ana, READINESS, JSON, "{\"microphone\":\"passed\"}", 422, "invalid_field"),
+            (Ana, "POST /v1/agents/agt_a/readiness/ring", JSON, "{\"loud\":true}", 400, "unexpected_body"),
+            (Ana, "POST /v1/agents/agt_a/readiness/media", SDP, " ", 422, "invalid_sdp"),
+            (Ana, "GET /v1/agents/agt_a/day?from=yesterday", "", "", 400, "invalid_parameter"),
+            (Admin, "GET /v1/calls?recorded=perhaps", "", "", 400, "invalid_parameter"),
+            (Admin, "GET /v1/calls?talked_ms_min=-1", "", "", 400, "invalid_parameter"),
+            (Admin, "GET /v1/reports/calls?time_zone=Mars", "", "", 400, "invalid_parameter"),
+            (
+                Admin,
+                "GET /v1/reports/calls?from=2026-11-02T00:00:00Z&to=2026-11-01T00:00:00Z",
+                "",
+                "",
+                400,
+                "invalid_parameter",
+            ),
+            (Admin, "GET /v1/reports/costs?from=2020-11-02T00:00:00Z", "", "", 400, "invalid_parameter"),
+            (Ana, "GET /v1/reports/costs", "", "", 403, "forbidden"),
+            (Admin, "PUT /v1/wallet", JSON, "{\"low_micros\":-1}", 422, "invalid_field"),
+            (Admin, "PUT /v1/wallet", JSON, "{\"low_micros\":\"10\"}", 422, "invalid_field"),
+            (Admin, "PUT /v1/wallet", JSON, "{\"balance_micros\":1}", 422, "invalid_field"),
+            (Ana, "PUT /v1/wallet", JSON, "{\"low_micros\":1}", 403, "forbidden"),
+            (Admin, "GET /v1/wallet/entries?kind=gift", "", "", 400, "invalid_parameter"),
+            (Admin, "GET /v1/wallet/entries.csv?limit=1", "", "", 400, "invalid_parameter"),
+            (Ana, "GET /v1/wallet/entries.csv", "", "", 403, "forbidden"),
+            (Admin, "PUT /v1/calls/{call}/tags", JSON, "{\"tags\":[\"\"]}", 422, "invalid_field"),
+            (Admin, "PUT /v1/calls/{call}/disposition", JSON, "{\"disposition\":\"Lunch\"}", 422, "invalid_field"),
+            (Admin, "DELETE /v1/notes/note_none", "", "", 404, "not_found"),
+            (Beka, "GET /v1/calls/{call}/timeline", "", "", 404, "not_found"),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_refusal_names_the_field_it_is_about() {
     let house = House::open().await;
     for (body, want) in [

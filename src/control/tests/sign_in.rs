@@ -7,22 +7,34 @@ use super::fixture::{House, answer, id};
 use crate::model::directory::Agent;
 use crate::model::reason::Role;
 
-const GOOD: &str = "three words and more";
+pub(super) const GOOD: &str = "three words and more";
 
-struct Browser<'a> {
+pub(super) struct Browser<'a> {
     house: &'a House,
     cookie: String,
 }
 
 impl<'a> Browser<'a> {
     /// Whatever the answer's cookie says.
-    fn of(house: &'a House, response: &Response) -> Self {
+    pub(super) fn of(house: &'a House, response: &Response) -> Self {
         let set = response.headers()["set-cookie"].to_str().unwrap();
         assert!(set.ends_with("; Path=/; HttpOnly; SameSite=Strict; Secure"), "{set}");
         Self { house, cookie: set.split(';').next().unwrap().to_owned() }
     }
 
-    async fn send(&self, method: Method, path: &str, site: Option<&str>, body: Option<Value>) -> (u16, Value) {
+    /// A change that its own page makes.
+    pub(super) async fn does(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+        let body = Some(body).filter(|body| !body.is_null());
+        self.send(method, path, Some("same-origin"), body).await
+    }
+
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        site: Option<&str>,
+        body: Option<Value>,
+    ) -> (u16, Value) {
         let mut ask = self.house.ask(method, path, "").header("cookie", &self.cookie);
         if let Some(site) = site {
             ask = ask.header("sec-fetch-site", site);
@@ -33,13 +45,13 @@ impl<'a> Browser<'a> {
         answer(ask.send().await.unwrap()).await
     }
 
-    async fn who(&self) -> (u16, Value) {
+    pub(super) async fn who(&self) -> (u16, Value) {
         let (status, session) = self.send(Method::GET, "/v1/session", None, None).await;
         (status, session["agent"]["id"].clone())
     }
 }
 
-async fn post(house: &House, path: &str, body: Value) -> Response {
+pub(super) async fn post(house: &House, path: &str, body: Value) -> Response {
     house.ask(Method::POST, path, "").json(&body).send().await.unwrap()
 }
 
@@ -52,7 +64,7 @@ async fn invited(house: &House, agent: &str) -> String {
     url.strip_prefix("https://calls.example.com/welcome#invitation=").unwrap().to_owned()
 }
 
-async fn signed_up<'a>(house: &'a House, agent: &str) -> Browser<'a> {
+pub(super) async fn signed_up<'a>(house: &'a House, agent: &str) -> Browser<'a> {
     let invitation = invited(house, agent).await;
     let response = post(house, "/v1/session/invitation", json!({"invitation": invitation, "password": GOOD})).await;
     assert_eq!(response.status(), 201);

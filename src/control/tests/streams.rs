@@ -186,6 +186,33 @@ async fn an_agent_gets_its_own_offers_and_the_calls_it_may_see() {
 }
 
 #[tokio::test]
+async fn who_sees_an_agents_calls_sees_whether_it_can_take_one_and_never_its_offers() {
+    let house = House::open().await;
+    let log = Log::of(&house, 64);
+    house.put("/v1/teams/team_a", json!({"name": "Sales"})).await;
+    house.put("/v1/agents/agt_a", json!({"team_id": "team_a"})).await;
+    house.put("/v1/agents/agt_b", json!({"role": "sales_lead", "team_id": "team_a"})).await;
+    let lead = house.store.agent(&id("agt_b")).await.unwrap().unwrap();
+    let after = house.store.last_seq().await.unwrap();
+    let mut frames = log.follow(&house.beka, Some(after), View::of(&house.control, lead).await.unwrap()).await;
+    for agent in ["agt_a", "agt_of_another_team"] {
+        log.append("offer.created", Some(id(agent)), json!({"agent_id": agent})).await;
+        log.append("agent.status_changed", Some(id(agent)), json!({"agent_id": agent})).await;
+        log.append("agent.readiness_changed", None, json!({"agent_id": agent})).await;
+    }
+    log.happens("contact.updated", None, json!({})).await;
+    let mut got = Vec::new();
+    while got.last().is_none_or(|last: &String| !last.starts_with("contact.updated")) {
+        let (kind, _, data) = frames.next().await.unwrap();
+        got.push(format!("{kind} {}", data["data"]["agent_id"].as_str().unwrap_or("-")));
+    }
+    assert_eq!(
+        got,
+        ["stream.ready -", "agent.status_changed agt_a", "agent.readiness_changed agt_a", "contact.updated -"]
+    );
+}
+
+#[tokio::test]
 async fn an_agent_hears_what_customers_permit_and_nothing_of_the_house() {
     let house = House::open().await;
     let log = Log::of(&house, 64);

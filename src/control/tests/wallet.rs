@@ -11,7 +11,7 @@ use crate::model::directory::Agent;
 use crate::model::reason::{Direction, EndReason, Role};
 use crate::model::time::Timestamp;
 use crate::policy::access::Scope;
-use crate::store::{Store, Terms};
+use crate::store::{EntryFilter, Store, Terms};
 
 const TOP_UPS: &str = "/v1/wallet/top-ups";
 const CARD: &str = "effective_from,market,currency,price_per_minute\n2025-01-01,*,USD,0.02\n2025-01-01,GE,USD,0.5\n";
@@ -40,7 +40,7 @@ async fn balance(house: &House) -> Value {
 async fn a_wallet_begins_empty_and_holds_what_was_paid_in() {
     let house = House::open().await;
     let empty = json!({"balance_micros": 0, "reserved_micros": 0, "available_micros": 0, "currency": "USD",
-        "uncharged_calls": 0});
+        "low_micros": null, "low": false, "uncharged_calls": 0});
     assert_eq!(balance(&house).await, empty);
     let body = r#"{"micros":50000000,"currency":"USD","reference":" invoice 7 "}"#;
     let (status, _, entry) = pay_in(&house, &house.admin, None, body).await;
@@ -61,6 +61,51 @@ async fn a_wallet_begins_empty_and_holds_what_was_paid_in() {
     assert_eq!(page, json!({"items": [entry], "next_cursor": null}));
     let log = house.store.events_after(1, 10).await.unwrap();
     assert_eq!(log.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>(), ["wallet.topped_up"; 2]);
+}
+
+#[tokio::test]
+async fn the_statement_is_narrowed_and_taken_home_and_an_owner_says_what_is_low() {
+    let house = House::open().await;
+    pay_in(&house, &house.admin, None, r#"{"micros":5,"currency":"USD","reference":"=Invoice 7"}"#).await;
+    pay_in(&house, &house.admin, None, r#"{"micros":6,"currency":"USD"}"#).await;
+    let owner = Agent { role: Role::Owner, ..agent("agt_owner", "Olga") };
+    house.store.put_agent(&owner).await.unwrap();
+    let hour = now().plus(std::time::Duration::from_secs(3600));
+    let olga = house.store.create_agent_token(&owner.id, hour).await.unwrap();
+    let found = async |query: &str| {
+        let (status, page) = answer(house.get(&format!("/v1/wallet/entries?{query}"), &olga).await).await;
+        assert_eq!(status, 200, "{page}");
+        page["items"].as_array().unwrap().iter().map(|entry| entry["micros"].as_i64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(found("").await, [6, 5]);
+    assert_eq!(found("reference=invoice").await, [5]);
+    assert_eq!(found("reference=100%25").await, [0_i64; 0]);
+    assert_eq!(found("kind=top_up&reference=").await, [6, 5]);
+    assert_eq!(found("kind=call_charge").await, [0_i64; 0]);
+    assert_eq!(found("call_id=call_1").await, [0_i64; 0]);
+    assert_eq!(found("to=2020-01-01T00:00:00Z").await, [0_i64; 0]);
+    assert_eq!(found("from=2020-01-01T00:00:00Z").await, [6, 5]);
+    let table = house.get("/v1/wallet/entries.csv?reference=invoice", &olga).await;
+    assert_eq!(table.headers()["content-type"], "text/csv; charset=utf-8");
+    let table = table.text().await.unwrap();
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(
+        lines[0],
+        "id,created_at,kind,micros,currency,call_id,reference,country,talked_ms,pulses,micros_per_minute"
+    );
+    assert!(lines.len() == 2 && lines[1].ends_with("Z,top_up,5,USD,,'=Invoice 7,,,,"), "{table}");
+
+    let set =
+        async |body: Value| answer(house.ask(Method::PUT, "/v1/wallet", &olga).json(&body).send().await.unwrap()).await;
+    let (status, wallet) = set(json!({"low_micros": 11})).await;
+    assert_eq!((status, &wallet["low_micros"], &wallet["low"]), (200, &json!(11), &json!(true)), "{wallet}");
+    assert_eq!(set(json!({})).await.1["low_micros"], 11, "what is left out stays");
+    let (_, wallet) = set(json!({"low_micros": null})).await;
+    assert_eq!((&wallet["low_micros"], &wallet["low"]), (&json!(null), &json!(false)));
+    let log = house.store.events_after(0, 50).await.unwrap();
+    let changed: Vec<_> = log.iter().filter(|event| event.kind == "wallet.changed").collect();
+    assert_eq!(changed.len(), 2);
+    assert_eq!(changed[0].data["by"], json!({"kind": "agent", "agent_id": "agt_owner"}));
 }
 
 #[tokio::test]
@@ -302,7 +347,7 @@ async fn what_was_left_unsettled_or_uncharged_is_taken_up_while_the_gateway_runs
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(30), all_charged).await.expect("both are charged");
-    let entries = house.store.entries(500, None).await.unwrap().items;
+    let entries = house.store.entries(&EntryFilter::default(), 500, None).await.unwrap().items;
     for call in [&unsettled, &refused] {
         assert_eq!(entries.iter().filter(|entry| entry.call_id.as_ref() == Some(&call.id)).count(), 1);
     }

@@ -6,7 +6,7 @@ use crate::model::time::Timestamp;
 use crate::policy::pack::{Pack, SwitchRules};
 use crate::policy::routing::tests::agent;
 
-const ACTIONS: [Action; 12] = [
+const ACTIONS: [Action; 14] = [
     Action::Read,
     Action::Change,
     Action::Annotate,
@@ -16,7 +16,9 @@ const ACTIONS: [Action; 12] = [
     Action::Request,
     Action::Assign,
     Action::SetPresence,
+    Action::TakeOffline,
     Action::Listen,
+    Action::KeepViews,
     Action::MintToken,
     Action::Invite,
 ];
@@ -115,7 +117,7 @@ fn an_agent_acts_only_as_itself_whatever_the_role() {
         });
         let (mine, other) = (id("agt_mate"), id("agt_other"));
         let teams = teams_of(&[&mine, &other]);
-        for action in [Action::Answer, Action::Dial, Action::SetPresence, Action::Listen] {
+        for action in [Action::Answer, Action::Dial, Action::SetPresence, Action::Listen, Action::KeepViews] {
             assert!(may(&rules(), &me, action, Resource::Agent(&mine)), "{role} {action:?}");
             assert!(!may(&rules(), &me, action, Resource::Agent(&other)), "{role} {action:?}");
         }
@@ -123,6 +125,29 @@ fn an_agent_acts_only_as_itself_whatever_the_role() {
         assert!(may(&rules(), &me, Action::Control, Resource::Call(call(Some(&mine)))), "{role}");
         assert!(!may(&rules(), &me, Action::Control, Resource::Call(call(Some(&other)))), "{role}");
         assert!(!may(&rules(), &me, Action::Control, Resource::Call(call(None))), "{role}");
+    }
+}
+
+#[test]
+fn leads_give_customers_away_within_their_team_managers_any_and_nobody_else_any() {
+    #[track_caller]
+    fn check(who: &str, teams: &[Option<&str>], want: bool) {
+        let me = Actor::Agent(find(who));
+        let teams: Vec<_> = teams.iter().map(|team| team.map(|team| TeamId::parse(team).unwrap())).collect();
+        assert_eq!(may(&rules(), &me, Action::Assign, Resource::Ownership { teams: &teams }), want, "{who} {teams:?}");
+    }
+    let (own, other, none) = (Some("team_1"), Some("team_2"), None);
+    for teams in [&[][..], &[own], &[other], &[none], &[own, other, none]] {
+        check("agt_owner", teams, true);
+        for who in ["agt_admin", "agt_mate", "agt_free", "agt_lone_lead"] {
+            // Whoever is in no team has nobody to give a customer to.
+            check(who, teams, false);
+        }
+    }
+    check("agt_lead", &[], true);
+    check("agt_lead", &[own, own], true);
+    for teams in [&[other][..], &[none], &[own, other], &[own, none]] {
+        check("agt_lead", teams, false);
     }
 }
 
@@ -199,7 +224,7 @@ fn whoever_manages_changes_and_invites_agents_and_nobody_else_does() {
             }
         }
         assert_eq!(may(&rules(), &me, Action::Change, Resource::Team), manages, "{role}");
-        assert_eq!(may(&rules(), &me, Action::Assign, Resource::Contact), manages, "{role}");
+        assert_eq!(may(&rules(), &me, Action::Assign, Resource::Ownership { teams: &[None] }), manages, "{role}");
     }
 }
 
@@ -282,6 +307,8 @@ fn a_key_may_what_its_one_scope_says_and_nothing_else() {
             "Answer agent",
             "Dial agent",
             "SetPresence agent",
+            "TakeOffline agent",
+            "KeepViews agent",
         ],
     );
     check(&[Scope::RecordingsRead], &["Read recording"]);
@@ -343,7 +370,13 @@ fn an_agent_asks_only_its_own_customers_for_permission() {
 
 #[test]
 fn roles_and_switches_are_what_the_pack_says() {
-    let grants = |calls, configure_calls, wallet| Grants { calls, configure_calls, wallet, manage: false };
+    let grants = |calls, configure_calls, wallet| Grants {
+        calls,
+        configure_calls,
+        wallet,
+        manage: false,
+        assign: Assigning::None,
+    };
     let mut rules = rules();
     rules.roles.insert(Role::Teammate, grants(Sight::Team, false, true));
     let me = Actor::Agent(find("agt_mate"));
@@ -361,8 +394,8 @@ fn roles_and_switches_are_what_the_pack_says() {
         assert_eq!(super::grants(&rules, &agent), want, "{role} {configure_calls} {all_calls}");
     };
     check(Role::Owner, true, false, Grants { manage: true, ..grants(Sight::All, true, true) });
-    check(Role::SalesLead, true, false, grants(Sight::Team, false, false));
-    check(Role::SalesLead, false, true, grants(Sight::All, false, true));
+    check(Role::SalesLead, true, false, Grants { assign: Assigning::Team, ..grants(Sight::Team, false, false) });
+    check(Role::SalesLead, false, true, Grants { assign: Assigning::Team, ..grants(Sight::All, false, true) });
     check(Role::Teammate, true, true, grants(Sight::All, false, true));
 
     // A pack that forgot a role would grant it next to nothing.
@@ -382,6 +415,7 @@ fn the_matrix_for_people_says_what_the_rules_say() {
         "| Change agents and teams, invite agents | yes | – | – | – |",
         "| Change numbers | – | – | – | – |",
         "| Ask for permission to call | own | own | own | own |",
+        "| Say whose customers are | everybody's | own team's | – | – |",
         "### With both switches",
         "| See calls, their recordings and exports | everybody's | everybody's | everybody's | everybody's |",
         "| Configure calls | yes | yes | yes | yes |",
@@ -390,7 +424,8 @@ fn the_matrix_for_people_says_what_the_rules_say() {
         assert!(printed.lines().any(|printed| printed == line), "{line}\n{printed}");
     }
     let mut rules = rules();
-    let granted = Grants { calls: Sight::Team, configure_calls: true, wallet: true, manage: true };
+    let granted =
+        Grants { calls: Sight::Team, configure_calls: true, wallet: true, manage: true, assign: Assigning::None };
     rules.roles.insert(Role::Admin, granted);
     let printed = matrix(&rules);
     assert!(printed.contains("| See the wallet | yes | – | yes | – |"), "{printed}");

@@ -62,6 +62,7 @@ type Rank<'a> = (Step, u32, Option<Timestamp>, &'a AgentId);
 fn rank<'a>(agent: &'a AgentId, known: &TraceStep) -> Option<Rank<'a>> {
     let active_calls = known.active_calls?;
     let barred = known.step == Step::RoundRobin && known.excluded?;
-    let rings = known.online? && !known.tried? && !barred && active_calls == 0 && known.wrapping_up != Some(true);
+    let free = active_calls == 0 && known.wrapping_up != Some(true) && known.passed_over.is_none();
+    let rings = known.online? && !known.tried? && !barred && free;
     rings.then_some((known.step, active_calls, known.idle_since, agent))
 }

@@ -59,7 +59,7 @@ fn route(facts: &RoutingFacts) -> Routing {
 }
 
 fn free(id: &str) -> AgentFacts {
-    AgentFacts { agent: agent(id), active_calls: 0, wrapping_up: false, idle_since: None }
+    AgentFacts { agent: agent(id), active_calls: 0, wrapping_up: false, passed_over: None, idle_since: None }
 }
 
 fn offline(id: &str) -> AgentFacts {
@@ -146,6 +146,10 @@ fn excluded_offline_and_busy_mean_what_the_guide_says_in_every_step() {
     check(&excluded(busy.clone()), false, false, false);
     // F80: writing up the last call counts as busy.
     check(&AgentFacts { wrapping_up: true, ..free("agt_a") }, false, false, false);
+    // N6: a console that showed no call, or is not ready, costs no caller a second.
+    for bypass in Bypass::ALL {
+        check(&AgentFacts { passed_over: Some(*bypass), ..free("agt_a") }, false, false, false);
+    }
 }
 
 #[test]
@@ -241,6 +245,8 @@ fn the_trace_names_everybody_who_was_looked_at_and_why() {
             free("agt_d"),
             AgentFacts { active_calls: 1, ..free("agt_e") },
             AgentFacts { wrapping_up: true, ..free("agt_f") },
+            AgentFacts { passed_over: Some(Bypass::NotShown), ..free("agt_g") },
+            AgentFacts { passed_over: Some(Bypass::NotReady), ..free("agt_h") },
         ],
     );
     f.number.plan = Plan::SalesCrm;
@@ -267,6 +273,8 @@ fn the_trace_names_everybody_who_was_looked_at_and_why() {
             "round_robin agt_c chosen: next in round robin: online, free, fewest calls and longest idle",
             "round_robin agt_d next: next in round robin: online, free, fewest calls and longest idle",
             "round_robin agt_f skipped: is writing up the last call",
+            "round_robin agt_g skipped: has a console that did not show the last call and is silent since",
+            "round_robin agt_h skipped: has a console that is not ready for calls",
             "round_robin agt_e skipped: is on another call",
         ]
     );

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::{AgentFacts, RoutingFacts};
 use crate::model::id::AgentId;
+use crate::model::readiness::Bypass;
 use crate::model::reason::Presence;
 use crate::model::time::Timestamp;
 use crate::model::words;
@@ -64,6 +65,9 @@ pub struct TraceStep {
     /// True while the agent wrote up the last call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wrapping_up: Option<bool>,
+    /// Why the agent's client could not be counted on; absent where it could.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed_over: Option<Bypass>,
     /// End of the agent's last call or offer; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_since: Option<Timestamp>,
@@ -96,6 +100,7 @@ impl TraceStep {
             tried: None,
             active_calls: None,
             wrapping_up: None,
+            passed_over: None,
             idle_since: None,
         }
     }
@@ -107,6 +112,7 @@ impl TraceStep {
             tried: Some(facts.tried.contains(&agent.agent.id)),
             active_calls: Some(agent.active_calls),
             wrapping_up: agent.wrapping_up.then_some(true),
+            passed_over: agent.passed_over,
             idle_since: agent.idle_since,
             ..Self::without_facts(facts, step, Some(&agent.agent.id), reason)
         }

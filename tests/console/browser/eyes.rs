@@ -57,8 +57,11 @@ impl Browser {
             self.at_rest().await;
             let name = format!("{name}-{suffix}");
             self.screenshot(&name).await;
-            let too_wide = "return document.scrollingElement.scrollWidth - innerWidth";
+            let too_wide = "const view = document.getElementById('view') ?? document.body; return Math.max(document.scrollingElement.scrollWidth - innerWidth, view.scrollWidth - view.clientWidth)";
             assert!(self.run(too_wide).await.as_f64().unwrap() <= 0.0, "{name}: the page scrolls sideways");
+            let too_high =
+                "return document.querySelector('.shell') ? document.scrollingElement.scrollHeight - innerHeight : 0";
+            assert!(self.run(too_high).await.as_f64().unwrap() <= 0.0, "{name}: the frame scrolls, not the page in it");
             self.accessible(&name).await;
         }
         self.look(before.0, before.1).await;
@@ -100,7 +103,8 @@ impl Browser {
         .await;
     }
 
-    async fn devtools(&self, command: &str, parameters: Value) {
-        self.driver.cdp().send_raw(command, parameters).await.unwrap();
+    /// What the browser's own tools answer.
+    pub(crate) async fn devtools(&self, command: &str, parameters: Value) -> Value {
+        self.driver.cdp().send_raw(command, parameters).await.unwrap()
     }
 }

@@ -31,7 +31,7 @@ function show(root, contactId) {
       h('button', { type: 'button', class: 'btn btn-icon btn-s', testid: 'alongside-close', ariaLabel: 'Close the customer’s page', onclick: close }, icon('close', 'icon-s'))),
     body);
   current = { path, element, scope };
-  root.append(element);
+  root.querySelector('.floor').append(element);
   import('../views/contact.js').then(({ contactView }) => {
     if (!scope.gone) contactView(body, scope, { id: contactId, alongside: true });
   }, () => close()); // the gateway is away: the page can be opened when it is back

@@ -2,36 +2,30 @@
 // approved template at any time. What is permitted, and for how long, is the customer's choice.
 
 import { api } from '../api.js';
-import { prefs, setPref } from '../prefs.js';
 import { blockerList } from './calldialog.js';
 import { bdi, fill, h } from './dom.js';
 import { openDialog } from './dialog.js';
 import { contactName, whenExactly } from './format.js';
 import { notice } from './parts.js';
+import { templatePicker } from './templatepicker.js';
 import { toast } from './toast.js';
 
-/** WhatsApp's own bounds. */
+/** WhatsApp's own bound. */
 const BODY_CHARS_MAX = 1_024;
-const TEMPLATE_CHARS_MAX = 512;
 
 export function openAskDialog(contact, callability, numberId) {
   const { free_form_allowed: freeForm, window_closes_at: closesAt } = callability.request;
   let kind = freeForm ? 'free_form' : 'template';
   const body = h('textarea', { id: 'ask-body', class: 'input note-area', testid: 'ask-body', rows: 3, maxlength: BODY_CHARS_MAX, placeholder: 'May we call you about your order?' });
-  const name = h('input', { id: 'ask-template', class: 'input', testid: 'ask-template', value: prefs.template, maxlength: TEMPLATE_CHARS_MAX, autocapitalize: 'off', spellcheck: 'false', placeholder: 'may_we_call' });
-  const language = h('input', { id: 'ask-language', class: 'input', testid: 'ask-language', value: prefs.templateLanguage, maxlength: 15, autocapitalize: 'off', spellcheck: 'false', placeholder: 'en' });
+  const template = templatePicker(numberId, contactName(contact));
   const trouble = h('div', { role: 'status' });
   const send = h('button', { type: 'submit', form: 'ask-form', class: 'btn btn-primary', testid: 'ask-send' }, 'Send request');
   const ownWords = h('div', { class: 'field' }, h('label', { for: 'ask-body' }, 'Your message (may stay empty)'), body,
     closesAt && h('p', { class: 'dim small' }, `Possible until ${whenExactly(closesAt)}: 24 hours after the customer’s last message or call.`));
-  const template = h('div', { class: 'ask-template' },
-    h('div', { class: 'field' }, h('label', { for: 'ask-template' }, 'Template'), name),
-    h('div', { class: 'field' }, h('label', { for: 'ask-language' }, 'Language'), language),
-    h('p', { class: 'dim small' }, 'An approved template with a call permission request, by its name in WhatsApp Manager.'));
   const choose = (wish) => {
     kind = wish;
     ownWords.hidden = kind !== 'free_form';
-    template.hidden = kind !== 'template';
+    template.element.hidden = kind !== 'template';
   };
 
   const close = openDialog({
@@ -44,24 +38,22 @@ export function openAskDialog(contact, callability, numberId) {
         freeForm
           ? h('div', { class: 'seg', role: 'radiogroup', ariaLabel: 'Kind of request' }, choice('free_form', 'Own words'), choice('template', 'Template'))
           : notice('info', 'note', 'The customer has neither written nor called in the last 24 hours, so WhatsApp takes a template only.'),
-        ownWords, template,
+        ownWords, template.element,
         h('p', { class: 'dim small' }, 'At most one request in 24 hours and two in 7 days; a connected call starts the count anew.'),
         trouble);
 
       async function submit(event) {
         event.preventDefault();
-        if (kind === 'template' && (!name.value.trim() || !language.value.trim())) {
-          fill(trouble, notice('warn', 'warn', 'Write the template’s name and its language.'));
+        const wished = wish();
+        if (typeof wished.template === 'string') {
+          fill(trouble, notice('warn', 'warn', wished.template));
           return;
         }
         send.disabled = true;
         fill(trouble);
         try {
-          await api.post('/v1/permission-requests', { number_id: numberId, contact: contact.id, ...wish() });
-          if (kind === 'template') {
-            setPref('template', name.value.trim());
-            setPref('templateLanguage', language.value.trim());
-          }
+          await api.post('/v1/permission-requests', { number_id: numberId, contact: contact.id, ...wished });
+          if (wished.template) template.keep(wished.template);
           dialog.close();
           toast({ title: contactName(contact), text: 'The request is on its way. The page shows the answer when it comes.', tone: 'go' });
         } catch (error) {
@@ -75,7 +67,7 @@ export function openAskDialog(contact, callability, numberId) {
   return close;
 
   function wish() {
-    if (kind === 'template') return { kind, template: { name: name.value.trim(), language: language.value.trim() } };
+    if (kind === 'template') return { kind, template: template.wish() };
     return body.value.trim() ? { kind, body: body.value.trim() } : { kind };
   }
 

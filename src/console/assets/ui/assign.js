@@ -6,11 +6,23 @@ import { h } from './dom.js';
 import { contactName } from './format.js';
 import { toast, toastError } from './toast.js';
 
+/** To whom this customer may be given; null: it is not for this agent to say. As the gateway decides it. */
+function among(contact) {
+  const assign = state.session.grants?.assign ?? 'none';
+  const all = [...state.agents.values()];
+  if (assign === 'all') return all;
+  const team = state.agent.team_id;
+  if (assign !== 'team' || !team) return null;
+  const ours = (id) => !id || state.agents.get(id)?.team_id === team;
+  return ours(contact.assignee_id) && ours(contact.owner_id) ? all.filter((agent) => agent.team_id === team) : null;
+}
+
 /** `field`: `assignee_id` or `owner_id`. */
 export function assignment(contact, field, label) {
   const held = contact[field];
-  if (!state.session.grants?.manage) return agentName(held) ?? h('span', { class: 'dim' }, 'Nobody');
-  const agents = [...state.agents.values()].sort((one, other) => one.name.localeCompare(other.name));
+  const agents = among(contact);
+  if (agents === null) return agentName(held) ?? h('span', { class: 'dim' }, 'Nobody');
+  agents.sort((one, other) => one.name.localeCompare(other.name));
   const select = h('select', { class: 'select select-s', testid: `choose-${field}`, ariaLabel: label, onchange: change },
     h('option', { value: '', selected: !held }, 'Nobody'),
     held && !state.agents.has(held) && h('option', { value: held, selected: true }, held),

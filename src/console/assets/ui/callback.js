@@ -1,7 +1,6 @@
 // What an agent can do for one customer from a list: call, ask for permission, or read why not.
 
 import { api } from '../api.js';
-import { setPref } from '../prefs.js';
 import { state } from '../state.js';
 import { callabilityPath, openCallDialog } from './calldialog.js';
 import { fill, h, icon } from './dom.js';
@@ -22,8 +21,7 @@ export function callBackAction(contact, numberId, scope) {
 function action(contact, numberId, { callable, blockers, request }, box) {
   if (callable) {
     return h('button', { type: 'button', class: 'btn btn-go btn-s', testid: 'call-back', onclick: () => {
-      setPref('numberId', numberId);
-      openCallDialog(contact);
+      openCallDialog(contact, numberId);
     } }, icon('phone', 'icon-s'), 'Call back');
   }
   const lacks = blockers.some(({ code }) => code === 'no_permission' || code === 'permission_expired');

@@ -4,7 +4,6 @@ import { api, query } from '../api.js';
 import { on } from '../bus.js';
 import { dial } from '../line.js';
 import { state } from '../state.js';
-import { prefs, setPref } from '../prefs.js';
 import { bdi, fill, h, icon } from './dom.js';
 import { contactName, contactNumber, countryName, money, when } from './format.js';
 import { avatar, notice } from './parts.js';
@@ -16,10 +15,11 @@ const NOTES = [
   ['note', 'The cost leaves your wallet.'],
 ];
 
-/** An assignment, a permission or another call may change the answer while the dialog is read: it follows. */
-export function openCallDialog(contact) {
-  const chosen = state.numbers.find(({ id }) => id === prefs.numberId) ?? state.numbers[0];
-  let numberId = chosen?.id ?? null;
+/**
+ * An assignment, a permission or another call may change the answer while the dialog is read: it follows. `numberId`: the business
+ * number that it begins with.
+ */
+export function openCallDialog(contact, numberId) {
   const trouble = h('div', { ariaLive: 'polite' });
   const price = h('ul', { class: 'blockers', ariaLive: 'polite' });
   let start;
@@ -35,7 +35,7 @@ export function openCallDialog(contact) {
       const answer = await api.get(callabilityPath(contact.id, numberId));
       if (mine !== asked || starting) return; // an older question than the last
       fill(price, priceNotes(answer.rate));
-      fill(trouble, !answer.callable && blockerNotice(answer.blockers), answer.callable && riskNotice(answer.risk));
+      fill(trouble, !answer.callable && blockerNotice(answer.blockers), answer.callable && answer.risk?.unanswered_in_a_row > 0 && notice('warn', 'warn', answer.risk.message));
       start.disabled = !answer.callable;
     } catch (error) {
       if (mine !== asked || starting) return;
@@ -78,9 +78,8 @@ export function openCallDialog(contact) {
       return {
         body: [
           h('div', { class: 'who' }, avatar(contact, 'avatar-l'), h('div', null, h('strong', null, bdi(contactName(contact))), h('span', { class: 'num' }, bdi(contactNumber(contact))))),
-          h('div', { class: 'field' }, h('label', { for: 'dial-number' }, 'Call from your business number'), numberField((id) => {
+          h('div', { class: 'field' }, numberField((id) => {
             numberId = id;
-            setPref('numberId', id);
             void check();
           }, numberId)),
           h('ul', { class: 'blockers' }, NOTES.map(([name, text]) => note(name, text))),
@@ -121,17 +120,18 @@ function blockerNotice(blockers) {
   return notice('warn', 'note', h('p', null, h('strong', null, 'This call is not possible now.')), blockerList(blockers));
 }
 
-/** `risk` may be absent, a sentence, or an object with one. */
-function riskNotice(risk) {
-  const text = typeof risk === 'string' ? risk : risk?.message;
-  return text && text !== 'none' && /\s/.test(text) ? notice('warn', 'warn', text) : null;
-}
+const FROM = 'Call from your business number';
 
 function numberField(onChoose, chosen) {
   if (state.numbers.length < 2) {
-    return h('p', { id: 'dial-number', class: 'num' }, h('strong', null, state.numbers[0]?.display_phone_number ?? 'the only one of this gateway'));
+    return [h('span', { class: 'label' }, FROM), h('p', { class: 'num' }, h('strong', null, state.numbers[0]?.display_phone_number ?? 'the only one of this gateway'))];
   }
-  const select = h('select', { id: 'dial-number', class: 'select num', onchange: () => onChoose(select.value) },
+  return [h('label', { for: 'dial-number' }, FROM), numberSelect('dial-number', chosen, onChoose)];
+}
+
+/** The business numbers to choose from; `onChoose(id)`. */
+export function numberSelect(id, chosen, onChoose, label) {
+  const select = h('select', { id, class: 'select num', testid: id, ariaLabel: label, onchange: () => onChoose(select.value) },
     state.numbers.map((number) => h('option', { value: number.id, selected: number.id === chosen }, number.display_phone_number)));
   return select;
 }

@@ -112,7 +112,8 @@ export class CallTable {
       case 'Status': return h('td', null, statusBadge(call.status));
       case 'Duration': return h('td', { class: 'aside', data: { ...(!call.answered_at && { nothing: '' }) } }, clock);
       case 'Agent Name': return h('td', { class: 'wide', data: { label: 'Agent' } }, this.#offered ? offeredAgents(call) : h('span', null, agentOf(call)));
-      default: return h('td', { class: 'wide', data: { label: 'Summary', ...(!call.summary?.text && { nothing: '' }) } }, call.summary?.text || '–');
+      // Two lines; the whole of it is a click away, and under the pointer.
+      default: return h('td', { class: 'wide summary-cell', title: call.summary?.text, data: { label: 'Summary', ...(!call.summary?.text && { nothing: '' }) } }, h('span', { dir: 'auto' }, call.summary?.text || '–'));
     }
   }
 }

@@ -32,6 +32,39 @@ export function legend(parts) {
   return h('ul', { class: 'legend' }, parts.map(({ name, tone }) => h('li', null, h('i', { class: `swatch-${tone}`, ariaHidden: 'true' }), name)));
 }
 
+/**
+ * A picture whose parts (`g` with a `title`) are read out one by one: the arrow keys walk through them, and so does the
+ * pointer. What is read stands under the picture, for everybody.
+ */
+export function walkable(picture, label) {
+  const parts = [...picture.querySelectorAll('g')];
+  const said = h('p', { class: 'chart-said dim small', role: 'status' });
+  const idle = 'Point at a value, or walk through them with the arrow keys.';
+  said.textContent = idle;
+  let at = -1;
+  const pick = (next) => {
+    parts[at]?.removeAttribute('data-at');
+    at = next;
+    parts[at]?.setAttribute('data-at', '');
+    said.textContent = parts[at]?.querySelector('title').textContent ?? idle;
+  };
+  const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+  const onkeydown = (event) => {
+    if (Object.hasOwn(STEPS, event.key)) pick(at < 0 ? (STEPS[event.key] > 0 ? 0 : parts.length - 1) : Math.min(parts.length - 1, Math.max(0, at + STEPS[event.key])));
+    else if (event.key === 'Home') pick(0);
+    else if (event.key === 'End') pick(parts.length - 1);
+    else if (event.key === 'Escape') pick(-1);
+    else return;
+    event.preventDefault();
+    parts[at]?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  };
+  const onpointermove = (event) => {
+    const over = parts.indexOf(event.target.closest?.('g'));
+    if (over >= 0 && over !== at) pick(over);
+  };
+  return h('div', { class: 'walk' }, h('div', { class: 'scroll', role: 'group', tabindex: 0, ariaLabel: label, testid: 'walk', onkeydown, onpointermove }, picture), said);
+}
+
 /** Stacked columns: `columns` = `[{ label, values }]`, one value for each of `parts` = `[{ name, tone }]`. */
 export function columnChart({ label, parts, columns }) {
   const [width, height, left, bottom] = [430, 200, 30, 22];

@@ -1,5 +1,5 @@
-// A dialog that makes the page behind it inert, but not the incoming-call popup: a call may come
-// while somebody reads a dialog. (The <dialog> element would make the popup inert too.)
+// A dialog that makes the page behind it inert, but neither the incoming-call popup nor the call bar: a call may come
+// while somebody reads a dialog, and has to be muted or ended. (The <dialog> element would make them inert too.)
 
 import { fill, h, icon } from './dom.js';
 
@@ -9,19 +9,19 @@ let current = null;
 export function openDialog({ title, testid, build, onClose = () => {} }) {
   current?.();
   const layer = document.getElementById('dialogs');
-  const app = document.getElementById('app');
+  const behind = [...document.querySelectorAll('.side, .stage, .signin')];
   const before = document.activeElement;
   const close = () => {
     if (current !== close) return;
     current = null;
     document.removeEventListener('keydown', onKey);
     fill(layer);
-    app.inert = false;
+    for (const part of behind) part.inert = false;
     if (before?.isConnected) before.focus({ preventScroll: true });
     onClose();
   };
   const { body, foot } = build({ close });
-  const element = h('div', { class: 'dialog', role: 'dialog', ariaModal: 'true', ariaLabelledBy: 'dialog-title', testid, tabindex: -1 },
+  const element = h('div', { class: 'dialog', role: 'dialog', ariaLabelledBy: 'dialog-title', testid, tabindex: -1 },
     h('div', { class: 'dialog-head' }, h('h2', { id: 'dialog-title' }, title),
       h('button', { type: 'button', class: 'btn btn-icon btn-s', ariaLabel: 'Close', onclick: close }, icon('close', 'icon-s'))),
     h('div', { class: 'dialog-body' }, body),
@@ -33,7 +33,7 @@ export function openDialog({ title, testid, build, onClose = () => {} }) {
   layer.onpointerdown = (event) => {
     if (event.target === layer) close();
   };
-  app.inert = true;
+  for (const part of behind) part.inert = true;
   fill(layer, element);
   element.focus();
   current = close;

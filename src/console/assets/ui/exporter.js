@@ -2,8 +2,9 @@
 // gateway writes down who took what, and gives only what this role sees.
 
 import { api, query } from '../api.js';
-import { fill, h, icon } from './dom.js';
+import { fill, h } from './dom.js';
 import { bytes } from './format.js';
+import { menuButton } from './menu.js';
 import { save } from './save.js';
 
 const KINDS = [
@@ -14,32 +15,13 @@ const KINDS = [
 
 /** A button with a menu; `parameters()` answers the filters of the list as it is shown. */
 export function exporter(scope, parameters) {
-  const menu = h('div', { class: 'menu', id: 'export-menu', testid: 'export-menu', hidden: true, role: 'group', ariaLabel: 'Export these calls as' });
-  const button = h('button', { type: 'button', class: 'btn', testid: 'export', ariaExpanded: false, ariaControls: 'export-menu', onclick: () => show(menu.hidden) }, icon('download'), 'Export');
+  const { element, menu, button, show } = menuButton(scope, { testid: 'export', name: 'download', label: 'Export', about: 'Export these calls as' });
   const said = h('div', { class: 'export-status', role: 'status', testid: 'export-status' });
-  const element = h('div', { class: 'menu-anchor' }, button, menu);
   let running = null;
 
   fill(menu, KINDS.map(([kind, label, about]) => h('button', { type: 'button', testid: `export-${kind}`, onclick: () => take(kind, label) },
     h('strong', null, label), h('span', null, about))));
-
-  function show(wish) {
-    menu.hidden = !wish;
-    button.setAttribute('aria-expanded', String(wish));
-    if (wish) menu.querySelector('button').focus();
-  }
-
-  element.addEventListener('keydown', (event) => {
-    if (event.key !== 'Escape' || menu.hidden) return;
-    show(false);
-    button.focus();
-  });
-  const outside = (event) => { if (!element.contains(event.target)) show(false); };
-  document.addEventListener('pointerdown', outside);
-  scope.add(() => {
-    document.removeEventListener('pointerdown', outside);
-    running?.abort();
-  });
+  scope.add(() => running?.abort());
 
   async function take(kind, label) {
     show(false);

@@ -3,6 +3,7 @@
 
 import { api, everyItem } from '../api.js';
 import { state } from '../state.js';
+import { dayStart, daysAgo, shownDay } from './days.js';
 import { fill, h, icon } from './dom.js';
 import { words } from './format.js';
 
@@ -10,22 +11,50 @@ const STATUSES = ['Ringing', 'Ongoing', 'Completed', 'Missed by Agent', 'Missed 
 /** Typing is let come to rest. */
 const TYPED_MS = 300;
 /** As they stand in the address, in the order of the form. */
-const NAMES = ['text', 'since', 'until', 'direction', 'status', 'agent_id', 'team_id', 'number_id', 'disposition', 'tag'];
+const NAMES = ['text', 'days', 'since', 'until', 'direction', 'status', 'agent_id', 'team_id', 'number_id', 'disposition', 'tag', 'recorded', 'talked'];
+const PERIODS = { 1: 'Today', 7: 'Last 7 days', 30: 'Last 30 days', 90: 'Last 90 days' };
+const RECORDED = { true: 'With a recording', false: 'Without a recording' };
+/** "from-below" in milliseconds; an end may be open. */
+const TALKED = { '-60000': 'Under 1 min', '60000-300000': '1 to 5 min', '300000-900000': '5 to 15 min', '900000-': '15 min and longer' };
+/** Days, either counted back from today or by name. */
+const NAMED_DAYS = ['since', 'until'];
 
-/** Reads the address: `{ name: value }`, only known names with a value. */
+/** What a value must be; an address may be cut or made up. */
+const FITS = {
+  days: (value) => /^[1-9]\d{0,2}$/.test(value),
+  since: (value) => dayStart(value) !== null,
+  until: (value) => dayStart(value) !== null,
+  direction: (value) => ['user_initiated', 'business_initiated'].includes(value),
+  status: (value) => STATUSES.includes(value),
+  recorded: (value) => Object.hasOwn(RECORDED, value),
+  talked: (value) => /^(\d+-\d*|-\d+)$/.test(value),
+};
+
+/** Reads the address: `{ name: value }`, only known names with a value that fits. */
 export function readFilters(search) {
-  return Object.fromEntries(NAMES.map((name) => [name, search.get(name)?.trim()]).filter(([, value]) => value));
+  return Object.fromEntries(NAMES.map((name) => [name, search.get(name)?.trim()]).filter(([name, value]) => value && (FITS[name]?.(value) ?? true)));
 }
 
 /** What the API is asked with: days become moments of this browser's time zone, the last one included. */
-export function asQuery({ since, until, ...rest }) {
-  return { ...rest, from: dayStart(since, 0), to: dayStart(until, 1) };
+export function asQuery({ days, since, until, talked, ...rest }) {
+  const back = Number(days) > 0 ? Math.min(Number(days), 366) : null;
+  return { ...rest, ...between(talked), from: back ? daysAgo(back - 1).toISOString() : dayStart(since), to: back ? null : dayStart(until, 1) };
 }
 
-function dayStart(day, later) {
-  const [year, month, date] = (day ?? '').split('-').map(Number);
-  const start = new Date(year, month - 1, date + later);
-  return Number.isNaN(start.getTime()) ? null : start.toISOString();
+/** As the gateway keeps them in a view. */
+export function asSaved({ days, recorded, talked, ...rest }) {
+  return { ...rest, ...between(talked), ...(days && { days: Number(days) }), ...(recorded && { recorded: recorded === 'true' }) };
+}
+
+/** Back from a view, in the order of the address. */
+export function fromSaved({ talked_ms_min: least, talked_ms_below: below, ...rest }) {
+  const found = { ...rest, talked: least === undefined && below === undefined ? null : `${least ?? ''}-${below ?? ''}` };
+  return Object.fromEntries(NAMES.filter((name) => found[name] !== undefined && found[name] !== null).map((name) => [name, String(found[name])]));
+}
+
+function between(talked) {
+  const [, least, below] = /^(\d*)-(\d*)$/.exec(talked ?? '') ?? [];
+  return { ...(least && { talked_ms_min: Number(least) }), ...(below && { talked_ms_below: Number(below) }) };
 }
 
 /**
@@ -49,8 +78,9 @@ export function filterBar(scope, filters, tools, onChange) {
   const controls = new Map();
   let lists = {};
   const names = {
-    since: ['From', (day) => shownDay(day)],
-    until: ['To', (day) => shownDay(day)],
+    days: ['Period', (days) => PERIODS[days] ?? `Last ${days} days`],
+    since: ['From', shownDay],
+    until: ['To', shownDay],
     direction: ['Type', words.direction],
     status: ['Status', (status) => status],
     agent_id: ['Agent', (id) => state.agents.get(id)?.name ?? id],
@@ -58,6 +88,8 @@ export function filterBar(scope, filters, tools, onChange) {
     number_id: ['Number', (id) => state.numbers.find((number) => number.id === id)?.display_phone_number ?? id],
     disposition: ['Disposition', (word) => word],
     tag: ['Tag', (tag) => tag],
+    recorded: ['Recording', (recorded) => RECORDED[recorded] ?? recorded],
+    talked: ['Talked', (talked) => TALKED[talked] ?? talked],
   };
 
   function open() {
@@ -68,9 +100,11 @@ export function filterBar(scope, filters, tools, onChange) {
 
   function set(name, value) {
     if ((now[name] ?? '') === value) return;
+    const gone = value && name === 'days' ? NAMED_DAYS : value && NAMED_DAYS.includes(name) ? ['days'] : [];
     now = { ...now, [name]: value };
-    if (!value) delete now[name];
-    if (controls.has(name)) controls.get(name).value = value;
+    for (const other of value ? gone : [name]) delete now[other];
+    now = Object.fromEntries(NAMES.filter((known) => now[known]).map((known) => [known, now[known]])); // one order, one address
+    for (const changed of [name, ...gone]) if (controls.has(changed)) controls.get(changed).value = now[changed] ?? '';
     if (name === 'text' && text.value.trim() !== value) text.value = value;
     drawChips();
     onChange({ ...now });
@@ -116,6 +150,7 @@ export function filterBar(scope, filters, tools, onChange) {
     const agents = [...state.agents.values()].filter((agent) => sight === 'all' || agent.team_id === state.agent.team_id)
       .sort((a, b) => a.name.localeCompare(b.name)).map((agent) => [agent.id, agent.name]);
     fill(fields,
+      choice('days', 'Any time', Object.entries(PERIODS)),
       field('since', h('input', { type: 'date', class: 'input' })),
       field('until', h('input', { type: 'date', class: 'input' })),
       choice('direction', 'All types', [['user_initiated', 'Incoming'], ['business_initiated', 'Outbound']]),
@@ -125,7 +160,9 @@ export function filterBar(scope, filters, tools, onChange) {
       sight === 'all' && (lists.teams?.length ?? 0) > 0 && choice('team_id', 'All teams', lists.teams.map((team) => [team.id, team.name])),
       state.numbers.length > 1 && choice('number_id', 'All numbers', state.numbers.map((number) => [number.id, number.display_phone_number])),
       (lists.dispositions?.length ?? 0) > 0 && choice('disposition', 'Any disposition', lists.dispositions.map((word) => [word, word])),
-      field('tag', h('input', { class: 'input', maxlength: 40, placeholder: 'e.g. vip', autocomplete: 'off' })));
+      field('tag', h('input', { class: 'input', maxlength: 40, placeholder: 'e.g. vip', autocomplete: 'off' })),
+      choice('recorded', 'Any', Object.entries(RECORDED)),
+      choice('talked', 'Any length', Object.entries(TALKED)));
   }
 
   drawFields();
@@ -142,9 +179,4 @@ export function filterBar(scope, filters, tools, onChange) {
   return h('search', { class: 'filter-bar' },
     h('div', { class: 'filter-row' }, h('div', { class: 'search' }, icon('search'), text), toggle, tools),
     fields, chips);
-}
-
-function shownDay(day) {
-  const date = new Date(`${day}T00:00:00`);
-  return Number.isNaN(date.getTime()) ? day : date.toLocaleDateString(undefined, { day: 'numeric', month: 'short', year: 'numeric' });
 }

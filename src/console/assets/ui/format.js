@@ -1,9 +1,13 @@
 // Facts to words, in one place, so that every page says the same.
 
-const dateTimeThisYear = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', hour: 'numeric', minute: '2-digit' });
-const dateTime = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', year: 'numeric', hour: 'numeric', minute: '2-digit' });
-const dateTimeSeconds = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', year: 'numeric', hour: 'numeric', minute: '2-digit', second: '2-digit' });
-const timeSeconds = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit', second: '2-digit' });
+/** The console speaks English: dates and sums do so too, the way the reader's English writes them. */
+export const LOCALE = navigator.languages?.find((language) => /^en\b/i.test(language)) ?? 'en-GB';
+
+const dateTimeThisYear = new Intl.DateTimeFormat(LOCALE, { day: 'numeric', month: 'short', hour: 'numeric', minute: '2-digit' });
+const dateTime = new Intl.DateTimeFormat(LOCALE, { day: 'numeric', month: 'short', year: 'numeric', hour: 'numeric', minute: '2-digit' });
+const dateTimeSecondsThisYear = new Intl.DateTimeFormat(LOCALE, { day: 'numeric', month: 'short', hour: 'numeric', minute: '2-digit', second: '2-digit' });
+const dateTimeSeconds = new Intl.DateTimeFormat(LOCALE, { day: 'numeric', month: 'short', year: 'numeric', hour: 'numeric', minute: '2-digit', second: '2-digit' });
+const timeSeconds = new Intl.DateTimeFormat(LOCALE, { hour: 'numeric', minute: '2-digit', second: '2-digit' });
 
 export function contactName(contact) {
   return plain(contact?.name) || plain(contact?.username) || contact?.phone || contact?.user_id || 'Unknown caller';
@@ -54,12 +58,16 @@ export function timeLeft(ms) {
 
 export function when(time) {
   if (!time) return '–';
-  const date = new Date(time);
-  return (date.getFullYear() === new Date().getFullYear() ? dateTimeThisYear : dateTime).format(date);
+  return inYear(new Date(time), dateTimeThisYear, dateTime);
 }
 
 export function whenExactly(time) {
-  return time ? dateTimeSeconds.format(new Date(time)) : '–';
+  return time ? inYear(new Date(time), dateTimeSecondsThisYear, dateTimeSeconds) : '–';
+}
+
+/** The year is said only where it is another. */
+function inYear(date, thisYear, any) {
+  return (date.getFullYear() === new Date().getFullYear() ? thisYear : any).format(date);
 }
 
 export function clockTime(time) {
@@ -68,12 +76,37 @@ export function clockTime(time) {
 
 /** 9500 micros → "$0.0095": no digit is lost, because rates live behind the cents. */
 export function money(micros, currency) {
-  return new Intl.NumberFormat(undefined, { style: 'currency', currency, minimumFractionDigits: 2, maximumFractionDigits: 6 }).format(micros / 1_000_000);
+  return new Intl.NumberFormat(LOCALE, { style: 'currency', currency, minimumFractionDigits: 2, maximumFractionDigits: 6 }).format(micros / 1_000_000);
 }
 
 /** "GE" → "Georgia". */
 export function countryName(code) {
-  return new Intl.DisplayNames(undefined, { type: 'region' }).of(code);
+  return new Intl.DisplayNames(LOCALE, { type: 'region' }).of(code);
+}
+
+/** ", 18:42 there": of a country with several times, from the westernmost to the easternmost. */
+export function localTime(code) {
+  const key = `${code} ${Math.floor(Date.now() / 60_000)}`;
+  if (clocked.key !== key) clocked = { key, text: timesOf(code) };
+  return clocked.text;
+}
+
+/** The last answer: it is asked for several times a second, and holds for a minute. */
+let clocked = { key: null, text: '' };
+
+function timesOf(code) {
+  let zones = [];
+  try {
+    const locale = new Intl.Locale('und', { region: code });
+    zones = locale.getTimeZones?.() ?? locale.timeZones ?? [];
+  } catch { /* a code that the browser does not know */ }
+  if (zones.length === 0) return '';
+  const now = Date.now();
+  const offset = (timeZone) => Date.parse(new Intl.DateTimeFormat('sv', { timeZone, dateStyle: 'short', timeStyle: 'medium' }).format(now).replace(' ', 'T') + 'Z');
+  const sorted = [...zones].sort((one, other) => offset(one) - offset(other));
+  const clock = (timeZone) => new Intl.DateTimeFormat(LOCALE, { timeZone, hour: 'numeric', minute: '2-digit' }).format(now);
+  const [first, last] = [clock(sorted[0]), clock(sorted.at(-1))];
+  return first === last ? `, ${first} there` : `, ${first} to ${last} there`;
 }
 
 export function bytes(count) {
@@ -115,6 +148,11 @@ export const words = {
   cause: lookup({
     rejected: 'rejected', ring_timeout: 'not answered in time', not_shown: 'never shown', caller_cancelled: 'caller hung up',
     answered_elsewhere: 'answered by another agent', agent_left: 'agent went offline',
+  }),
+
+  trouble: lookup({
+    tab_asleep: 'its tab was asleep', autoplay_blocked: 'the browser held its sound back', socket_dead: 'its connection was gone',
+    push_failed: 'the push service did not take it',
   }),
 
   endReason: lookup({

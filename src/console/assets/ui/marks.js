@@ -9,7 +9,7 @@ import { toastError } from './toast.js';
 export function marksPane(root, scope, first) {
   let call = first;
   let names = [];
-  const word = h('select', { id: 'disposition', class: 'select', testid: 'disposition', onchange: () => put('disposition', { disposition: word.value || null }) });
+  const word = h('select', { id: 'disposition', class: 'select', testid: 'disposition', onchange: () => put('disposition', () => ({ disposition: word.value || null })) });
   const field = h('div', { class: 'field', hidden: true }, h('label', { for: 'disposition' }, 'Disposition'), word);
   const list = h('ul', { class: 'tags', testid: 'tags', ariaLabel: 'Tags' });
   const text = h('input', { id: 'new-tag', class: 'input', testid: 'tag-text', maxlength: 40, autocomplete: 'off' });
@@ -18,17 +18,24 @@ export function marksPane(root, scope, first) {
     const tag = text.value.trim();
     if (!tag) return;
     text.value = '';
-    void put('tags', { tags: [...(call.tags ?? []), tag] });
+    void put('tags', () => ({ tags: [...(call.tags ?? []), tag] }), () => { text.value ||= tag; });
   } }, h('label', { for: 'new-tag' }, 'Tags'), list, h('div', { class: 'tag-form' }, text, h('button', { type: 'submit', class: 'btn', testid: 'tag-add' }, 'Add')));
   fill(root, h('div', { class: 'stack-gap' }, field, form));
 
-  async function put(what, body) {
-    try {
-      noteCall(await api.put(`/v1/calls/${call.id}/${what}`, body));
-    } catch (error) {
-      toastError('It was not saved', error);
+  /** Tags are saved all together: each wish waits for the one before, and is made from what that left. */
+  let last = Promise.resolve();
+  function put(what, body, onRefused = () => {}) {
+    last = last.then(async () => {
+      try {
+        call = await api.put(`/v1/calls/${call.id}/${what}`, body());
+        noteCall(call);
+      } catch (error) {
+        toastError('It was not saved', error);
+        onRefused();
+      }
       draw();
-    }
+    });
+    return last;
   }
 
   function draw() {
@@ -39,7 +46,7 @@ export function marksPane(root, scope, first) {
     word.value = call.disposition ?? '';
     const tags = call.tags ?? [];
     fill(list, tags.map((tag) => h('li', null, h('span', { class: 'filter-chip' }, bdi(tag),
-      h('button', { type: 'button', ariaLabel: `Remove the tag ${tag}`, onclick: () => put('tags', { tags: tags.filter((other) => other !== tag) }) }, icon('close', 'icon-s'))))));
+      h('button', { type: 'button', ariaLabel: `Remove the tag ${tag}`, onclick: () => put('tags', () => ({ tags: (call.tags ?? []).filter((other) => other !== tag) })) }, icon('close', 'icon-s'))))));
     list.hidden = tags.length === 0;
   }
 

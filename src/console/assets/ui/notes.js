@@ -12,6 +12,9 @@ const NOTE_CHARS_MAX = 4_000;
 const PAGE = 20;
 const GATHER_MS = 250;
 
+/** What was typed and not saved, by agent and place: a look at another page must not lose it. */
+const drafts = new Map();
+
 let fields = 0;
 
 /** A labelled field that grows with its text: `{ element, value(), clear() }`. */
@@ -22,6 +25,7 @@ export function noteField(label, testid) {
   return {
     element: h('div', { class: 'field note-field' }, h('label', { for: id }, label), area),
     value: () => area.value.trim(),
+    set: (text) => { area.value = text; },
     clear: () => { area.value = ''; },
   };
 }
@@ -32,6 +36,10 @@ export function showNotes(root, scope, path, concerns) {
   const more = h('div', { class: 'more', hidden: true });
   const field = noteField('New note', 'note-text');
   const add = h('button', { type: 'submit', class: 'btn', testid: 'note-add' }, 'Add note');
+  const draft = `${state.agent.id} ${path}`;
+  const area = field.element.querySelector('textarea');
+  area.value = drafts.get(draft) ?? '';
+  area.addEventListener('input', () => drafts.set(draft, area.value));
   const form = h('form', { class: 'note-form', onsubmit: submit }, field.element, add);
   fill(root, skeleton(2));
 
@@ -58,6 +66,7 @@ export function showNotes(root, scope, path, concerns) {
     try {
       await api.post(path, { text });
       field.clear();
+      drafts.delete(draft);
       await load();
     } catch (error) {
       toastError('The note was not saved', error);
@@ -82,14 +91,24 @@ export function showNotes(root, scope, path, concerns) {
         h('strong', null, bdi(agentName(author) ?? `${key ?? 'A program'}`)),
         h('time', { class: 'dim small', datetime: at }, when(at)),
         callId && h('a', { class: 'small', href: `/calls/${callId}` }, 'on a call'),
-        (mine || state.session.grants?.manage) && h('button', { type: 'button', class: 'note-remove', ariaLabel: 'Remove this note', title: 'Remove', onclick: () => remove(id) }, icon('close', 'icon-s'))),
+        (mine || state.session.grants?.manage) && h('button', { type: 'button', class: 'note-remove', ariaLabel: 'Remove this note', title: 'Remove', onclick: (event) => askToRemove(event.currentTarget, id) }, icon('close', 'icon-s'))),
       h('p', { class: 'note-text' }, bdi(text)));
+  }
+
+  /** A second click within some seconds: there is no way back. */
+  function askToRemove(button, id) {
+    const sure = h('button', { type: 'button', class: 'btn btn-s btn-stop', testid: 'note-remove-sure', onclick: () => remove(id) }, 'Remove for good');
+    button.replaceWith(sure);
+    sure.focus();
+    sure.addEventListener('blur', () => sure.replaceWith(button), { once: true });
   }
 
   async function remove(id) {
     try {
       await api.delete(`/v1/notes/${id}`);
       await load();
+      list.tabIndex = -1;
+      list.focus();
     } catch (error) {
       toastError('The note was not removed', error);
     }

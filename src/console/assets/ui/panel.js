@@ -13,11 +13,14 @@ import { soundTrouble } from '../soundwatch.js';
 import { isDialling, myCall, numberOf, state } from '../state.js';
 import { isLeader } from '../tabs.js';
 import { startAlongside } from './alongside.js';
+import { callFacts } from './callfacts.js';
+import { callTray } from './calltray.js';
 import { captions } from './captions.js';
 import { bdi, fill, h, icon, setText } from './dom.js';
 import { alarmWords, contactName, contactNumber, duration } from './format.js';
 import { keypad } from './keypad.js';
 import { avatar, meter } from './parts.js';
+import { canPopOut, popOut } from './popout.js';
 import { toastError } from './toast.js';
 import { wrapUp } from './wrapup.js';
 
@@ -33,9 +36,13 @@ let closers = [];
 
 /** Keeps `root` filled while there is a call, or one to be wrapped up. */
 export function startPanel(root) {
+  let draft = null;
   const refresh = () => {
     const call = myCall();
-    if (panel && panel.callId !== call?.id) close();
+    if (panel && panel.callId !== call?.id) {
+      draft = { callId: panel.callId, text: panel.draft() };
+      close();
+    }
     if (call && !panel) {
       leaveWrapUp((open_) => open_.closeSaving());
       panel = open(root, call);
@@ -45,7 +52,7 @@ export function startPanel(root) {
   const wrap = (call) => {
     if (!call.answered_at || myCall()) return;
     leaveWrapUp((open_) => open_.closeSaving());
-    after = wrapUp(call, () => {
+    after = wrapUp(call, draft?.callId === call.id ? draft.text : '', () => {
       wrappedUp(call.id);
       leaveWrapUp();
     });
@@ -119,6 +126,7 @@ function open(root, first) {
   const holdKey = key('call-hold', 'pause', 'Hold', run(() => command(callId, call().state === 'held' ? 'resume' : 'hold'), 'Hold did not work'));
   const pad = keypad(callId, (isOpen, byKey) => {
     padKey.set({ expanded: isOpen });
+    if (isOpen) tray.show(false);
     if (byKey) padKey.element.focus();
   });
   const padKey = key('call-keypad', 'keypad', 'Keypad', () => pad.show(!pad.isOpen()));
@@ -127,6 +135,13 @@ function open(root, first) {
     setPref('captions', !prefs.captions);
     update();
   });
+  const facts = callFacts(first);
+  const tray = callTray(first, (isOpen, byKey) => {
+    trayKey.set({ expanded: isOpen });
+    if (isOpen) pad.show(false);
+    if (byKey) trayKey.element.focus();
+  });
+  const trayKey = key('call-notes', 'note', 'Notes', () => tray.show(!tray.isOpen()));
   const tapeKey = key('call-recording', 'tape', 'Pause rec.', run(() => pauseRecording(callId, call().recording.state === 'recording'), 'The recording goes on as it was'));
   const endKey = key('call-hangup', 'hangup', 'Hang up', run(() => command(callId, 'hangup'), 'The call was not hung up'), 'key-stop');
   const alarmBox = h('div', { class: 'call-alarm', testid: 'call-alarm', role: 'alert', hidden: true });
@@ -135,12 +150,14 @@ function open(root, first) {
   const element = h('section', { class: 'call-panel', testid: 'call-panel', ariaLabel: 'Call', data: { callId } },
     alarmBox,
     words.element,
+    facts.element,
     h('div', { class: 'call-bar' }, who,
       h('div', { class: 'call-time' }, time, phase, tape),
       sound,
-      h('div', { class: 'call-keys' }, muteKey.element, holdKey.element, padKey.element, wordsKey.element, tapeKey.element, endKey.element)),
-    pad.element);
+      h('div', { class: 'call-keys' }, muteKey.element, holdKey.element, padKey.element, wordsKey.element, trayKey.element, tapeKey.element, endKey.element)),
+    pad.element, tray.element);
   root.append(element);
+  const window_ = canPopOut() ? popOut(element, root) : null;
 
   let frame = requestAnimationFrame(function draw() {
     frame = requestAnimationFrame(draw);
@@ -181,6 +198,8 @@ function open(root, first) {
     wordsKey.element.hidden = !live;
     wordsKey.set({ pressed: prefs.captions });
     words.show(live && prefs.captions);
+    facts.update(now);
+    tray.update(now);
     updateQuality(view, here);
     updateAlarm(now, view, here);
   }
@@ -193,7 +212,7 @@ function open(root, first) {
     const way = direction === 'business_initiated' ? 'from' : 'to';
     fill(who, avatar(contact), h('div', null,
       h('a', { class: 'call-name', href: `/contacts/${encodeURIComponent(contact.id)}`, title: 'Open the customer’s page' }, bdi(contactName(contact))),
-      h('div', { class: 'call-sub num' }, bdi(contactNumber(contact)), numberOf(numberId) && h('span', { class: 'call-where' }, ` · ${way} ${numberOf(numberId)}`))));
+      h('div', { class: 'call-sub num' }, bdi(contactNumber(contact)), numberOf(numberId) && h('span', { class: 'call-where' }, ` · ${way} ${numberOf(numberId)}`))), window_?.button);
   }
 
   let tapeShown = null;
@@ -222,6 +241,8 @@ function open(root, first) {
     if (view.phase === 'connecting') return { tone: 'warn', text: 'Audio is being set up' };
     if (view.phase === 'lost') return { tone: 'warn', text: 'Audio is being repaired' };
     if (view.phase === 'failed') return { tone: 'stop', text: 'No audio' };
+    // A line whose packets arrive is no excellent line while one side is not heard.
+    if (alarms.size > 0) return { tone: 'stop', text: 'Sound is missing' };
     // While it rings or is held, silence from the far end is as it should be.
     const near_ = view.quality?.emptyIn > 0 && call().state !== 'active' ? null : view.quality;
     return lineWords(near_, farQuality);
@@ -253,28 +274,56 @@ function open(root, first) {
   }
 
   padKey.set({ expanded: false });
+  trayKey.set({ expanded: false });
+  void standingAlarms(callId, (alarm) => {
+    // What was told live is newer than what is read.
+    if (!alarms.has(`${alarm.kind} ${alarm.leg}`)) stand(alarm);
+  });
+
+  /** The newest stands last. */
+  function stand({ kind, leg, on: stands }) {
+    const legKind = leg === 'agent' || leg === 'whatsapp' ? leg : call().legs?.find((each) => each.id === leg)?.kind;
+    alarms.delete(`${kind} ${leg}`);
+    if (stands) alarms.set(`${kind} ${leg}`, alarmWords(kind, legKind));
+    update();
+  }
+
   return {
     callId,
     update,
-    alarm({ callId: id, kind, leg, on: stands }) {
-      if (id !== callId) return;
-      const legKind = leg === 'agent' || leg === 'whatsapp' ? leg : call().legs?.find((each) => each.id === leg)?.kind;
-      alarms.delete(`${kind} ${leg}`); // the newest stands last
-      if (stands) alarms.set(`${kind} ${leg}`, alarmWords(kind, legKind));
-      update();
+    alarm(alarm) {
+      if (alarm.callId === callId) stand(alarm);
     },
+    /** A note that was begun and not saved. */
+    draft: () => tray.draft(),
     heard({ callId: id, digit }) {
       if (id === callId) pad.heard(digit);
     },
     close() {
       cancelAnimationFrame(frame);
       clearInterval(farTimer);
+      window_?.close();
       pad.close();
+      tray.close();
+      facts.close();
       words.close();
       keepFocus(element);
       element.remove();
     },
   };
+}
+
+/** Alarms that stood before this page was opened, out of what happened in the call. */
+async function standingAlarms(callId, tell) {
+  const standing = new Map();
+  try {
+    const { items } = await api.get(`/v1/calls/${callId}/timeline`);
+    for (const { type, data } of items) {
+      if (type === 'call.media_alarm') standing.set(`${data.kind} ${data.leg}`, { kind: data.kind, leg: data.leg, on: true });
+      if (type === 'call.media_recovered') standing.delete(`${data.kind} ${data.leg}`);
+    }
+  } catch { /* the next alarm is told by its event */ }
+  for (const alarm of standing.values()) tell(alarm);
 }
 
 /** What vanishes must not take the focus with it. */
@@ -308,7 +357,8 @@ function key(testid, name, label, onclick, extra = '') {
   return {
     element,
     set({ pressed, expanded, label: wanted, icon: wantedIcon, disabled }) {
-      if (pressed !== undefined) element.setAttribute('aria-pressed', String(pressed));
+      // A label that changes says it already: “Unmute, pressed” would be wrong twice.
+      if (pressed !== undefined) element.setAttribute(wanted === undefined ? 'aria-pressed' : 'data-pressed', String(pressed));
       if (expanded !== undefined) element.setAttribute('aria-expanded', String(expanded));
       if (wanted !== undefined) setText(text, wanted);
       if (wantedIcon !== undefined && wantedIcon !== shown) {

@@ -4,11 +4,13 @@
 import { on } from '../bus.js';
 import { serverNow } from '../clock.js';
 import { soundUnlocked } from '../levels.js';
-import { accept, reject, shown } from '../line.js';
+import { accept } from '../line.js';
+import { reject, shown } from '../offers.js';
 import { warmTrouble } from '../phone.js';
 import { setRingingTitle } from '../router.js';
 import { numberOf, state } from '../state.js';
 import { isLeader } from '../tabs.js';
+import { busyReply } from './busy.js';
 import { bdi, fill, h, icon, setText } from './dom.js';
 import { contactName, contactNumber, countryName, duration, words } from './format.js';
 import { avatar } from './parts.js';
@@ -76,6 +78,8 @@ function build(offer) {
   const rejectButton = h('button', { type: 'button', class: 'popup-reject', testid: 'popup-reject', onclick: () => reject(id) }, icon('hangup'), h('span', null, 'Reject'));
   const number = numberOf(offer.number_id);
   const note = lastNote(contact);
+  const asked = offer.cta_payload || offer.deeplink_payload;
+  const busyPart = busyReply(id);
 
   const element = h('section', {
     class: 'popup', testid: 'popup', role: 'alertdialog', ariaModal: 'false', ariaLabelledBy: nameId, ariaDescribedBy: textId, tabindex: -1, data: { offerId: id },
@@ -88,6 +92,8 @@ function build(offer) {
       h('div', { class: 'popup-name', id: nameId, testid: 'popup-name' }, bdi(contactName(contact))),
       h('div', { class: 'popup-number', testid: 'popup-number' }, h('span', { class: 'num' }, bdi(contactNumber(contact))),
         offer.country && h('span', { testid: 'popup-country' }, ` · ${countryName(offer.country)}`)))),
+  offer.tags?.length > 0 && h('ul', { class: 'popup-tags', testid: 'popup-tags', ariaLabel: 'Tags of earlier calls' }, offer.tags.map((tag) => h('li', null, bdi(tag)))),
+  asked && h('p', { class: 'popup-note', testid: 'popup-asked' }, icon('link', 'icon-s'), h('span', null, offer.cta_payload ? 'Pressed the call button: ' : 'Followed a call link: ', bdi(asked))),
   note && h('p', { class: 'popup-note', testid: 'popup-note' }, icon('note', 'icon-s'), bdi(note)),
   h('div', { id: textId, class: 'popup-reason' }, offer.reason ? [icon('route', 'icon-s'), h('span', null, h('span', { class: 'visually-hidden' }, 'Why you: '), capital(words.reason(offer.reason)))] : 'Offered to you'),
   h('div', { class: 'popup-wait' },
@@ -95,14 +101,16 @@ function build(offer) {
     barBox),
   trouble,
   h('div', { class: 'popup-buttons' }, rejectButton, acceptButton),
+  busyPart.button, busyPart.element,
   h('div', { class: 'popup-keys', ariaHidden: 'true' },
     h('span', null, h('kbd', null, 'Alt+Shift+R'), 'Reject'),
     h('span', null, 'Accept', h('kbd', null, 'Alt+Shift+A'))));
 
+  const calledAt = offer.called_at ? Date.parse(offer.called_at) : offer.offeredAt;
   const total = offer.expires_at ? Math.max(1, Date.parse(offer.expires_at) - offer.offeredAt) : null;
   const update = () => {
     const now = serverNow();
-    setText(timer, `Waiting ${duration(now - offer.offeredAt)}`);
+    setText(timer, `Waiting ${duration(now - calledAt)}`);
     if (total !== null) {
       const left = Math.max(0, Date.parse(offer.expires_at) - now);
       setText(handOver, left > 0 ? `Next agent in ${Math.ceil(left / 1000)} s` : 'Moving on to the next agent');
@@ -112,6 +120,7 @@ function build(offer) {
     }
     const { busy } = offer;
     acceptButton.disabled = rejectButton.disabled = busy !== null;
+    busyPart.setDisabled(busy !== null);
     setText(acceptButton.lastElementChild, busy === 'accept' ? 'Connecting…' : 'Accept');
     setText(rejectButton.lastElementChild, busy === 'reject' ? 'Rejecting…' : 'Reject');
     tell(trouble, troubleOf(offer));

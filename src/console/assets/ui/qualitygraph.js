@@ -1,15 +1,18 @@
 // How each leg sounded, over the whole call in figures and from moment to moment as lines.
 
 import { fill, h } from './dom.js';
-import { duration, words } from './format.js';
+import { LOCALE, duration, words } from './format.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const [WIDTH, HEIGHT, TOP] = [300, 74, 6];
-/** The least that the top of a graph stands for: small troubles should look small. */
+/** Below it nobody hears anything; the foot of the graph of levels. */
+const SILENCE_DBOV = -70;
+/** `least`: what the top of a graph stands for at least, since small troubles should look small. */
 const GRAPHS = [
-  ['Lost packets', ({ loss_ratio: ratio }) => (ratio ?? 0) * 100, 5, (value) => `${value.toFixed(1)} %`],
-  ['Jitter', ({ jitter_ms: jitter }) => jitter, 40, (value) => `${Math.round(value)} ms`],
-  ['Round trip', ({ rtt_ms: rtt }) => rtt, 300, (value) => `${Math.round(value)} ms`],
+  { label: 'Lost packets', read: ({ loss_ratio: ratio }) => (ratio ?? 0) * 100, least: 5, shown: (value) => `${value.toFixed(1)} %` },
+  { label: 'Jitter', read: ({ jitter_ms: jitter }) => jitter, least: 40, shown: (value) => `${Math.round(value)} ms` },
+  { label: 'Round trip', read: ({ rtt_ms: rtt }) => rtt, least: 300, shown: (value) => `${Math.round(value)} ms` },
+  { label: 'Level', most: 'loudest', read: ({ level_dbov: level }) => (level === null || level === undefined ? null : Math.max(0, level - SILENCE_DBOV)), least: -SILENCE_DBOV, shown: (value) => `${Math.round(value + SILENCE_DBOV)} dB` },
 ];
 
 export function drawQuality(card, box, legs) {
@@ -19,9 +22,10 @@ export function drawQuality(card, box, legs) {
   const rows = [
     ['Estimated MOS', ({ mos }) => (mos === null || mos === undefined ? '–' : `${mos.toFixed(1)} · ${mosWords(mos)}`)],
     ['Lost', ({ packets_lost: lost, loss_ratio: ratio }) => `${lost ?? 0} (${((ratio ?? 0) * 100).toFixed(2)} %)`],
-    ['Received', ({ packets_received: count }) => (count ?? 0).toLocaleString()],
+    ['Received', ({ packets_received: count }) => (count ?? 0).toLocaleString(LOCALE)],
     ['Jitter', ({ jitter_ms: jitter }) => (jitter === null || jitter === undefined ? '–' : `${Number(jitter).toFixed(1)} ms`)],
     ['Round trip', ({ rtt_ms: rtt }) => (rtt === null || rtt === undefined ? '–' : `${Math.round(rtt)} ms`)],
+    ['Level', ({ level_dbov: level }) => (level === null || level === undefined ? '–' : `${Math.round(level)} dB`)],
   ];
   const names = measured.map((leg, i) => `${words.leg(leg.kind)}${measured.filter(({ kind }) => kind === leg.kind).length > 1 ? ` ${measured.slice(0, i + 1).filter(({ kind }) => kind === leg.kind).length}` : ''}`);
   fill(box,
@@ -37,16 +41,17 @@ function graphs(legs) {
   const times = drawn.flatMap((leg) => leg.history.map(({ at }) => Date.parse(at)));
   const [from, to] = [Math.min(...times), Math.max(...times)];
   return h('div', { class: 'card-pad graphs', testid: 'quality-graph' },
-    GRAPHS.map(([label, read, least, shown]) => graph(drawn, { label, read, least, shown, from, to })),
+    GRAPHS.map((about) => graph(drawn, { ...about, from, to })),
     h('div', { class: 'graph-key' }, [...new Set(drawn.map(({ kind }) => kind))].map((kind) => h('span', { data: { leg: kind } }, words.leg(kind))), h('span', { class: 'visually-hidden' }, `over ${duration(to - from)}`)));
 }
 
-function graph(legs, { label, read, least, shown, from, to }) {
+function graph(legs, { label, read, least, shown, most = 'at worst', from, to }) {
   const values = legs.flatMap((leg) => leg.history.map(read)).filter((value) => value !== null && value !== undefined);
+  if (values.length === 0) return null; // it was never told
   const worst = Math.max(0, ...values);
   const top = Math.max(least, worst * 1.1);
   const svg = document.createElementNS(SVG, 'svg');
-  for (const [name, value] of Object.entries({ viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': `${label} over the call, ${shown(worst)} at worst` })) svg.setAttribute(name, value);
+  for (const [name, value] of Object.entries({ viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': `${label} over the call, ${shown(worst)} ${most}` })) svg.setAttribute(name, value);
   for (const leg of legs) {
     const path = document.createElementNS(SVG, 'path');
     const points = leg.history.map((sample) => [Date.parse(sample.at), read(sample)]).filter(([, value]) => value !== null && value !== undefined)
@@ -57,7 +62,7 @@ function graph(legs, { label, read, least, shown, from, to }) {
     path.dataset.leg = leg.kind;
     svg.append(path);
   }
-  return h('div', { class: 'graph' }, h('div', { class: 'graph-head' }, h('span', null, label), h('span', { class: 'num' }, `at worst ${shown(worst)}`)), svg);
+  return h('div', { class: 'graph' }, h('div', { class: 'graph-head' }, h('span', null, label), h('span', { class: 'num' }, `${most} ${shown(worst)}`)), svg);
 }
 
 /** ITU-T G.107 Annex B, table B.1, in short. */

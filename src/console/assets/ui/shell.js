@@ -10,20 +10,13 @@ import { flipOnline, flipping } from './online.js';
 import { startPanel, stopPanel } from './panel.js';
 import { fill, h, icon, setText } from './dom.js';
 import { words } from './format.js';
+import { pages } from './pages.js';
 import { avatar, meter } from './parts.js';
+import { missedBadge } from './missedbadge.js';
+import { passedBanner } from './passedbanner.js';
 import { startPopups, stopPopups } from './popup.js';
 import { walletBanner } from './walletbanner.js';
 
-const PAGES = [
-  ['/', 'home', 'Home', 'home'],
-  ['/calls', 'calls', 'Calls', 'calls'],
-  ['/contacts', 'contacts', 'Contacts', 'contacts'],
-  ['/analytics', 'chart', 'Analytics', 'analytics'],
-  ['/wallet', 'wallet', 'Wallet', 'wallet', (grants) => grants.wallet],
-  ['/devices', 'headset', 'Devices', 'devices'],
-];
-/** What a role may not see is not there. */
-const seen = ([, , , , may]) => !may || may(state.session.grants ?? {});
 /** A blip that mends itself at once needs no banner. */
 const BANNER_AFTER_MS = 900;
 
@@ -33,25 +26,41 @@ let closers = [];
 export function openShell(signOut) {
   const root = document.getElementById('app');
   const banner = h('div', { class: 'banner', role: 'status', testid: 'banner', hidden: true });
-  const empty = walletBanner();
+  const nav = h('ul');
+  const links = h('div', { class: 'top-place' });
+  const wallet = h('div');
+  const passed = passedBanner();
+  const missed = missedBadge();
   const view = h('main', { id: 'view', tabindex: -1 });
   const shell = h('div', { class: 'shell' },
     h('aside', { class: 'side' },
       h('a', { class: 'brand', href: '/' }, icon('tandem'), h('span', null, 'Tandem'), state.session.sandbox && h('span', { class: 'sandbox', title: 'No real WhatsApp behind this gateway' }, 'Sandbox')),
-      h('nav', { class: 'nav', ariaLabel: 'Pages' }, h('ul', null, PAGES.filter(seen).map(([href, name, label, section]) => h('li', null, h('a', { href, data: { section } }, icon(name), h('span', null, label)))))),
+      h('nav', { class: 'nav', ariaLabel: 'Pages' }, nav),
       lineCard(signOut)),
-    h('div', { class: 'stage' }, topLinks(), banner, empty.element, view));
-  fill(root, h('a', { class: 'skip', href: '#view', onclick: (event) => { event.preventDefault(); view.focus(); } }, 'To the page'), shell);
+    h('div', { class: 'stage' }, links, banner, passed.element, wallet, h('div', { class: 'floor' }, view)));
+  fill(root, h('a', { class: 'skip', href: '#view', onclick: (event) => { event.preventDefault(); view.focus(); } }, 'To the page'),
+    h('a', { class: 'skip skip-call', href: '#call', onclick: (event) => { event.preventDefault(); shell.querySelector('.call-panel button:not(:disabled)')?.focus(); } }, 'To the call'), shell);
 
-  closers.push(empty.close, watchBanner(banner), unlockOnGesture());
+  let empty = null;
+  const drawRights = () => {
+    const { all, rest } = pages();
+    const item = (class_, [href, name, label, section]) => h('li', { class: class_ }, h('a', { href, data: { section } }, icon(name), h('span', null, label), section === 'home' && missed.element));
+    fill(nav, all.map((page) => item(rest.includes(page) && 'nav-rest', page)), rest.length > 0 && item('nav-more', ['/more', 'more', 'More', 'more']));
+    fill(links, topLinks());
+    empty?.close();
+    empty = walletBanner();
+    fill(wallet, empty.element);
+  };
+  drawRights();
+  closers.push(on('rights', drawRights), () => empty.close(), passed.close, missed.close, watchBanner(banner), unlockOnGesture());
   startPanel(shell);
   startPopups();
   return view;
 }
 
-/** Top right, on every page, for those who configure calls. */
+/** Top right, on every page, for those who configure calls or manage people. */
 function topLinks() {
-  if (!state.session.grants?.configure_calls) return null;
+  if (!state.session.grants?.configure_calls && !state.session.grants?.manage) return null;
   return h('nav', { class: 'top', ariaLabel: 'Settings' }, h('a', { href: '/settings', testid: 'settings-link', data: { section: 'settings' } }, icon('gear', 'icon-s'), h('span', null, 'Settings')));
 }
 
@@ -107,7 +116,7 @@ function lineCard(signOut) {
   drawTheme();
 
   return h('section', { class: 'line', ariaLabel: 'Your line' },
-    h('div', { class: 'line-who' }, face, h('div', { class: 'line-name' }, name, role)),
+    h('a', { class: 'line-who', href: '/account', testid: 'account-link', title: 'My account', data: { section: 'account' } }, face, h('div', { class: 'line-name' }, name, role)),
     h('div', { class: 'line-switch' }, label, toggle),
     h('div', { class: 'line-ready', role: 'status', testid: 'readiness' }, lamp, text),
     h('div', { class: 'line-mic' }, icon('mic', 'icon-s'), level.element),
@@ -137,12 +146,17 @@ function watchBanner(banner) {
   };
   const expire = () => {
     if (expired) return;
+    clearTimeout(timer); // nothing else is worth saying now
     expired = true;
     show('Your sign-in has ended. This call goes on; sign in again to control it.',
       h('button', { type: 'button', class: 'btn btn-s', onclick: () => dispatchEvent(new Event('tandem:expired')) }, 'Sign in'));
   };
+  const renewed = () => {
+    expired = false;
+    update();
+  };
   update();
-  const offs = [on('link', update), on('expired', expire)];
+  const offs = [on('link', update), on('expired', expire), on('signed-in', renewed)];
   return () => {
     clearTimeout(timer);
     offs.forEach((off) => off());

@@ -8,7 +8,7 @@ const COUNT_MAX = 4;
 /** `{ title, text, tone: 'go' | 'stop' | 'warn' | undefined, href, hrefText }` */
 export function toast({ title, text, tone, href, hrefText }) {
   const layer = document.getElementById('toasts');
-  const element = h('div', { class: 'toast', testid: 'toast', data: { tone: tone ?? '' } },
+  const element = h('div', { class: 'toast', testid: 'toast', role: tone === 'stop' ? 'alert' : null, data: { tone: tone ?? '' } },
     h('div', { class: 'toast-text' },
       h('strong', null, h('bdi', null, title)),
       h('span', null, text),

@@ -1,6 +1,7 @@
 // What was said: read along with the sound, searched, and taken home.
 
 import { api } from '../api.js';
+import { followWords } from '../captions.js';
 import { agentName, state } from '../state.js';
 import { bdi, fill, h, icon, setText } from './dom.js';
 import { clockFromMs, words } from './format.js';
@@ -8,8 +9,6 @@ import { failed, skeleton } from './parts.js';
 import { save } from './save.js';
 import { toastError } from './toast.js';
 
-/** While a call runs its words are fetched this often. */
-const LIVE_MS = 2_500;
 const WHY = {
   not_recorded: 'The call was not recorded, and what is not kept as sound is not kept as text.',
   switched_off: 'Transcription is switched off.',
@@ -57,7 +56,8 @@ export function transcriptPane(root, scope, first, seek) {
       return;
     }
     if (scope.gone) return;
-    segments = [...told.segments].sort((a, b) => a.start_ms - b.start_ms);
+    // What was followed meanwhile is newer.
+    if (unfollow === null || segments.length === 0) segments = [...told.segments].sort((a, b) => a.start_ms - b.start_ms);
     draw();
   }
 
@@ -127,16 +127,31 @@ export function transcriptPane(root, scope, first, seek) {
     return items.map(({ segment }) => `[${clockFromMs(segment.start_ms, true)}] ${segment.speaker}: ${segment.hole ? '(not written down)' : segment.text}\n`).join('');
   }
 
+  /** While it runs the words come by themselves; when nobody listens any more the whole of it is read once. */
+  let unfollow = null;
+  function follow() {
+    const runs = call.state !== 'ended' && Boolean(call.answered_at);
+    if (runs === (unfollow !== null)) return;
+    unfollow?.();
+    unfollow = runs ? followWords(call.id, (spoken) => {
+      told = { ...told, state: 'live', segments: spoken };
+      segments = spoken;
+      draw();
+    }) : null;
+  }
+  scope.add(() => unfollow?.());
+
   void load();
-  const timer = setInterval(() => { if (call.state !== 'ended' && call.answered_at) void load(); }, LIVE_MS);
-  scope.add(() => clearInterval(timer));
+  follow();
   scope.on('transcript', (data) => { if (data.call_id === call.id) void load(); });
 
   return {
     update(changed) {
-      const was = `${call.state} ${call.transcript?.state}`;
+      const was = `${call.state} ${call.answered_at} ${call.transcript?.state}`;
       call = changed;
-      if (`${call.state} ${call.transcript?.state}` !== was) void load();
+      if (`${call.state} ${call.answered_at} ${call.transcript?.state}` === was) return;
+      void load();
+      follow();
     },
     /** The sound has come to here. */
     at(ms) {

@@ -2,30 +2,53 @@
 // the way of the next call, and nothing is lost by leaving it: call and customer can be annotated later.
 
 import { api } from '../api.js';
-import { noteCall } from '../state.js';
-import { bdi, h, icon } from './dom.js';
+import { serverNow } from '../clock.js';
+import { noteCall, state } from '../state.js';
+import { bdi, h, icon, setText } from './dom.js';
 import { contactName, duration } from './format.js';
 import { noteField } from './notes.js';
 import { toast, toastError } from './toast.js';
 
-/** `onDone()`: saved or left. Answers `{ callId, element, close, closeSaving }`; the latter when the next call comes first. */
-export function wrapUp(call, onDone) {
+/** `draft`: what was begun during the call; `onDone()`: saved or left. Answers `{ callId, element, close, closeSaving }`;
+    the latter when the next call comes first. */
+export function wrapUp(call, draft, onDone) {
   const word = h('select', { id: 'wrap-word', class: 'select', testid: 'wrap-disposition' }, h('option', { value: '' }, 'Choose…'));
   const wordField = h('div', { class: 'field', hidden: true }, h('label', { for: 'wrap-word' }, 'What was it?'), word);
   const note = noteField('Note', 'wrap-note');
-  const save = h('button', { type: 'submit', class: 'btn btn-primary', testid: 'wrap-save' }, 'Save');
+  note.set(draft);
+  const save = h('button', { type: 'submit', class: 'btn btn-primary', testid: 'wrap-save' }, 'Done');
+  const left = h('span', { class: 'wrapup-left num', testid: 'wrap-left', hidden: true });
   const element = h('form', { class: 'wrapup', testid: 'wrapup', ariaLabel: 'After the call', data: { callId: call.id }, onsubmit: submit },
-    h('div', { class: 'wrapup-who' }, h('strong', null, bdi(contactName(call.contact))), h('span', { class: 'num' }, `Call ended · ${duration(call.duration_ms)}`)),
+    h('div', { class: 'wrapup-who' }, h('strong', null, bdi(contactName(call.contact))), h('span', { class: 'num' }, `Call ended · ${duration(call.duration_ms)}`), left),
     wordField,
     note.element,
     h('div', { class: 'wrapup-keys' }, save,
-      h('button', { type: 'button', class: 'btn btn-icon', testid: 'wrap-close', ariaLabel: 'Close without saving', onclick: onDone }, icon('close', 'icon-s'))));
+      h('button', { type: 'button', class: 'btn btn-icon', testid: 'wrap-close', ariaLabel: 'Close without saving', onclick: leave }, icon('close', 'icon-s'))));
 
   api.get('/v1/dispositions').then(({ items }) => {
     if (items.length === 0) return;
     word.append(...items.map((name) => h('option', { value: name, selected: name === call.disposition }, name)));
     wordField.hidden = false;
   }, () => { /* a note can be written all the same */ });
+
+  // How long no call comes for the sake of this form, the policy says.
+  let until = null;
+  const me = `/v1/agents/${encodeURIComponent(state.agent.id)}/wrap-up`;
+  api.get(me).then(({ until: time }) => {
+    until = time && Date.parse(time);
+    tick();
+  }, () => { /* then calls come as they come */ });
+  const timer = setInterval(tick, 500);
+  function tick() {
+    left.hidden = until === null;
+    if (until === null) return;
+    const ms = until - serverNow();
+    setText(left, ms > 0 ? `Next call in ${duration(ms + 999)}` : 'Calls come again');
+  }
+  /** Calls may come again at once. */
+  async function free() {
+    if (until !== null && until > serverNow()) await api.delete(me).catch(() => { /* the time runs out by itself */ });
+  }
 
   async function store() {
     const text = note.value();
@@ -39,6 +62,7 @@ export function wrapUp(call, onDone) {
     save.disabled = true;
     try {
       if (await store()) toast({ title: contactName(call.contact), text: 'Saved with the call.', tone: 'go' });
+      await free();
       onDone();
     } catch (error) {
       save.disabled = false;
@@ -46,7 +70,15 @@ export function wrapUp(call, onDone) {
     }
   }
 
-  const close = () => element.remove();
+  function leave() {
+    void free();
+    onDone();
+  }
+
+  const close = () => {
+    clearInterval(timer);
+    element.remove();
+  };
   return {
     callId: call.id,
     element,

@@ -84,6 +84,8 @@ function build(page, scope, id) {
     drawn = text;
     setTitle(`Call with ${contactName(now.contact)}`);
     drawHead(head, now);
+    // Where nobody talked there is nothing to hear, to read, or to sum up.
+    player.hidden = summary.hidden = transcript.hidden = now.state === 'ended' && !now.answered_at;
     drawFacts(factBox, now, clock, cost, seal);
     offers.hidden = (now.offers ?? []).length === 0;
     drawOffers(offers.box, now.offers ?? []);
@@ -212,7 +214,7 @@ function drawOffers(box, offers) {
     h('tbody', null, offers.map((offer) => h('tr', { testid: 'offer' },
       h('td', null, h('strong', null, bdi(agentName(offer.agent_id)))),
       h('td', { class: 'num nowrap' }, clockTime(offer.offered_at)),
-      h('td', null, h('span', null, words.outcome(offer.outcome), offer.cause && h('span', { class: 'dim' }, `, ${words.cause(offer.cause).toLowerCase()}`))),
+      h('td', null, h('span', null, words.outcome(offer.outcome), offer.cause && h('span', { class: 'dim' }, `, ${words.cause(offer.cause).toLowerCase()}`), offer.trouble && h('span', { class: 'dim' }, `: ${words.trouble(offer.trouble)}`))),
       h('td', { class: 'num nowrap', data: { label: 'Rang' } }, offer.ended_at ? `${((Date.parse(offer.ended_at) - Date.parse(offer.offered_at)) / 1000).toFixed(1)} s` : '…')))))));
 }
 

@@ -5,6 +5,7 @@ import { setTitle } from '../router.js';
 import { fill, h } from '../ui/dom.js';
 import { CallTable, MISSED, SIX } from '../ui/calltable.js';
 import { exporter } from '../ui/exporter.js';
+import { savedViews } from '../ui/savedviews.js';
 import { asQuery, filterBar, readFilters } from '../ui/filters.js';
 import { empty, failed, skeleton } from '../ui/parts.js';
 import { showPermissions } from '../ui/permissionlist.js';
@@ -48,12 +49,15 @@ function showCalls(root, scope, section, first, onFilters) {
   let filters = first;
   let cursor = null;
   let asking = 0;
+  /** Raised when other filters hold: pages of the former ones belong nowhere. */
+  let narrowing = 0;
 
   const parameters = () => ({ section, ...asQuery(filters) });
   const exports_ = exporter(scope, parameters);
-  const bar = filterBar(scope, filters, exports_.element, (changed) => {
+  const views = savedViews(scope, () => ({ section, filters }));
+  const bar = filterBar(scope, filters, [views, exports_.element], (changed) => {
     filters = changed;
-    history.replaceState(history.state, '', query('/calls', { section, ...filters }));
+    history.replaceState(null, '', query('/calls', { section, ...filters }));
     onFilters(filters);
     cursor = null;
     table.clear();
@@ -80,6 +84,7 @@ function showCalls(root, scope, section, first, onFilters) {
 
   async function newest(anew) {
     asking += 1;
+    if (anew) narrowing += 1;
     const mine = asking;
     try {
       const page = await api.get(query('/v1/calls', { ...parameters(), limit: PAGE }), scope.signal);
@@ -96,33 +101,40 @@ function showCalls(root, scope, section, first, onFilters) {
   async function older(event) {
     const button = event.currentTarget;
     button.disabled = true;
-    const mine = asking;
+    await nextPage();
+    button.disabled = false;
+  }
+
+  async function nextPage() {
+    const mine = narrowing;
     try {
       const page = await api.get(query('/v1/calls', { ...parameters(), limit: PAGE, cursor }), scope.signal);
-      if (scope.gone || mine !== asking) return;
+      if (scope.gone || mine !== narrowing) return;
       table.putLast(page.items);
       cursor = page.next_cursor;
+      history.replaceState({ ...history.state, rows: table.size }, '');
       show();
     } catch (error) {
       if (!scope.gone) toastError('Older calls were not loaded', error);
-    } finally {
-      button.disabled = false;
     }
   }
 
-  let asked = null;
-  const askSoon = () => {
-    asked ??= setTimeout(() => {
-      asked = null;
-      if (!scope.gone) void newest(false);
-    }, GATHER_MS);
-  };
-  scope.add(() => clearTimeout(asked));
+  /** Back on this page, as many rows as it had. */
+  async function asBefore(rows) {
+    await newest(true);
+    while (!scope.gone && cursor !== null && table.size < rows) {
+      const before = table.size;
+      await nextPage();
+      if (table.size === before) return;
+    }
+  }
+
+  const askSoon = scope.gathered(GATHER_MS, () => newest(false));
   scope.on('call', (call) => {
     table.update(call);
     askSoon(); // whether it belongs here, or still does, is the gateway's to say
   });
   for (const topic of ['resync', 'summary']) scope.on(topic, askSoon);
   scope.every(1_000, () => table.tick());
-  void newest(true);
+  void asBefore(history.state?.rows ?? 0);
 }

@@ -2,12 +2,12 @@
 // so far with what was said in it, and what people wrote down.
 
 import { api, query } from '../api.js';
-import { prefs } from '../prefs.js';
+import { prefs, setPref } from '../prefs.js';
 import { setTitle } from '../router.js';
 import { myCall, noteCall, state } from '../state.js';
 import { assignment } from '../ui/assign.js';
 import { callCard } from '../ui/callcard.js';
-import { callabilityPath, openCallDialog } from '../ui/calldialog.js';
+import { callabilityPath, numberSelect, openCallDialog } from '../ui/calldialog.js';
 import { bdi, fill, h, icon } from '../ui/dom.js';
 import { contactName, contactNumber, when } from '../ui/format.js';
 import { showNotes } from '../ui/notes.js';
@@ -27,7 +27,7 @@ export function contactView(root, scope, { id, alongside = false }) {
   let callability = null;
   let trouble = null;
   let tick = () => {};
-  const numberId = state.numbers.find((number) => number.id === prefs.numberId)?.id ?? state.numbers[0]?.id;
+  let numberId = state.numbers.find((number) => number.id === prefs.numberId)?.id ?? state.numbers[0]?.id;
   const head = h('div', { class: 'page-head' });
   const factBox = h('div', { class: 'card-pad' }, skeleton(4));
   const permissionBox = h('div', { class: 'card-pad', testid: 'permission-card' }, skeleton(2));
@@ -37,14 +37,14 @@ export function contactView(root, scope, { id, alongside = false }) {
     h('div', { class: 'two two-wide conversation' },
       h('section', { ariaLabel: 'Calls with this customer' }, h('h2', { class: 'section-title' }, 'Calls'), callsBox),
       h('div', null,
-        h('section', { class: 'card' }, h('div', { class: 'card-head' }, h('h2', null, 'Calling this customer')), permissionBox),
+        h('section', { class: 'card' }, h('div', { class: 'card-head' }, h('h2', null, 'Calling this customer'), state.numbers.length > 1 && numberSelect('contact-number', numberId, chooseNumber, 'From which of your numbers')), permissionBox),
         h('section', { class: 'card' }, h('div', { class: 'card-head' }, h('h2', null, 'Customer')), factBox),
         h('section', { class: 'card' }, h('div', { class: 'card-head' }, h('h2', null, 'Notes')), notesBox))));
   fill(root, page);
 
   const drawHead = () => {
     name(contactName(contact));
-    const button = mayShowButton(contact, callability) && h('button', { type: 'button', class: 'btn btn-go', testid: 'call-button', onclick: () => openCallDialog(contact) }, icon('phone'), 'WhatsApp Call');
+    const button = mayShowButton(contact, callability) && h('button', { type: 'button', class: 'btn btn-go', testid: 'call-button', onclick: () => openCallDialog(contact, numberId) }, icon('phone'), 'WhatsApp Call');
     const hadFocus = head.contains(document.activeElement) && document.activeElement.matches('button');
     fill(head, h('div', { class: 'head-who' }, avatar(contact, 'avatar-l'),
       h('div', null, h('h1', { tabindex: -1 }, bdi(contactName(contact))),
@@ -63,7 +63,7 @@ export function contactView(root, scope, { id, alongside = false }) {
   let drawn = null;
   const draw = () => {
     if (!contact) return;
-    const shown = JSON.stringify([contact, callability, trouble?.message, state.agent.id, Boolean(myCall()), [...state.agents.values()]]);
+    const shown = JSON.stringify([contact, numberId, callability, trouble?.message, state.agent.id, Boolean(myCall()), [...state.agents.values()]]);
     if (shown === drawn) return;
     drawn = shown;
     drawHead();
@@ -71,12 +71,23 @@ export function contactView(root, scope, { id, alongside = false }) {
     tick = drawPermission(permissionBox, { contact, callability, trouble, numberId, onDue: askSoon });
   };
 
+  function chooseNumber(id_) {
+    numberId = id_;
+    setPref('numberId', id_);
+    callability = null;
+    draw();
+    void loadCallability();
+  }
+
   async function loadCallability() {
+    const asked = numberId;
     try {
-      callability = await api.get(callabilityPath(contact.id, numberId), scope.signal);
+      const answer = await api.get(callabilityPath(contact.id, asked), scope.signal);
+      if (asked !== numberId) return; // another number was chosen meanwhile
+      callability = answer;
       trouble = null;
     } catch (error) {
-      if (scope.gone) return;
+      if (scope.gone || asked !== numberId) return;
       callability = null;
       trouble = error;
     }
@@ -98,7 +109,7 @@ export function contactView(root, scope, { id, alongside = false }) {
   }
 
   // A call's start or end, an assignment, the customer's word, our own status: each may change the answer.
-  const askSoon = gathered(scope, () => {
+  const askSoon = scope.gathered(GATHER_MS, () => {
     if (contact) void loadCallability();
   });
   scope.on('contact', (changed) => {
@@ -167,7 +178,7 @@ function pastCalls(box, scope, contactId) {
       if (!scope.gone && cards.size === 0) fill(box, h('div', { class: 'card' }, failed(error, () => load())));
     }
   }
-  const askSoon = gathered(scope, () => load());
+  const askSoon = scope.gathered(GATHER_MS, () => load());
   const lookAgain = async ({ call_id: callId }) => {
     if (!cards.has(callId)) return;
     try {
@@ -185,16 +196,4 @@ function pastCalls(box, scope, contactId) {
   scope.every(1_000, () => cards.forEach((card) => card.tick()));
   scope.add(() => cards.forEach((card) => card.close()));
   void load();
-}
-
-/** Many pieces of news in a moment are one reason to ask. */
-function gathered(scope, ask) {
-  let asked = null;
-  scope.add(() => clearTimeout(asked));
-  return () => {
-    asked ??= setTimeout(() => {
-      asked = null;
-      if (!scope.gone) ask();
-    }, GATHER_MS);
-  };
 }

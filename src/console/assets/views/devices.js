@@ -6,6 +6,7 @@ import { useSpeaker } from '../phone.js';
 import { prefs, setPref } from '../prefs.js';
 import { setTitle } from '../router.js';
 import { testBell } from '../ring.js';
+import { canChooseBell, useBellDevice } from '../ringout.js';
 import { state } from '../state.js';
 import { isLeader } from '../tabs.js';
 import { CHECKS, look, readinessView } from '../readiness.js';
@@ -19,6 +20,8 @@ export function devicesView(root, scope) {
   const level = meter('Microphone level');
   const inputs = h('select', { class: 'select', id: 'device-input', onchange: () => chooseMicrophone(inputs.value) });
   const outputs = h('select', { class: 'select', id: 'device-output', onchange: () => chooseSpeaker(outputs.value) });
+  const closed = h('div', { class: 'closed', testid: 'closed-card' });
+  const bells = h('select', { class: 'select', id: 'device-bell', onchange: () => chooseBell(bells.value) });
   const themes = h('div', { class: 'seg', role: 'group', ariaLabelledBy: 'theme-label' });
   const meterOn = h('button', { type: 'button', class: 'btn btn-s', onclick: listen }, icon('mic', 'icon-s'), 'Test microphone');
 
@@ -43,11 +46,22 @@ export function devicesView(root, scope) {
     }
   }
 
+  async function chooseBell(id) {
+    setPref('ringDevice', id);
+    try {
+      await useBellDevice(id);
+      await ringOnce();
+    } catch (error) {
+      toastError('The bell was not moved', error);
+    }
+  }
+
   const drawDevices = async () => {
     const found = await microphones();
     if (scope.gone) return;
     fillSelect(inputs, found.inputs, prefs.microphone, 'System’s choice');
     fillSelect(outputs, found.outputs, prefs.speaker, 'System’s choice');
+    fillSelect(bells, found.outputs, prefs.ringDevice, 'Where the customer is heard');
   };
   const drawReady = () => {
     if (!state.agent) return;
@@ -82,6 +96,7 @@ export function devicesView(root, scope) {
     h('div', { class: 'page-head' }, h('h1', { tabindex: -1 }, 'Devices')),
     h('div', { class: 'device-grid' },
       card('Ready for calls?', readyList, h('div', null, h('button', { type: 'button', class: 'btn btn-s', onclick: () => look({ ask: true }) }, 'Check again'))),
+      card('While the console is closed', closed),
       card('Microphone',
         h('div', { class: 'field' }, h('label', { for: 'device-input' }, 'Microphone'), inputs),
         level.element,
@@ -91,14 +106,18 @@ export function devicesView(root, scope) {
         filter('autoGainControl', 'Level my voice', 'Loud and quiet speech come out alike.')),
       card('Speaker and bell',
         h('div', { class: 'field' }, h('label', { for: 'device-output' }, 'Customer’s voice'), outputs),
+        canChooseBell() && h('div', { class: 'field' }, h('label', { for: 'device-bell' }, 'Bell'), bells,
+          h('span', { class: 'dim small' }, 'On loudspeakers it is heard with the headset on the table.')),
         h('div', { class: 'field' }, h('label', { for: 'ring-volume' }, 'Bell volume'),
           h('input', { id: 'ring-volume', type: 'range', min: 0, max: 1, step: 0.05, value: prefs.ringVolume, onchange: (event) => setPref('ringVolume', Number(event.target.value)) })),
+        rises(),
         h('div', { class: 'row' }, h('button', { type: 'button', class: 'btn btn-s', testid: 'test-sound', onclick: ringOnce }, icon('sound', 'icon-s'), 'Test bell'))),
       card('Appearance and sign-in',
         h('div', { class: 'field' }, h('span', { class: 'label', id: 'theme-label' }, 'Theme'), h('div', null, themes)),
         h('div', null, h('button', { type: 'button', class: 'btn', onclick: () => dispatchEvent(new Event('tandem:signout')) }, icon('leave', 'icon-s'), 'Sign out'))))));
   drawReady();
   drawThemes();
+  void import('../ui/closedcard.js').then(({ closedCard }) => { if (!scope.gone) closedCard(closed, scope); });
   void drawDevices();
 }
 
@@ -109,6 +128,11 @@ async function ringOnce() {
 
 function card(title, ...children) {
   return h('section', { class: 'card' }, h('div', { class: 'card-head' }, h('h2', null, title)), h('div', { class: 'card-pad' }, children));
+}
+
+function rises() {
+  const input = h('input', { type: 'checkbox', id: 'ring-rises', checked: prefs.ringRises, onchange: () => setPref('ringRises', input.checked) });
+  return h('div', { class: 'check' }, input, h('label', { for: 'ring-rises' }, 'Begin softly', h('br'), h('span', { class: 'dim small' }, 'Each ring is louder than the one before, up to the volume above. In a call the bell stays soft.')));
 }
 
 function filter(name, label, hint) {

@@ -1,12 +1,38 @@
 // Sign-in: with a password; with a token, for whoever was given one; and by a link, to choose a password.
 
+import { openDialog } from '../ui/dialog.js';
 import { fill, h, icon } from '../ui/dom.js';
 import { notice } from '../ui/parts.js';
 import { setTitle } from '../router.js';
 
 /** `password(login, password)` and `token(token)` reject with the sentence to show. */
-export function showSignIn(root, sentence, { password, token }) {
+export function showSignIn(root, sentence, ways) {
   setTitle('Sign in');
+  const place = h('section', { class: 'signin-form' });
+  frame(root, place);
+  signInForms(place, ways).say(sentence);
+}
+
+/** Over a page whose call goes on; the same `ways`. */
+export function askToSignInAgain({ password, token }) {
+  const place = h('div', { class: 'signin-again' });
+  openDialog({
+    title: 'Sign in again',
+    testid: 'sign-in-again',
+    build: ({ close }) => {
+      const thenClose = (way) => async (...given) => {
+        await way(...given);
+        close();
+      };
+      signInForms(place, { password: thenClose(password), token: thenClose(token) });
+      return { body: place, foot: [] };
+    },
+  });
+  place.querySelector('input').focus();
+}
+
+/** Fills `place` with one way to sign in and a button to the other; answers the first. */
+function signInForms(place, { password, token }) {
   const byPassword = form({
     title: 'Sign in',
     hint: 'With your work e-mail address. Forgot the password? Whoever manages your team can send you a link.',
@@ -26,14 +52,12 @@ export function showSignIn(root, sentence, { password, token }) {
     submit: (given) => token(tokenIn(given.token)),
     other: ['Use a password instead', () => show(byPassword)],
   });
-  const place = h('section', { class: 'signin-form' });
   function show(shown) {
     fill(place, shown.element);
     shown.focus();
   }
-  frame(root, place);
   show(byPassword);
-  byPassword.say(sentence);
+  return byPassword;
 }
 
 /** `submit(password)` rejects with the sentence to show. */

@@ -2,9 +2,10 @@
 // changed the settings meanwhile.
 
 import { api, query } from '../api.js';
-import { go, setTitle } from '../router.js';
+import { go, holdPage, setTitle } from '../router.js';
 import { state } from '../state.js';
 import { fill, h, icon, setText } from '../ui/dom.js';
+import { askLeaving } from '../ui/leaving.js';
 import { empty, failed, notice, skeleton } from '../ui/parts.js';
 import { toast } from '../ui/toast.js';
 import { crumbs, mayConfigure } from './settings.js';
@@ -41,7 +42,10 @@ export function voiceView(root, scope, _parameters, search) {
 
 function numberChoice(number) {
   if (state.numbers.length < 2) return h('strong', { class: 'num' }, number.display_phone_number);
-  const select = h('select', { class: 'select num', ariaLabel: 'Business number', onchange: () => go(query('/settings/channels/voice-calling', { number: select.value })) },
+  const select = h('select', { class: 'select num', ariaLabel: 'Business number', testid: 'voice-number', onchange: () => {
+    go(query('/settings/channels/voice-calling', { number: select.value }));
+    select.value = number.id; // for as long as changes hold this page
+  } },
     state.numbers.map(({ id, display_phone_number: shown }) => h('option', { value: id, selected: id === number.id }, shown)));
   return h('div', null, select);
 }
@@ -97,6 +101,14 @@ class VoicePage {
     const keep = (event) => { if (this.#dirty.length > 0) event.preventDefault(); };
     addEventListener('beforeunload', keep);
     this.#scope.add(() => removeEventListener('beforeunload', keep));
+    holdPage(this.#scope, () => this.#mayLeave());
+  }
+
+  async #mayLeave() {
+    if (this.#dirty.length === 0) return true;
+    const answer = await askLeaving('Your changes to these settings');
+    if (answer === 'save') await this.#store(this.#etag);
+    return answer === 'discard' || (answer === 'save' && this.#dirty.length === 0);
   }
 
   #save = null;
@@ -230,7 +242,9 @@ class VoicePage {
       }
     };
     const health = h('section', { class: 'card', testid: 'health-card' }, skeleton(3));
-    fill(this.#side, drawNow(this.#number, saved), drawPrerequisites(saved), drawSync(saved, again), drawLinks(this.#number, saved, this.#qr), health);
+    this.#now = h('section', { class: 'card', testid: 'now-card' });
+    this.#drawNow();
+    fill(this.#side, this.#now, drawPrerequisites(saved), drawSync(saved, again), drawLinks(this.#number, saved, this.#qr), health);
     clearTimeout(this.#again);
     if (saved.sync.state === 'pending') this.#again = setTimeout(() => void this.#look(), PENDING_MS);
     api.get(`/v1/numbers/${encodeURIComponent(this.#number.id)}/health`, this.#scope.signal).then((found) => drawHealth(health, found), (error) => {
@@ -249,8 +263,15 @@ class VoicePage {
       this.#saved.unknown.includes(field) && h('p', { class: 'small warn-words' }, 'Not known yet: WhatsApp has not told what it has. This is a default.')), toggle);
   }
 
+  #now = h('section');
+
+  #drawNow() {
+    drawNow(this.#now, this.#number, this.#saved, this.#draft);
+  }
+
   #drawBar() {
     const { length } = this.#dirty;
+    this.#drawNow();
     this.#bar.hidden = length === 0 && !this.#busy;
     setText(this.#hint, this.#busy ? 'Saving…' : length === 0 ? '' : 'Changes are not saved yet.');
     this.#save.disabled = this.#busy;

@@ -15,7 +15,7 @@ use super::super::payload::MetaError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GraphError {
     /// What was asked: an action of a call (`connect`, `pre_accept`, `accept`, `reject`, `terminate`),
-    /// `permission_request`, `permission_check`, `settings_read` or `settings_write`.
+    /// `permission_request`, `message`, `permission_check`, `settings_read` or `settings_write`.
     pub op: &'static str,
     pub kind: GraphErrorKind,
     /// Meta's error code.

@@ -1,8 +1,8 @@
-//! Permission requests: `POST /{phone_number_id}/messages`.
+//! Permission requests and plain words: `POST /{phone_number_id}/messages`.
 
 use std::time::Duration;
 
-use super::super::payload::{Customer, RequestBody, read_message_id};
+use super::super::payload::{Customer, RequestBody, read_message_id, words_to_json};
 use super::request::{Edge, Repeat};
 use super::{Account, Graph, GraphError};
 
@@ -22,16 +22,33 @@ impl Graph {
         customer: &Customer,
         request: &RequestBody,
     ) -> Result<String, GraphError> {
-        const OP: &str = "permission_request";
+        self.message(from, "permission_request", customer, request.to_json(customer)).await
+    }
+
+    /// Writes plain words to the customer, which WhatsApp takes while the service window is open. Returns the message's id.
+    ///
+    /// # Errors
+    /// [`GraphError`]. After `UnknownOutcome` the customer may have got them: they are never sent again by themselves.
+    pub async fn write(&self, from: Account<'_>, customer: &Customer, words: &str) -> Result<String, GraphError> {
+        self.message(from, "message", customer, words_to_json(words, customer)).await
+    }
+
+    async fn message(
+        &self,
+        from: Account<'_>,
+        op: &'static str,
+        customer: &Customer,
+        body: Vec<u8>,
+    ) -> Result<String, GraphError> {
         if customer.is_anonymous() {
-            return Err(GraphError::ours(OP, "the customer has neither a phone number nor a user id"));
+            return Err(GraphError::ours(op, "the customer has neither a phone number nor a user id"));
         }
-        let asked = self.request(from, OP, Edge::Messages, Repeat::Harmful)?.post(request.to_json(customer));
-        let answer = self.ask(asked, self.request_timeout, REQUEST_WITHIN).await?;
+        let sending = self.request(from, op, Edge::Messages, Repeat::Harmful)?.post(body);
+        let answer = self.ask(sending, self.request_timeout, REQUEST_WITHIN).await?;
         read_message_id(&answer).ok_or_else(|| {
             GraphError::unknown(
-                OP,
-                "WhatsApp reported success without a message id, so it is unknown whether the customer was asked",
+                op,
+                "WhatsApp reported success without a message id, so it is unknown whether the customer got it",
             )
         })
     }

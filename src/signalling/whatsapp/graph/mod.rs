@@ -16,6 +16,7 @@ mod messages;
 mod permissions;
 mod request;
 mod settings;
+mod templates;
 
 use std::sync::Arc;
 use std::time::Duration;

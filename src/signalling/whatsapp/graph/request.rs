@@ -47,8 +47,20 @@ impl Graph {
         edge: Edge,
         repeat: Repeat,
     ) -> Result<Request, GraphError> {
-        let mut request = self.read_of(from, op, from.number_id.as_str(), repeat)?;
-        request.url.path_segments_mut().expect("the base is a web address").push(edge.name());
+        self.edge_of(from, op, from.number_id.as_str(), edge.name(), repeat)
+    }
+
+    /// A request that only reads, of what belongs to the thing with this id.
+    pub(super) fn edge_of(
+        &self,
+        from: Account<'_>,
+        op: &'static str,
+        id: &str,
+        edge: &str,
+        repeat: Repeat,
+    ) -> Result<Request, GraphError> {
+        let mut request = self.read_of(from, op, id, repeat)?;
+        request.url.path_segments_mut().expect("the base is a web address").push(edge);
         Ok(request)
     }
 

@@ -22,13 +22,7 @@ pub enum RequestBody {
 impl RequestBody {
     /// The body of `POST /{phone_number_id}/messages`.
     pub(in super::super) fn to_json(&self, to: &Customer) -> Vec<u8> {
-        let mut message = json!({"messaging_product": "whatsapp", "recipient_type": "individual"});
-        // With both, Meta goes by `to`.
-        if let Some(phone) = &to.phone {
-            message["to"] = Phone::wa_id(phone).into();
-        } else if let Some(user_id) = &to.user_id {
-            message["recipient"] = user_id.as_str().into();
-        }
+        let mut message = addressed(to);
         match self {
             Self::FreeForm { body } => {
                 message["type"] = "interactive".into();
@@ -48,6 +42,25 @@ impl RequestBody {
         }
         message.to_string().into_bytes()
     }
+}
+
+/// Plain words to the customer, as the body of `POST /{phone_number_id}/messages`. Source: Meta's page "Text messages".
+pub(in super::super) fn words_to_json(words: &str, to: &Customer) -> Vec<u8> {
+    let mut message = addressed(to);
+    message["type"] = "text".into();
+    message["text"] = json!({"preview_url": false, "body": words});
+    message.to_string().into_bytes()
+}
+
+fn addressed(to: &Customer) -> Value {
+    let mut message = json!({"messaging_product": "whatsapp", "recipient_type": "individual"});
+    // With both, Meta goes by `to`.
+    if let Some(phone) = &to.phone {
+        message["to"] = Phone::wa_id(phone).into();
+    } else if let Some(user_id) = &to.user_id {
+        message["recipient"] = user_id.as_str().into();
+    }
+    message
 }
 
 /// The id (`wamid.…`) of the message that was sent.
@@ -100,6 +113,15 @@ mod tests {
             &json!({"messaging_product": "whatsapp", "recipient_type": "individual", "to": "995555010203", "type": "template",
                 "template": {"name": "may_we_call", "language": {"code": "en"}}}),
         );
+    }
+
+    #[test]
+    fn plain_words_are_sent_as_they_are_and_bring_no_picture_of_a_link() {
+        let hidden = Customer { user_id: Some("GE.1".to_owned()), ..Customer::default() };
+        let want = json!({"messaging_product": "whatsapp", "recipient_type": "individual", "recipient": "GE.1",
+            "type": "text", "text": {"preview_url": false, "body": "*Back* at 5: https://example.com"}});
+        let sent = words_to_json("*Back* at 5: https://example.com", &hidden);
+        assert_eq!(serde_json::from_slice::<Value>(&sent).unwrap(), want);
     }
 
     #[test]

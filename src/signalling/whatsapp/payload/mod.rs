@@ -14,6 +14,7 @@ mod field;
 mod message;
 mod read;
 mod repair;
+mod templates;
 
 use std::fmt;
 
@@ -34,8 +35,9 @@ pub(super) use books::read_books;
 pub(super) use calling::read_settings;
 pub use calling::{Icons, MetaCalling, MetaHoliday, MetaHours, MetaSpan};
 pub use message::RequestBody;
-pub(super) use message::read_message_id;
+pub(super) use message::{read_message_id, words_to_json};
 pub use read::{BadPayload, owners, parse};
+pub(super) use templates::read_templates;
 
 /// One thing that a webhook reports. Reports come twice, late and in any order; [`Delivery::dedup_key`] tells repeats.
 #[derive(Clone, Debug, PartialEq)]

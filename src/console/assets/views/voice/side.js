@@ -6,20 +6,24 @@ import { facts, notice } from '../../ui/parts.js';
 import { toast } from '../../ui/toast.js';
 import { settingsWords } from './draft.js';
 
-/** What a customer finds at this moment. */
-export function drawNow(number, saved) {
+/** What a customer finds: the profile as the draft would have it, and whether calls ring at this moment. */
+export function drawNow(element, number, saved, draft) {
   const open = saved.open_now;
-  const opens = saved.opens_at ? `Opens ${when(saved.opens_at)}` : saved.allow_voice_calls ? 'No hour brings it back by itself' : 'Voice calls are off';
-  const buttons = saved.allow_voice_calls && saved.display_call_buttons;
-  return card('What customers see now', { testid: 'now-card', data: { open: String(open) } },
-    h('div', { class: 'phone-view', ariaLabel: 'Your profile in WhatsApp', role: 'group' },
+  const turnedAway = saved.prerequisites.some(({ met, needed_inbound: needed }) => !met && needed);
+  const opens = turnedAway ? 'What is missing under Prerequisites turns calls away' : saved.opens_at ? `Opens ${when(saved.opens_at)}` : saved.allow_voice_calls ? 'No hour brings it back by itself' : 'Voice calls are off';
+  const shown = (settings) => settings.allow_voice_calls && settings.display_call_buttons;
+  const buttons = shown(draft);
+  const changes = buttons !== shown(saved);
+  element.dataset.open = String(open);
+  fill(element, h('div', { class: 'card-head' }, h('h2', null, 'What customers see'), changes && h('span', { class: 'chip', testid: 'now-draft', data: { tone: 'info' } }, 'Once saved')), h('div', { class: 'card-pad stack-gap' },
+    h('div', { class: 'phone-view', testid: 'phone-view', ariaLabel: 'Your profile in WhatsApp', role: 'group' },
       h('div', { class: 'phone-name' }, h('strong', { class: 'num' }, number.display_phone_number), h('span', { class: 'dim small' }, 'Business account')),
       buttons
         ? h('span', { class: 'phone-call', data: { open: String(open) } }, icon('phone', 'icon-s'), 'Voice call')
         : h('span', { class: 'dim small' }, 'No call button')),
     h('div', { class: 'now', role: 'status' }, h('span', { class: 'lamp', data: { tone: open ? 'go' : 'stop' } }),
       h('div', null, h('strong', { testid: 'now-state' }, open ? 'Open: calls ring' : 'Business unavailable'), h('p', { class: 'dim small', testid: 'now-next' }, open ? 'Callers reach an agent who is online.' : `${opens}.`))),
-    saved.restrictions.map(restriction));
+    saved.restrictions.map(restriction)));
 }
 
 export function drawPrerequisites(saved) {
@@ -75,10 +79,11 @@ const STAGES = {
   held: ['stop', 'Outbound calls are held back: too many are not taken'],
 };
 
-export function drawHealth(element, health) {
+/** `title` and `aside` of the card: what it is called, and what stands beside that. */
+export function drawHealth(element, health, [title, aside] = ['Health', null]) {
   const [tone, said] = STAGES[health.stage] ?? ['stop', words.plain(health.stage)];
   const rate = ({ calls, pickup_ratio: ratio }) => (ratio === null ? 'No calls' : `${Math.round(ratio * 100)} % of ${calls}`);
-  fill(element, h('div', { class: 'card-head' }, h('h2', null, 'Health'), h('span', { class: 'dim small' }, `Last ${Math.round(health.window_h / 24)} days`)), h('div', { class: 'card-pad stack-gap' },
+  fill(element, h('div', { class: 'card-head' }, h('h2', null, title), h('span', { class: 'dim small' }, [aside, `Last ${Math.round(health.window_h / 24)} days`].filter(Boolean).join(' · '))), h('div', { class: 'card-pad stack-gap' },
     h('div', { class: 'now' }, h('span', { class: 'lamp', data: { tone } }), h('div', null, h('strong', null, said), health.stage_since && h('p', { class: 'dim small' }, `Since ${when(health.stage_since)}`))),
     facts([['Answered', rate(health.pickup.inbound)], ['Customers reached', rate(health.pickup.outbound)]]),
     health.hold && notice('warn', 'warn', health.hold.message, health.hold.clears_at && ` Until ${when(health.hold.clears_at)}.`),

@@ -1,0 +1,49 @@
+// Paying in.
+
+import { api } from '../../api.js';
+import { microsOf } from '../../money.js';
+import { h, setText } from '../../ui/dom.js';
+import { money } from '../../ui/format.js';
+import { openDialog } from '../../ui/dialog.js';
+import { toast } from '../../ui/toast.js';
+
+export function topUpDialog(currency, onDone) {
+  const wrong = h('p', { class: 'field-error', id: 'top-up-wrong', role: 'alert' });
+  const amount = h('input', { class: 'input num', id: 'top-up-amount', testid: 'top-up-amount', inputmode: 'decimal', autocomplete: 'off', placeholder: '50.00', ariaDescribedBy: 'top-up-wrong' });
+  const reference = h('input', { class: 'input', id: 'top-up-reference', testid: 'top-up-reference', maxlength: 200, placeholder: 'Invoice 2026-117' });
+  const save = h('button', { type: 'submit', form: 'top-up-form', class: 'btn btn-primary', testid: 'top-up-save' }, 'Pay in');
+  openDialog({
+    title: 'Top up',
+    testid: 'top-up-dialog',
+    build: ({ close }) => {
+      async function pay(event) {
+        event.preventDefault();
+        const micros = microsOf(amount.value);
+        if (!micros) {
+          setText(wrong, 'Write an amount above 0, such as 50 or 12.50, with a point before the cents.');
+          amount.setAttribute('aria-invalid', 'true');
+          amount.focus();
+          return;
+        }
+        save.disabled = true;
+        try {
+          await api.post('/v1/wallet/top-ups', { micros, currency, ...(reference.value.trim() && { reference: reference.value.trim() }) });
+          close();
+          toast({ title: `${money(micros, currency)} paid in`, text: reference.value.trim(), tone: 'go' });
+          onDone();
+        } catch (error) {
+          setText(wrong, error.message);
+          save.disabled = false;
+        }
+      }
+      return {
+        body: h('form', { id: 'top-up-form', class: 'stack-gap', onsubmit: pay, novalidate: true },
+          h('p', { class: 'dim small' }, 'Books money that you have paid to your provider. Outbound calls are charged from it; nothing leaves your bank.'),
+          h('div', { class: 'field' }, h('label', { for: 'top-up-amount' }, `Amount in ${currency}`), amount, wrong),
+          h('div', { class: 'field' }, h('label', { for: 'top-up-reference' }, 'Reference'), reference)),
+        foot: [h('button', { type: 'button', class: 'btn', onclick: close }, 'Cancel'), save],
+      };
+    },
+  });
+  amount.focus();
+}

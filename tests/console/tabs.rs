@@ -1,0 +1,62 @@
+//! Many tabs of one agent: all show a call, none keeps another from the gateway.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tandem_loadtest::sound::Sound;
+use tandem_loadtest::whatsapp::{InboundCall, Step};
+
+use crate::browser::Browser;
+use crate::people::{hire, sign_in_at};
+use crate::world::{NINO, SOON, World};
+use crate::{CUSTOMER_HZ, MICROPHONE_HZ, hear_each_other, hear_plainly};
+
+/// Over HTTP/1.1 a browser opens six connections to a gateway: with a stream each the seventh tab would wait for ever.
+const TABS: usize = 8;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_tabs_show_a_call_before_and_after_the_gateway_was_away() {
+    let mut world = World::start().await;
+    hire(&world, "agt_a", "Ana", "teammate").await;
+    world.nino_of("agt_a").await;
+    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
+    sign_in_at(&world, &browser, "agt_a", "/").await;
+    hear_plainly(&browser).await;
+    browser.click("status-switch").await;
+    let online = "return document.querySelector('[data-testid=status-switch]').getAttribute('aria-checked') === 'true'";
+    world.until("the agent is online", async || browser.run(online).await == json!(true)).await;
+    let mut tabs = vec![browser.tab().await];
+    while tabs.len() < TABS {
+        tabs.push(browser.open_tab(&format!("{}/contacts", world.gateway.base)).await);
+        browser.appears("contact-row").await;
+    }
+    for away in [false, true] {
+        if away {
+            world.kill_and_restart_in_place().await;
+            for tab in &tabs {
+                browser.turn_to(tab).await;
+                world
+                    .until("events arrive again", async || browser.run("return __tandem.link").await == json!("live"))
+                    .await;
+            }
+        }
+        let hums = Step::SpeakForever(Sound::tone(CUSTOMER_HZ, Duration::from_secs(2)));
+        let phone = world.wa.call(InboundCall::from(NINO).step(hums)).await.unwrap();
+        for tab in &tabs {
+            browser.turn_to(tab).await;
+            assert_eq!(browser.text("popup-name").await, "Nino Beridze");
+        }
+        browser.click("popup-accept").await;
+        phone.answered(SOON).await.unwrap();
+        for tab in &tabs {
+            browser.turn_to(tab).await;
+            browser.vanishes("popup-accept").await;
+            browser.appears("call-panel").await;
+        }
+        browser.turn_to(&tabs[0]).await;
+        hear_each_other(&world, &browser, &phone).await;
+        browser.click("call-hangup").await;
+        phone.ended(SOON).await.unwrap();
+    }
+    browser.quit().await;
+}
