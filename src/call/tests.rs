@@ -339,6 +339,16 @@ fn an_outbound_call_ends_the_same_in_every_order_of_its_webhooks() {
 }
 
 #[test]
+fn a_customers_call_was_answered_when_we_answered_it_not_at_whatsapps_whole_second_before() {
+    let mut story = Story::active("agt_a");
+    let ours = story.call.record().answered_at.unwrap();
+    let before = Timestamp::from_millis(ours.as_millis() - 700);
+    story.tell(Signal::Terminated(Terminated { started_at: Some(before), ..hung_up(20) }));
+    let record = story.call.record();
+    assert_eq!((record.answered_at, record.duration_ms), (Some(ours), 20_000), "the talk's length is WhatsApp's");
+}
+
+#[test]
 fn media_errors_of_whatsapp_have_their_own_reasons() {
     for (code, want) in [
         (138_021, EndReason::MediaTimeoutTx),

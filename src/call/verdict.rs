@@ -47,7 +47,7 @@ impl Facts {
     /// `None` while the call lives.
     pub(super) fn verdict(&self, direction: Direction) -> Option<Verdict> {
         let terminated = self.terminated.as_ref();
-        let answered_at = self.answered_at();
+        let answered_at = self.answered_at(direction);
         let ended_at = match (terminated, self.ours) {
             (Some(t), _) if t.ended_at.is_some() => t.ended_at?,
             (_, Some(ours)) => ours.at,
@@ -68,11 +68,16 @@ impl Facts {
 
     /// A `terminate` carries the pick-up's time only if there was one. Should it carry none although WhatsApp had said
     /// "accepted" well before, the acceptance counts; an accept that crossed with the caller's hang-up does not.
-    fn answered_at(&self) -> Option<Timestamp> {
+    ///
+    /// Of a customer's call the acceptance is our own, by the clock that wrote when the call began: WhatsApp's whole
+    /// seconds would have it answered before it rang.
+    fn answered_at(&self, direction: Direction) -> Option<Timestamp> {
         let Some(terminated) = &self.terminated else { return self.accepted_at };
-        terminated
-            .started_at
-            .or_else(|| self.accepted_at.filter(|at| *at < terminated.ended_at.unwrap_or(terminated.at)))
+        let accepted_at = self.accepted_at.filter(|at| *at < terminated.ended_at.unwrap_or(terminated.at));
+        match direction {
+            Direction::UserInitiated => accepted_at.or(terminated.started_at),
+            Direction::BusinessInitiated => terminated.started_at.or(accepted_at),
+        }
     }
 
     fn reason(&self, direction: Direction, answered: bool) -> (EndReason, EndedBy) {

@@ -16,6 +16,7 @@ import { forgetEverything, loadDirectory, myCall, state } from './state.js';
 import { joinTabs, leaveTabs, tellTabs } from './tabs.js';
 import { closeDialog } from './ui/dialog.js';
 import { closeShell, openShell } from './ui/shell.js';
+import { bringIcons } from './ui/icons.js';
 import { lazy } from './ui/lazy.js';
 import { toast } from './ui/toast.js';
 import { contactView } from './views/contact.js';
@@ -94,6 +95,7 @@ addEventListener('pageshow', (event) => { if (event.persisted) location.reload()
 document.addEventListener('freeze', () => { if (signedIn && pushWanted()) stream?.stop(); });
 document.addEventListener('resume', () => { if (signedIn && stream?.stopped) listen(state.agent.id); });
 
+void bringIcons();
 startDeviceWatch();
 adoptToken();
 void begin();

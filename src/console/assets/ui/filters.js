@@ -167,14 +167,17 @@ export function filterBar(scope, filters, tools, onChange) {
 
   drawFields();
   drawChips();
-  Promise.allSettled([everyItem('/v1/teams'), api.get('/v1/dispositions', scope.signal)]).then(([teams, dispositions]) => {
+  async function bringLists() {
+    const [teams, dispositions] = await Promise.allSettled([everyItem('/v1/teams'), api.get('/v1/dispositions', scope.signal)]);
     if (scope.gone) return;
-    lists = { teams: teams.value ?? [], dispositions: dispositions.value?.items ?? [] };
+    lists = { teams: teams.value ?? lists.teams, dispositions: dispositions.value?.items ?? lists.dispositions };
     const focused = document.activeElement?.id;
     drawFields();
     drawChips();
     if (focused?.startsWith('filter-')) document.getElementById(focused)?.focus();
-  });
+  }
+  scope.on('resync', bringLists);
+  void bringLists();
 
   return h('search', { class: 'filter-bar' },
     h('div', { class: 'filter-row' }, h('div', { class: 'search' }, icon('search'), text), toggle, tools),

@@ -2,6 +2,7 @@
 // Picture-in-Picture). The bar itself moves there and back; nothing of the call is done anew.
 
 import { h, icon } from './dom.js';
+import { shareIcons } from './icons.js';
 
 const WIDTH = 420;
 const HEIGHT = 300;
@@ -34,6 +35,7 @@ export function popOut(element, root) {
     page.documentElement.lang = document.documentElement.lang;
     page.documentElement.className = 'in-window';
     for (const { name, value } of document.documentElement.attributes) if (name.startsWith('data-')) page.documentElement.setAttribute(name, value);
+    shareIcons(page);
     page.body.append(element);
     root.append(away);
     away.hidden = false;

@@ -32,17 +32,28 @@ export function routingView(root, scope) {
   }
   scope.add(() => clearTimeout(timer));
 
+  /** The customer as the API names one: by a number, known or not, or by a name that one customer has. */
+  async function whom() {
+    const written = customer.value.trim();
+    const digits = written.replace(/[\s()+-]/g, '');
+    if (/^\d{6,15}$/.test(digits)) return `wa:${digits}`;
+    if (!written) return null;
+    const { items } = await api.get(query('/v1/contacts', { text: written, limit: 2 }), scope.signal);
+    return items.length === 1 ? items[0].id : null;
+  }
+
   async function ask(event) {
     event.preventDefault();
-    const digits = customer.value.replace(/[\s()+-]/g, '');
-    if (!/^\d{6,15}$/.test(digits)) {
-      fill(answer, h('div', { class: 'card-pad' }, notice('stop', 'warn', 'Write the customer’s number with its country code, such as +995 555 010203.')));
-      customer.focus();
-      return;
-    }
     fill(answer, skeleton(4));
     try {
-      const told = await api.post('/v1/routing/simulate', { number_id: number.value, contact: `wa:${digits}`, ...(at.value && { at: new Date(at.value).toISOString() }) });
+      const contact = await whom();
+      if (scope.gone) return;
+      if (!contact) {
+        fill(answer, h('div', { class: 'card-pad' }, notice('stop', 'warn', 'No single customer is called so. Choose one from the list while you type, or write a number with its country code, such as +995 555 010203.')));
+        customer.focus();
+        return;
+      }
+      const told = await api.post('/v1/routing/simulate', { number_id: number.value, contact, ...(at.value && { at: new Date(at.value).toISOString() }) });
       if (!scope.gone) fill(answer, ...drawAnswer(told));
     } catch (error) {
       if (!scope.gone) fill(answer, failed(error));
