@@ -171,6 +171,8 @@ fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
 struct HealthView {
     /// Hours that the counts reach back.
     window_h: u32,
+    /// A direction with fewer calls than this says nothing of the stage.
+    calls_min: u32,
     pickup: PickupView,
     /// How near the number is to being restricted for missed calls.
     stage: PickupStage,
@@ -221,10 +223,11 @@ async fn health(
     Id(id): Id<NumberId>,
 ) -> Result<Answer<HealthView>, Problem> {
     caller.may(Action::Read, Resource::Number)?;
-    let Health { window_h, pickup, stage, stage_since, hold, warnings, violations, restrictions } =
+    let Health { window_h, calls_min, pickup, stage, stage_since, hold, warnings, violations, restrictions } =
         control.switchboard.health(&id).await?;
     Ok(Answer(HealthView {
         window_h,
+        calls_min,
         pickup: PickupView {
             inbound: Rate::of(pickup.inbound, pickup.inbound_missed),
             outbound: Rate::of(pickup.outbound, pickup.outbound_missed),

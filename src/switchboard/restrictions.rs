@@ -19,6 +19,8 @@ use super::{Desk, Refusal, Switchboard};
 pub struct Health {
     /// Hours that the counts reach back.
     pub window_h: u32,
+    /// A direction with fewer calls than this says nothing.
+    pub calls_min: u32,
     pub pickup: Pickup,
     pub stage: PickupStage,
     /// Since when it is at that stage, as far as it was noticed.
@@ -52,6 +54,7 @@ impl Switchboard {
         let restrictions = desk.restrictions_in_force(number, now).await?;
         Ok(Health {
             window_h: rules.window_h,
+            calls_min: rules.calls_min,
             pickup,
             stage,
             stage_since: stage_since.filter(|_| noticed == stage),

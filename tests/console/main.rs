@@ -116,7 +116,7 @@ async fn a_customer_is_called_from_the_browser_and_both_hear_each_other() {
     browser.click("call-button").await;
     browser.appears("call-dialog").await;
     let rate = browser.text("call-rate").await;
-    assert_eq!(rate, "Estimated rate to Georgia: $0.0095 per minute, counted in begun six seconds.");
+    assert_eq!(rate, "Estimated rate to Georgia: $0.0095 per minute, charged by started six seconds.");
     assert_eq!(browser.text("call-wallet").await, "Wallet: $100.00 available.");
     browser.screenshot("call-dialog").await;
     browser.click("call-start").await;

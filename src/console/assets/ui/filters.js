@@ -8,6 +8,12 @@ import { fill, h, icon } from './dom.js';
 import { words } from './format.js';
 
 const STATUSES = ['Ringing', 'Ongoing', 'Completed', 'Missed by Agent', 'Missed by Customer', 'Rejected by Customer', 'Failed', 'Business unavailable'];
+/** What calls of a section can have become; the others hold any. */
+const OF_SECTION = {
+  received: ['Ongoing', 'Completed'],
+  outbound: ['Ringing', 'Ongoing', 'Completed'],
+  missed: ['Missed by Agent', 'Missed by Customer', 'Rejected by Customer'],
+};
 /** Typing is let come to rest. */
 const TYPED_MS = 300;
 /** As they stand in the address, in the order of the form. */
@@ -58,10 +64,10 @@ function between(talked) {
 }
 
 /**
- * The bar: search, a button that opens the rest, and a chip for each filter in force.
+ * The bar of a section: search, a button that opens the rest, and a chip for each filter in force.
  * `tools` stand at its end; `onChange(filters)` is called when somebody changes something.
  */
-export function filterBar(scope, filters, tools, onChange) {
+export function filterBar(scope, section, filters, tools, onChange) {
   let now = { ...filters };
   const fields = h('div', { class: 'filters', id: 'filters', testid: 'filters', hidden: true });
   const chips = h('ul', { class: 'filter-chips', testid: 'filter-chips', ariaLabel: 'Filters in force' });
@@ -154,7 +160,7 @@ export function filterBar(scope, filters, tools, onChange) {
       field('since', h('input', { type: 'date', class: 'input' })),
       field('until', h('input', { type: 'date', class: 'input' })),
       choice('direction', 'All types', [['user_initiated', 'Incoming'], ['business_initiated', 'Outbound']]),
-      choice('status', 'Any status', STATUSES.map((status) => [status, status])),
+      choice('status', 'Any status', (OF_SECTION[section] ?? STATUSES).map((status) => [status, status])),
       // Who sees the own calls alone has nobody to choose.
       sight !== 'own' && choice('agent_id', 'All agents', agents),
       sight === 'all' && (lists.teams?.length ?? 0) > 0 && choice('team_id', 'All teams', lists.teams.map((team) => [team.id, team.name])),

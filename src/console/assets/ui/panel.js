@@ -141,7 +141,7 @@ function open(root, first) {
     if (isOpen) pad.show(false);
     if (byKey) trayKey.element.focus();
   });
-  const trayKey = key('call-notes', 'note', 'Notes', () => tray.show(!tray.isOpen()));
+  const trayKey = key('call-notes', 'notes', 'Notes', () => tray.show(!tray.isOpen()));
   const tapeKey = key('call-recording', 'tape', 'Pause rec.', run(() => pauseRecording(callId, call().recording.state === 'recording'), 'The recording goes on as it was'));
   const endKey = key('call-hangup', 'hangup', 'Hang up', run(() => command(callId, 'hangup'), 'The call was not hung up'), 'key-stop');
   const alarmBox = h('div', { class: 'call-alarm', testid: 'call-alarm', role: 'alert', hidden: true });

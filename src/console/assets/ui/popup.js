@@ -94,7 +94,7 @@ function build(offer) {
         offer.country && h('span', { testid: 'popup-country' }, ` · ${countryName(offer.country)}`)))),
   offer.tags?.length > 0 && h('ul', { class: 'popup-tags', testid: 'popup-tags', ariaLabel: 'Tags of earlier calls' }, offer.tags.map((tag) => h('li', null, bdi(tag)))),
   asked && h('p', { class: 'popup-note', testid: 'popup-asked' }, icon('link', 'icon-s'), h('span', null, offer.cta_payload ? 'Pressed the call button: ' : 'Followed a call link: ', bdi(asked))),
-  note && h('p', { class: 'popup-note', testid: 'popup-note' }, icon('note', 'icon-s'), bdi(note)),
+  note && h('p', { class: 'popup-note', testid: 'popup-note' }, icon('notes', 'icon-s'), bdi(note)),
   h('div', { id: textId, class: 'popup-reason' }, offer.reason ? [icon('route', 'icon-s'), h('span', null, h('span', { class: 'visually-hidden' }, 'Why you: '), capital(words.reason(offer.reason)))] : 'Offered to you'),
   h('div', { class: 'popup-wait' },
     h('div', { class: 'popup-wait-words' }, timer, handOver),

@@ -187,7 +187,7 @@ function funnel(steps) {
 /** How WhatsApp may look at a number: it restricts those whose calls too few take. */
 function risk({ number, told }) {
   const element = h('section', { class: 'card chart', testid: 'chart-risk', data: { stage: told.stage } });
-  drawHealth(element, told, ['Pickup and Meta’s risk', number.display_phone_number]);
+  drawHealth(element, told, ['Pickup and Meta’s risk', `All of ${number.display_phone_number}`]);
   return element;
 }
 

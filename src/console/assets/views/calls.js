@@ -55,7 +55,7 @@ function showCalls(root, scope, section, first, onFilters) {
   const parameters = () => ({ section, ...asQuery(filters) });
   const exports_ = exporter(scope, parameters);
   const views = savedViews(scope, () => ({ section, filters }));
-  const bar = filterBar(scope, filters, [views, exports_.element], (changed) => {
+  const bar = filterBar(scope, section, filters, [views, exports_.element], (changed) => {
     filters = changed;
     history.replaceState(null, '', query('/calls', { section, ...filters }));
     onFilters(filters);

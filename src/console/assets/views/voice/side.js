@@ -81,11 +81,13 @@ const STAGES = {
 
 /** `title` and `aside` of the card: what it is called, and what stands beside that. */
 export function drawHealth(element, health, [title, aside] = ['Health', null]) {
-  const [tone, said] = STAGES[health.stage] ?? ['stop', words.plain(health.stage)];
+  const { stage, pickup, calls_min: least } = health;
+  const tooFew = stage === 'fine' && Math.max(pickup.inbound.calls, pickup.outbound.calls) < least;
+  const [tone, said] = tooFew ? ['', `Too few calls to tell: WhatsApp’s risk is judged from ${least} on`] : STAGES[stage] ?? ['stop', words.plain(stage)];
   const rate = ({ calls, pickup_ratio: ratio }) => (ratio === null ? 'No calls' : `${Math.round(ratio * 100)} % of ${calls}`);
   fill(element, h('div', { class: 'card-head' }, h('h2', null, title), h('span', { class: 'dim small' }, [aside, `Last ${Math.round(health.window_h / 24)} days`].filter(Boolean).join(' · '))), h('div', { class: 'card-pad stack-gap' },
     h('div', { class: 'now' }, h('span', { class: 'lamp', data: { tone } }), h('div', null, h('strong', null, said), health.stage_since && h('p', { class: 'dim small' }, `Since ${when(health.stage_since)}`))),
-    facts([['Answered', rate(health.pickup.inbound)], ['Customers reached', rate(health.pickup.outbound)]]),
+    facts([['Answered', rate(pickup.inbound)], ['Customers reached', rate(pickup.outbound)]]),
     health.hold && notice('warn', 'warn', health.hold.message, health.hold.clears_at && ` Until ${when(health.hold.clears_at)}.`),
     health.warnings.map((text) => notice('warn', 'warn', text)),
     health.violations.map(({ kind, at, remediation }) => notice('warn', 'warn', h('strong', null, `WhatsApp warned ${when(at)}: `), words.violation(kind), remediation && `. ${remediation}`)),
