@@ -2,6 +2,7 @@
 // Picture-in-Picture). The bar itself moves there and back; nothing of the call is done anew.
 
 import { h, icon } from './dom.js';
+import { pressed } from './keys.js';
 
 const WIDTH = 420;
 const HEIGHT = 300;
@@ -35,6 +36,9 @@ export function popOut(element, root) {
     page.documentElement.className = 'in-window';
     for (const { name, value } of document.documentElement.attributes) if (name.startsWith('data-')) page.documentElement.setAttribute(name, value);
     page.body.append(element);
+    page.addEventListener('keydown', (event) => {
+      if (pressed(event) && !document.dispatchEvent(new KeyboardEvent(event.type, event))) event.preventDefault();
+    });
     root.append(away);
     away.hidden = false;
     small.addEventListener('pagehide', home, { once: true });
