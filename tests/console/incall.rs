@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tandem_loadtest::measure;
 use tandem_loadtest::sound::Sound;
-use tandem_loadtest::whatsapp::{CallHandle, InboundCall, Script, Step};
+use tandem_loadtest::whatsapp::{CallHandle, CallOptions, InboundCall, Script, Step};
 
 use crate::browser::Browser;
 use crate::world::{NINO, SOON, World};
@@ -66,9 +66,11 @@ async fn mute_hold_and_keys_are_heard_at_the_far_end_and_shown_here() {
     let world = World::with("[calls]\nring_timeout_ms = 40000\n", Default::default()).await;
     let browser = at_the_desk(&world, MICROPHONE_HZ).await;
     world.nino_of("agt_a").await;
-    let written = json!({"text": "Wants the papers by post, to the office in Batumi and not to her home."});
+    let written = json!({"text": "Wants the papers by post, to the office in Batumi and not to her home. She will be there until six, and has to sign for them in person; if nobody opens, ring the neighbour on the left, who has a key and knows that somebody comes."});
     world.post(&format!("contacts/wa:{NINO}/notes"), written).await;
-    let phone = world.wa.call(InboundCall::from(NINO).named("Nino").step(humming())).await.unwrap();
+    // Much to be read, so that not all of it has room.
+    let pressed = CallOptions { cta_payload: Some("order-7781/catalogue/autumn/".repeat(9)), ..Default::default() };
+    let phone = world.wa.call(InboundCall::from(NINO).named("Nino").with(pressed).step(humming())).await.unwrap();
     until_text(&world, &browser, "popup-note", "to the office in Batumi").await;
     browser.fits_when_small("ringing", ".popup button", &["popup-accept", "popup-reject"]).await;
     // A browser that was opened while it rings knows as much of it as one that heard the event.
@@ -227,6 +229,8 @@ async fn a_call_one_has_placed_survives_other_pages_and_a_reload() {
         browser.open(&format!("{}/#token={token}", world.gateway.base)).await;
         let live = "return globalThis.__tandem?.link === 'live'";
         world.until("somebody is signed in", async || browser.run(live).await == json!(true)).await;
+        let begun = "return import('/ui/draft.js').then(({ draft }) => draft() !== null)";
+        assert_eq!(browser.run(begun).await, json!(is_there));
         if is_there {
             browser.appears("wrapup").await;
         }
