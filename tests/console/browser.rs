@@ -167,6 +167,12 @@ impl Browser {
         self.driver.action_chain().send_keys(keys).perform().await.unwrap();
     }
 
+    /// Presses a key while Alt and Shift are held.
+    pub(crate) async fn press_alt_shift(&self, key: char) {
+        let held = self.driver.action_chain().key_down(Key::Alt).key_down(Key::Shift);
+        held.key_down(key).key_up(key).key_up(Key::Shift).key_up(Key::Alt).perform().await.unwrap();
+    }
+
     pub(crate) async fn text(&self, test_id: &str) -> String {
         loop {
             match self.appears(test_id).await.text().await {

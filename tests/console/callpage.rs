@@ -10,7 +10,7 @@ use tandem_loadtest::whatsapp::{InboundCall, Script, Step};
 
 use crate::browser::Browser;
 use crate::incall::{CLIP, PATIENCE, WORD};
-use crate::manage::{keep_call, write_down};
+use crate::manage::{keep_call, store, write_down};
 use crate::people::{hire, sign_in_at};
 use crate::world::{NINO, NUMBER, SOON, World};
 use crate::{CUSTOMER_HZ, MICROPHONE_HZ};
@@ -80,6 +80,17 @@ async fn a_recording_plays_faster_and_without_its_pauses_and_a_call_is_summed_up
     let id: CallId = talk.call_id.parse().unwrap();
     world.settled(id.as_str()).await;
     world.until("it is kept", async || world.call(id.as_str()).await["recording"]["state"] == "ready").await;
+    // Over, and still being written down.
+    let kept = store(&world).await;
+    kept.begin_transcript(&id, "builtin", None, false).await.unwrap();
+    kept.close().await;
+    let contact = world.get(&format!("contacts/wa:{NINO}")).await["id"].as_str().unwrap().to_owned();
+    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
+    sign_in_at(&world, &browser, "agt_a", &format!("/contacts/{contact}")).await;
+    assert_eq!(browser.text("card-summary").await, "The summary is being written…");
+    browser.click_css(".call-card-open").await;
+    assert_eq!(browser.text("summary-state").await, "The summary is being written…");
+    assert_eq!(browser.text("transcript-state").await, "It is being written down…");
     write_down(
         &world,
         &id,
@@ -89,8 +100,6 @@ async fn a_recording_plays_faster_and_without_its_pauses_and_a_call_is_summed_up
         ],
     )
     .await;
-    let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
-    sign_in_at(&world, &browser, "agt_a", &format!("/calls/{id}")).await;
     browser.appears("recording-player").await;
     let audio = "document.querySelector('[data-testid=recording-audio]')";
     browser.click_css(".speed button:nth-child(5)").await;

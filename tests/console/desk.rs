@@ -219,7 +219,15 @@ async fn who_is_not_ready_cannot_go_online_and_learns_why() {
         assert_eq!(agent["readiness"][check], "failed", "{agent}");
         browser.screenshot(&format!("not-ready-{check}")).await;
     }
+    // The speaker that was chosen is not there any more: the system's will do.
+    browser.run("localStorage.setItem('tandem.desk', JSON.stringify({ ...JSON.parse(localStorage.getItem('tandem.desk')), speaker: 'gone' }));").await;
     browser.reload().await;
+    browser.click("home-online").await;
+    let says = async |test_id: &str| browser.text(test_id).await.contains("Plug it in again, or hear the customer on");
+    world.until("it says what to do", async || says("toast").await && says("readiness").await).await;
+    assert_eq!(status().await["readiness"]["speaker"], "failed");
+    browser.click_css("[data-testid=readiness] button").await;
+    world.until("the system's is taken", async || status().await["readiness"]["speaker"] == "passed").await;
     browser.click("home-online").await;
     world.until("the agent is online", async || status().await["status"] == "online").await;
     let agent = status().await;

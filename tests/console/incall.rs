@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tandem_loadtest::measure;
 use tandem_loadtest::sound::Sound;
-use tandem_loadtest::whatsapp::{CallHandle, InboundCall, Script, Step};
+use tandem_loadtest::whatsapp::{CallHandle, CallOptions, InboundCall, Script, Step};
 
 use crate::browser::Browser;
 use crate::world::{NINO, SOON, World};
@@ -62,19 +62,55 @@ async fn until_text(world: &World, browser: &Browser, test_id: &str, part: &str)
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mute_hold_and_keys_are_heard_at_the_far_end_and_shown_here() {
-    let world = World::start().await;
+    // Time to look at what rings.
+    let world = World::with("[calls]\nring_timeout_ms = 40000\n", Default::default()).await;
     let browser = at_the_desk(&world, MICROPHONE_HZ).await;
-    let phone = talking(&world, &browser, humming()).await;
+    world.nino_of("agt_a").await;
+    let written = json!({"text": "Wants the papers by post, to the office in Batumi and not to her home. She will be there until six, and has to sign for them in person; if nobody opens, ring the neighbour on the left, who has a key and knows that somebody comes."});
+    world.post(&format!("contacts/wa:{NINO}/notes"), written).await;
+    // Much to be read, so that not all of it has room.
+    let pressed = CallOptions { cta_payload: Some("order-7781/catalogue/autumn/".repeat(9)), ..Default::default() };
+    let phone = world.wa.call(InboundCall::from(NINO).named("Nino").with(pressed).step(humming())).await.unwrap();
+    until_text(&world, &browser, "popup-note", "to the office in Batumi").await;
+    browser.fits_when_small("ringing", ".popup button", &["popup-accept", "popup-reject"]).await;
+    // A browser that was opened while it rings knows as much of it as one that heard the event.
+    let ringing = browser.text("popup").await;
+    assert!(
+        ringing.contains("Georgia") && ringing.contains("Assigned to this chat") && ringing.contains("Next agent in"),
+        "{ringing}"
+    );
+    browser.run("sessionStorage.removeItem('tandem.offers')").await;
+    browser.reload().await;
+    let told = |popup: &str| {
+        popup
+            .lines()
+            .filter(|line| !line.contains("Waiting") && !line.contains("Next agent"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let popup = browser.text("popup").await;
+    assert_eq!(told(&popup), told(&ringing));
+    assert!(popup.contains("Next agent in"), "{popup}");
+    browser.press_alt_shift('a').await;
+    phone.answered(SOON).await.unwrap();
+    browser.appears("call-panel").await;
     hear_each_other(&world, &browser, &phone).await;
+    browser.fits_when_small("in-call", ".call-panel button, .nav a, .line button", &["call-mute", "call-hangup"]).await;
 
-    browser.click("call-mute").await;
+    // Also while one types.
+    browser.click("call-notes").await;
+    browser.press("Papers").await;
+    browser.press_alt_shift('m').await;
     until_text(&world, &browser, "call-mute", "Unmute").await;
+    assert_eq!(browser.run("return document.querySelector('[data-testid=call-note]').value").await, "Papers");
+    browser.fits_when_small("in-call-notes", ".call-panel button", &["call-mute", "call-hangup"]).await;
+    browser.click("call-notes").await;
     let heard = heard_from_now(&world, &phone).await;
     assert!(measure::tone_share(&heard, MICROPHONE_HZ) < 0.05, "muted, and heard all the same");
     browser.click("call-mute").await;
     hear_each_other(&world, &browser, &phone).await;
 
-    browser.click("call-hold").await;
+    browser.press_alt_shift('h').await;
     until_text(&world, &browser, "call-hold", "Resume").await;
     let heard = heard_from_now(&world, &phone).await;
     assert!(measure::tone_share(&heard, MICROPHONE_HZ) < 0.05, "what is said on hold stays here");
@@ -102,6 +138,7 @@ async fn mute_hold_and_keys_are_heard_at_the_far_end_and_shown_here() {
     phone.dtmf("7");
     until_text(&world, &browser, "keypad-echo", "Customer pressed 7").await;
     browser.looks_good("keypad").await;
+    browser.fits_when_small("keypad", ".call-panel button", &["call-mute", "call-hangup"]).await;
     assert_eq!(phone.violations(), []);
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
@@ -156,6 +193,8 @@ async fn the_light_tells_what_is_recorded_and_a_pause_leaves_it_out() {
 async fn a_call_one_has_placed_survives_other_pages_and_a_reload() {
     let world = World::start().await;
     let browser = at_the_desk(&world, MICROPHONE_HZ).await;
+    world.agent_offline("agt_b").await;
+    let (own, other) = (world.token("agt_a").await, world.token("agt_b").await);
     world.nino_of("agt_a").await;
     world.wa.set_customer(NINO, Script::answers_after(Duration::from_millis(700)).step(humming()));
     let contact = world.get(&format!("contacts/wa:{NINO}")).await;
@@ -181,8 +220,24 @@ async fn a_call_one_has_placed_survives_other_pages_and_a_reload() {
     browser.appears("wrapup").await;
     until_text(&world, &browser, "toast", "Completed").await;
     browser.looks_good("after-call").await;
+    browser.fits_when_small("after-call", ".wrapup button, .wrapup textarea", &["wrap-save"]).await;
     browser.click_css("[data-testid=wrap-disposition] option[value='Resolved']").await;
     browser.appears("wrap-note").await.send_keys("Sends the papers today.").await.unwrap();
+    // What is begun is there again after a reload, and for nobody else.
+    for (token, is_there) in [(other, false), (own, true)] {
+        browser.open("about:blank").await;
+        browser.open(&format!("{}/#token={token}", world.gateway.base)).await;
+        let live = "return globalThis.__tandem?.link === 'live'";
+        world.until("somebody is signed in", async || browser.run(live).await == json!(true)).await;
+        let begun = "return import('/ui/draft.js').then(({ draft }) => draft() !== null)";
+        assert_eq!(browser.run(begun).await, json!(is_there));
+        if is_there {
+            browser.appears("wrapup").await;
+        }
+        assert_eq!(browser.is_there("wrapup").await, is_there);
+    }
+    let chosen = "return document.querySelector('[data-testid=wrap-disposition]').value";
+    world.until("what was chosen is there", async || browser.run(chosen).await == json!("Resolved")).await;
     browser.click("wrap-save").await;
     browser.vanishes("wrapup").await;
     let call = world.newest_call("it is over", |call| call["state"] == "ended").await;
@@ -191,6 +246,13 @@ async fn a_call_one_has_placed_survives_other_pages_and_a_reload() {
     assert_eq!(
         (&notes["items"][0]["text"], &notes["items"][0]["author_id"]),
         (&json!("Sends the papers today."), &json!("agt_a"))
+    );
+    browser.reload().await;
+    browser.appears("status-switch").await;
+    assert_eq!(
+        browser.run("return import('/ui/draft.js').then(({ draft }) => draft())").await,
+        json!(null),
+        "nothing is left"
     );
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;

@@ -354,6 +354,7 @@ async fn everybody_changes_the_own_password_and_signs_out_elsewhere() {
     sign_in_at(&world, &here, "agt_a", "/").await;
     here.click("account-link").await;
     says(&world, &here, "account-may", "See calls, their recordings and exports").await;
+    says(&world, &here, "account-keys", "Alt+Shift+M").await;
     let ends = "return document.querySelectorAll('[data-testid=device-end]').length";
     world
         .until("this browser, the other and the one that was hired with", async || here.run(ends).await == json!(2))

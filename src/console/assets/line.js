@@ -91,7 +91,7 @@ export async function resync() {
   const heard = new Set([...ongoing.items, ...ringing.items].map((call) => call.id));
   const gone = [...mine].filter((id) => !heard.has(id));
   for (const id of gone) callChanged(await api.get(`/v1/calls/${id}`), 'resync');
-  reconcileOffers(ringing.items, startedAt);
+  await reconcileOffers(ringing.items, startedAt);
   followStatus();
   emit('resync');
 }
@@ -190,6 +190,7 @@ export function bringAudioHere(callId) {
 /** What another tab of this agent says. */
 export function onTabMessage(message) {
   if (message.kind === 'phone') phone.adoptView(message.view);
+  if (message.kind === 'levels') phone.adoptLevels(message.levels);
   if (message.kind === 'gone') dropOffer(message.offerId);
   if (message.kind === 'open') takenInOtherTab(message.offerId, true);
   if (message.kind === 'shut') takenInOtherTab(message.offerId, false);

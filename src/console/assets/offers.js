@@ -24,6 +24,8 @@ const REOPENED_MS = 2_000;
 
 /** Receipts already sent, as `offer:kind`. */
 const receipts = new Set();
+/** Offers that are over: what is read of one meanwhile must not bring it back. */
+const over = new Set();
 /** Calls that rang here and went on to somebody else. */
 const passedOn = new Set();
 let openedAt = -Infinity;
@@ -35,6 +37,7 @@ export function streamOpened() {
 
 export function forgetOffers() {
   stopBell();
+  over.clear();
   passedOn.clear();
   receipts.clear();
 }
@@ -101,6 +104,7 @@ function ringBell() {
 }
 
 export function withdrawOffer({ offer_id: id, reason }) {
+  over.add(id);
   const offer = state.offers.get(id);
   if (!offer) return;
   if (reason === 'not_shown' && isLeader()) {
@@ -119,6 +123,7 @@ export function withdrawOffer({ offer_id: id, reason }) {
 
 /** Taken on another device of this agent's: WhatsApp's word on it comes later, the ring ends at once. */
 export function acceptedSomewhere({ offer_id: id }) {
+  over.add(id);
   const offer = state.offers.get(id);
   if (!offer || offer.busy === 'accept' || offer.elsewhere || claimed(offer.call_id)) return;
   if (isLeader()) toast({ title: contactName(offer.contact), text: 'Answered by you on another device.' });
@@ -138,6 +143,7 @@ export function removeOffer(id) {
 }
 
 export function dropOffer(id) {
+  over.add(id);
   if (!state.offers.delete(id)) return;
   keepOffers();
   phone.cool(id);
@@ -179,7 +185,7 @@ function expire(id, expiresAt) {
   }, Math.max(left, GRACE_MS));
 }
 
-export function reconcileOffers(ringing, startedAt) {
+export async function reconcileOffers(ringing, startedAt) {
   const pending = new Map();
   for (const call of ringing) {
     for (const offer of call.offers ?? []) {
@@ -190,13 +196,25 @@ export function reconcileOffers(ringing, startedAt) {
     if (!pending.has(id) && offer.receivedAt < startedAt) dropOffer(id);
   }
   const kept = keptOffers();
-  for (const [id, { call, offer }] of pending) {
-    addOffer(kept[id] ?? {
-      offer_id: id, call_id: call.id, number_id: call.number_id, contact: call.contact,
-      called_at: call.created_at, tags: [], cta_payload: call.cta_payload, deeplink_payload: call.deeplink_payload,
-      reason: offer.reason, expires_at: null, offeredAt: Date.parse(offer.offered_at),
-    });
-  }
+  await Promise.all([...pending].map(async ([id, { call, offer }]) => {
+    if (state.offers.has(id)) return;
+    const told = kept[id] ?? await readOffer(call, offer);
+    if (!over.has(id)) addOffer(told);
+  }));
+}
+
+/** What its event told to those who heard it, out of what happened in the call; should that fail, it rings with less. */
+async function readOffer(call, { id, reason, offered_at: offeredAt }) {
+  const [{ items }, contact] = await Promise.all([
+    api.get(`/v1/calls/${encodeURIComponent(call.id)}/timeline`).catch(() => ({ items: [] })),
+    api.get(`/v1/contacts/${encodeURIComponent(call.contact.id)}`).catch(() => null),
+  ]);
+  const told = items.find(({ type, data }) => type === 'offer.created' && data?.offer_id === id)?.data;
+  return {
+    offer_id: id, call_id: call.id, number_id: call.number_id, called_at: call.created_at, tags: [],
+    cta_payload: call.cta_payload, deeplink_payload: call.deeplink_payload, reason, expires_at: null, country: contact?.country,
+    ...told, contact: { ...call.contact, last_note: contact?.last_note }, offeredAt: Date.parse(offeredAt),
+  };
 }
 
 /** A reload forgets when an offer moves on and what was said with it; the list of calls does not say. */

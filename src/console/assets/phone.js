@@ -16,6 +16,10 @@ const REATTACH_MS = [500, 1_500, 3_000];
 
 const IDLE = { callId: null, phase: 'idle', muted: false, quality: null, trouble: null };
 
+/** How often the other tabs are told how loud it is: fast enough for a needle. */
+const LEVELS_EVERY_MS = 100;
+const SILENT = { mic: 0, voice: 0, far: 0 };
+
 const SILENCED = 'The browser holds the sound back. Click anywhere to hear the customer.';
 
 /** Legs built while their offers ring, by offer id. */
@@ -28,6 +32,9 @@ let muted = false;
 let view = IDLE;
 let farTap = null;
 let endQuality = null;
+/** What the tab that is the phone told last. */
+let told = SILENT;
+let telling = null;
 
 /** What panels show: phase is idle | connecting | connected | lost | failed. Same in every tab. */
 export function phoneView() {
@@ -47,7 +54,13 @@ export function currentPeer() {
 }
 
 export function levels() {
+  if (!isLeader()) return view.callId === null ? SILENT : told;
   return { mic: muted ? 0 : mic.level(), voice: mic.level(), far: farTap?.level() ?? 0 };
+}
+
+/** Another tab's phone tells how loud it is. */
+export function adoptLevels(heard) {
+  told = heard;
 }
 
 /** Builds the leg of an offer while it rings, so that Accept only has to open the gate. */
@@ -156,6 +169,8 @@ export function hangUp() {
   current = null;
   attaching = null;
   muted = false;
+  clearInterval(telling);
+  telling = null;
   old?.peer.close();
   stopListening();
   releaseMic();
@@ -180,6 +195,7 @@ function use(callId, peer, allowed, tries = 0) {
   if (old && old !== peer) old.close();
   stopListening(peer);
   peer.speak(allowed && !muted);
+  telling ??= setInterval(() => tellTabs({ kind: 'levels', levels: levels() }), LEVELS_EVERY_MS);
   endQuality = watchQuality(peer.connection, (quality) => show({ ...view, quality }));
   show({ callId, phase: 'connecting', muted, quality: null, trouble: null });
   peerChanged(peer);

@@ -7,16 +7,21 @@ const EVERY_MS = 2_000;
 export function watchQuality(connection, onChange) {
   let before = null;
   let said = null;
+  let ended = false;
   const timer = setInterval(async () => {
     if (connection.connectionState !== 'connected') return;
     const now = sample(await connection.getStats());
+    if (ended) return; // meanwhile: what it says would be taken for the next call's
     if (before) {
       said = { ...judge(before, now), ...emptyLooks(said, before, now) };
       onChange(said);
     }
     before = now;
   }, EVERY_MS);
-  return () => clearInterval(timer);
+  return () => {
+    ended = true;
+    clearInterval(timer);
+  };
 }
 
 /** For how many looks in a row nothing came in, and nothing went out. */

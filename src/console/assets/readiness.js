@@ -168,7 +168,7 @@ async function lookAtSpeaker() {
     const outputs = (await navigator.mediaDevices?.enumerateDevices() ?? []).filter(({ kind }) => kind === 'audiooutput');
     if (outputs.length === 0) return failed('No speaker found. Plug in a headset.', 'again');
     const known = outputs.some(({ deviceId }) => deviceId !== '');
-    if (prefs.speaker && known && !outputs.some(({ deviceId }) => deviceId === prefs.speaker)) return failed('The speaker you chose is gone.', 'speaker');
+    if (prefs.speaker && known && !outputs.some(({ deviceId }) => deviceId === prefs.speaker)) return failed('The speaker you chose is gone. Plug it in again, or hear the customer on the system’s speaker.', 'speaker');
   }
   if (!soundUnlocked()) return { result: 'unknown', text: 'Looked at once sound is unlocked', mend: 'sound' };
   const began = audioContext().currentTime;

@@ -45,6 +45,12 @@ export function isTalking(call) {
   return TALKING.has(call?.state);
 }
 
+/** Talked, and over, and what was said is still being written down or summed up. */
+export function awaitsSummary({ state: at, answered_at: answeredAt, transcript, summary }) {
+  if (at !== 'ended' || !answeredAt || ['ready', 'failed'].includes(summary?.state)) return false;
+  return summary?.state === 'pending' || ['live', 'pending'].includes(transcript?.state);
+}
+
 export function isMineAndAlive(call) {
   return call.agent_id === state.agent?.id && (isTalking(call) || isDialling(call));
 }

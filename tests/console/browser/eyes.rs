@@ -28,14 +28,15 @@ impl Browser {
             Size::Desk => (1280, 720, false),
             Size::Phone => (390, 844, true),
         };
-        self.devtools(
-            "Emulation.setDeviceMetricsOverride",
-            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone}),
-        )
-        .await;
+        self.resize(width, height, is_phone).await;
         let scheme = if theme == Theme::Dark { "dark" } else { "light" };
         let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
         self.devtools("Emulation.setEmulatedMedia", json!({"features": features})).await;
+    }
+
+    async fn resize(&self, width: u32, height: u32, is_phone: bool) {
+        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone});
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
     }
 
     /// Keeps a picture for people to look at.
@@ -57,14 +58,52 @@ impl Browser {
             self.at_rest().await;
             let name = format!("{name}-{suffix}");
             self.screenshot(&name).await;
-            let too_wide = "const view = document.getElementById('view') ?? document.body; return Math.max(document.scrollingElement.scrollWidth - innerWidth, view.scrollWidth - view.clientWidth)";
-            assert!(self.run(too_wide).await.as_f64().unwrap() <= 0.0, "{name}: the page scrolls sideways");
-            let too_high =
-                "return document.querySelector('.shell') ? document.scrollingElement.scrollHeight - innerHeight : 0";
-            assert!(self.run(too_high).await.as_f64().unwrap() <= 0.0, "{name}: the frame scrolls, not the page in it");
+            self.fits(&name).await;
             self.accessible(&name).await;
         }
         self.look(before.0, before.1).await;
+    }
+
+    /// On a desk's screen at 200 % and on the narrowest phone: keeps a picture, asserts that nothing sticks out, that all
+    /// buttons in `part` can be scrolled to and pressed with their words whole, and these without scrolling. Then looks as
+    /// before.
+    pub(crate) async fn fits_when_small(&self, name: &str, part: &str, at_hand: &[&str]) {
+        let before = *self.looks.lock().unwrap();
+        for (width, height) in [(640, 360), (320, 640)] {
+            self.resize(width, height, false).await;
+            self.at_rest().await;
+            let name = format!("{name}-{width}x{height}");
+            self.screenshot(&name).await;
+            self.fits(&name).await;
+            let hits = "const hits = (button) => {
+                  const { left, top, right, bottom } = button.getBoundingClientRect();
+                  return left >= 0 && top >= 0 && right <= innerWidth && bottom <= innerHeight
+                    && button.contains(document.elementFromPoint((left + right) / 2, (top + bottom) / 2));
+                };
+                const said = (button) => button.dataset.testid ?? button.textContent;";
+            let out_of_hand = format!(
+                "{hits} return {}.map((id) => document.querySelector(`[data-testid=${{id}}]`)).filter((button) => !hits(button)).map(said)",
+                json!(at_hand)
+            );
+            assert_eq!(self.run(&out_of_hand).await, json!([]), "{name}: not at hand");
+            let out_of_reach = format!(
+                "{hits} return [...document.querySelectorAll('{part}')].filter((button) => button.checkVisibility()).filter((button) => {{
+                  button.scrollIntoView({{ block: 'nearest' }});
+                  return !hits(button) || button.scrollWidth > button.clientWidth || button.scrollHeight > button.clientHeight;
+                }}).map(said)"
+            );
+            assert_eq!(self.run(&out_of_reach).await, json!([]), "{name}: covered or cut off");
+        }
+        self.look(before.0, before.1).await;
+    }
+
+    /// Nothing scrolls but the page, and that up and down alone.
+    async fn fits(&self, name: &str) {
+        let too_wide = "const view = document.getElementById('view') ?? document.body; return Math.max(document.scrollingElement.scrollWidth - innerWidth, view.scrollWidth - view.clientWidth)";
+        assert!(self.run(too_wide).await.as_f64().unwrap() <= 0.0, "{name}: the page scrolls sideways");
+        let too_high =
+            "return document.querySelector('.shell') ? document.scrollingElement.scrollHeight - innerHeight : 0";
+        assert!(self.run(too_high).await.as_f64().unwrap() <= 0.0, "{name}: the frame scrolls, not the page in it");
     }
 
     /// Asserts that axe finds nothing serious or critical in what is shown.

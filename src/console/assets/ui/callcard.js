@@ -4,7 +4,7 @@
 import { api } from '../api.js';
 import { followWords } from '../captions.js';
 import { msSince } from '../clock.js';
-import { agentName, noteCall, state } from '../state.js';
+import { agentName, awaitsSummary, noteCall, state } from '../state.js';
 import { captionLine } from './captions.js';
 import { bdi, fill, h, icon, setText } from './dom.js';
 import { duration, when, words } from './format.js';
@@ -80,7 +80,7 @@ export function callCard(first) {
     const over = call.state === 'ended' && call.answered_at;
     summary.dataset.state = at ?? 'off';
     if (text) fill(summary, h('p', null, bdi(text)), at === 'pending' && h('p', { class: 'dim small' }, 'A newer summary is being written…'));
-    else if (over && (at === 'pending' || ['live', 'pending'].includes(call.transcript?.state))) fill(summary, h('p', { class: 'dim' }, 'The summary is being written…'));
+    else if (awaitsSummary(call)) fill(summary, h('p', { class: 'dim' }, 'The summary is being written…'));
     else if (over && at === 'failed') fill(summary, h('p', { class: 'dim' }, 'No summary could be made. ', call.agent_id === state.agent.id && h('button', { type: 'button', class: 'link', onclick: again }, 'Try again')));
     else fill(summary);
   }

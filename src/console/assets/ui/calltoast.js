@@ -3,6 +3,7 @@
 
 import { api } from '../api.js';
 import { on } from '../bus.js';
+import { awaitsSummary } from '../state.js';
 import { bdi, h, icon, setText } from './dom.js';
 import { contactName, duration, words } from './format.js';
 
@@ -10,6 +11,7 @@ const STAY_MS = 9_000;
 /** A summary that takes longer is read on the customer's page. */
 const SUMMARY_MS_MAX = 60_000;
 const LINE_CHARS_MAX = 110;
+const NONE = 'There is no summary of this call.';
 
 export function callToast(call) {
   const summary = h('span', { class: 'toast-summary', testid: 'toast-summary' });
@@ -31,15 +33,23 @@ export function callToast(call) {
     if (pointed) return;
     timer = setTimeout(close, Math.max(STAY_MS, awaited - performance.now()));
   };
-  const off = on('summary', ({ call_id: id, state, text }) => {
-    if (id !== call.id) return;
+  const say = (text) => {
     awaited = 0;
-    setText(summary, state === 'ready' ? firstLine(text) : 'There is no summary of this call.');
+    setText(summary, text);
     leaveSoon();
-  });
+  };
+  const offs = [
+    on('summary', ({ call_id: id, state, text }) => { if (id === call.id) say(state === 'ready' ? firstLine(text) : NONE); }),
+    // Written down, and nobody sums it up.
+    on('transcript', async ({ call_id: id }) => {
+      if (id !== call.id || !awaited) return;
+      const now = await api.get(`/v1/calls/${id}`).catch(() => null);
+      if (awaited && now && !awaitsSummary(now) && !now.summary?.text) say(NONE);
+    }),
+  ];
   function close() {
     clearTimeout(timer);
-    off();
+    offs.forEach((off) => off());
     element.remove();
   }
   for (const event of ['pointerenter', 'focusin']) element.addEventListener(event, () => { pointed = true; clearTimeout(timer); });
@@ -50,15 +60,9 @@ export function callToast(call) {
   if (awaited) {
     api.get(`/v1/calls/${call.id}/summary`).then(({ state, summary: made }) => {
       if (!awaited || state !== 'ready') return;
-      awaited = 0;
-      setText(summary, firstLine(made.text));
-      leaveSoon();
+      say(firstLine(made.text));
     }, () => { /* the event tells */ });
   }
-}
-
-function awaitsSummary({ answered_at: answeredAt, transcript, summary }) {
-  return Boolean(answeredAt) && (summary?.state === 'pending' || ['live', 'pending'].includes(transcript?.state));
 }
 
 /** As much of it as a message holds, in whole words. */

@@ -2,6 +2,7 @@
 
 import { api } from '../api.js';
 import { h } from './dom.js';
+import { draft, keepDraft } from './draft.js';
 import { marksPane } from './marks.js';
 import { noteField } from './notes.js';
 import { Scope } from './scope.js';
@@ -12,6 +13,9 @@ export function callTray(call, onToggle) {
   const scope = new Scope();
   const pane = h('div');
   const note = noteField('Note', 'call-note');
+  const begun = draft();
+  if (begun?.callId === call.id) note.set(begun.note ?? '');
+  note.element.addEventListener('input', () => keepDraft(call.id, { note: note.value() }));
   const said = h('span', { class: 'dim small', role: 'status' });
   const save = h('button', { type: 'submit', class: 'btn', testid: 'call-note-save' }, 'Save note');
   const element = h('section', { class: 'call-tray', testid: 'call-tray', ariaLabel: 'Notes and tags', hidden: true, onkeydown: onKey },
@@ -39,6 +43,7 @@ export function callTray(call, onToggle) {
     try {
       await api.post(`/v1/calls/${encodeURIComponent(call.id)}/notes`, { text: note.value() });
       note.clear();
+      keepDraft(call.id, { note: '' });
       said.textContent = 'Saved with the call.';
     } catch (error) {
       toastError('The note was not saved', error);
@@ -55,8 +60,6 @@ export function callTray(call, onToggle) {
       call = changed;
       marks?.update(changed);
     },
-    /** What was begun is not lost with the call: the form after it takes it over. */
-    draft: () => note.value(),
     close: () => scope.close(),
   };
 }

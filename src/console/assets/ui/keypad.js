@@ -38,6 +38,7 @@ export function keypad(callId, onToggle) {
       typed = '';
       setText(echo, '');
     }
+    if (wish) element.scrollIntoView({ block: 'nearest' });
     onToggle(wish, byKey);
   }
 

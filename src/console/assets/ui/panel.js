@@ -17,8 +17,10 @@ import { callFacts } from './callfacts.js';
 import { callTray } from './calltray.js';
 import { captions } from './captions.js';
 import { bdi, fill, h, icon, setText } from './dom.js';
+import { draft, forgetDraft } from './draft.js';
 import { alarmWords, contactName, contactNumber, duration } from './format.js';
 import { keypad } from './keypad.js';
+import { KEYS, pressed } from './keys.js';
 import { avatar, meter } from './parts.js';
 import { canPopOut, popOut } from './popout.js';
 import { toastError } from './toast.js';
@@ -36,13 +38,9 @@ let closers = [];
 
 /** Keeps `root` filled while there is a call, or one to be wrapped up. */
 export function startPanel(root) {
-  let draft = null;
   const refresh = () => {
     const call = myCall();
-    if (panel && panel.callId !== call?.id) {
-      draft = { callId: panel.callId, text: panel.draft() };
-      close();
-    }
+    if (panel && panel.callId !== call?.id) close();
     if (call && !panel) {
       leaveWrapUp((open_) => open_.closeSaving());
       panel = open(root, call);
@@ -52,7 +50,7 @@ export function startPanel(root) {
   const wrap = (call) => {
     if (!call.answered_at || myCall()) return;
     leaveWrapUp((open_) => open_.closeSaving());
-    after = wrapUp(call, draft?.callId === call.id ? draft.text : '', () => {
+    after = wrapUp(call, () => {
       wrappedUp(call.id);
       leaveWrapUp();
     });
@@ -61,12 +59,27 @@ export function startPanel(root) {
   const timer = setInterval(refresh, 250);
   closers = [
     on('call', refresh), on('phone', refresh), on('over', wrap),
-    on('wrapped', (callId) => { if (after?.callId === callId) leaveWrapUp(); }),
+    on('wrapped', (callId) => {
+      forgetDraft(callId);
+      if (after?.callId === callId) leaveWrapUp();
+    }),
     on('alarm', (alarm) => panel?.alarm(alarm)),
     on('dtmf', (key) => panel?.heard(key)),
     () => clearInterval(timer), startAlongside(root),
   ];
   refresh();
+  void wrapAgain(wrap);
+}
+
+/** A reload came in the middle of the writing. */
+async function wrapAgain(wrap) {
+  const { callId } = draft() ?? {};
+  if (!callId) return;
+  const me = state.agent.id;
+  try {
+    const call = await api.get(`/v1/calls/${encodeURIComponent(callId)}`);
+    if (state.agent?.id === me && call.state === 'ended' && call.agent_id === me && after?.callId !== callId) wrap(call);
+  } catch { /* it is there again after the next reload */ }
 }
 
 export function stopPanel() {
@@ -114,6 +127,7 @@ function open(root, first) {
 
   const time = h('strong', { testid: 'call-duration', class: 'num' });
   const phase = h('span', { role: 'status' });
+  const mutedWords = h('span', { class: 'visually-hidden', role: 'status' });
   const tape = h('div', { class: 'call-tape', testid: 'recording-light', role: 'status' });
   const near = meter('Your voice');
   const far = meter('Customer’s voice');
@@ -122,8 +136,8 @@ function open(root, first) {
   const sound = h('div', { class: 'call-sound' },
     h('span', null, 'Customer'), far.element, h('span', null, 'You'), near.element,
     h('div', { class: 'call-quality' }, lamp, quality));
-  const muteKey = key('call-mute', 'mic', 'Mute', () => mute(!phoneView().muted));
-  const holdKey = key('call-hold', 'pause', 'Hold', run(() => command(callId, call().state === 'held' ? 'resume' : 'hold'), 'Hold did not work'));
+  const muteKey = key('call-mute', 'mic', 'Mute', () => mute(!phoneView().muted), { shortcut: KEYS.mute });
+  const holdKey = key('call-hold', 'pause', 'Hold', run(() => command(callId, call().state === 'held' ? 'resume' : 'hold'), 'Hold did not work'), { shortcut: KEYS.hold });
   const pad = keypad(callId, (isOpen, byKey) => {
     padKey.set({ expanded: isOpen });
     if (isOpen) tray.show(false);
@@ -143,7 +157,7 @@ function open(root, first) {
   });
   const trayKey = key('call-notes', 'notes', 'Notes', () => tray.show(!tray.isOpen()));
   const tapeKey = key('call-recording', 'tape', 'Pause rec.', run(() => pauseRecording(callId, call().recording.state === 'recording'), 'The recording goes on as it was'));
-  const endKey = key('call-hangup', 'hangup', 'Hang up', run(() => command(callId, 'hangup'), 'The call was not hung up'), 'key-stop');
+  const endKey = key('call-hangup', 'hangup', 'Hang up', run(() => command(callId, 'hangup'), 'The call was not hung up'), { extra: 'key-stop' });
   const alarmBox = h('div', { class: 'call-alarm', testid: 'call-alarm', role: 'alert', hidden: true });
   const who = h('div', { class: 'call-who' });
 
@@ -152,12 +166,21 @@ function open(root, first) {
     words.element,
     facts.element,
     h('div', { class: 'call-bar' }, who,
-      h('div', { class: 'call-time' }, time, phase, tape),
+      h('div', { class: 'call-time' }, time, phase, mutedWords, tape),
       sound,
       h('div', { class: 'call-keys' }, muteKey.element, holdKey.element, padKey.element, wordsKey.element, trayKey.element, tapeKey.element, endKey.element)),
     pad.element, tray.element);
   root.append(element);
   const window_ = canPopOut() ? popOut(element, root) : null;
+
+  /** A button that is disabled takes no clicks from here either. */
+  function onKey(event) {
+    const button = { mute: muteKey, hold: holdKey }[pressed(event)];
+    if (!button) return;
+    event.preventDefault();
+    button.element.click();
+  }
+  document.addEventListener('keydown', onKey);
 
   let frame = requestAnimationFrame(function draw() {
     frame = requestAnimationFrame(draw);
@@ -189,6 +212,7 @@ function open(root, first) {
     setText(phase, phaseWords(now));
     updateTape(now);
     muteKey.set({ pressed: view.muted, label: view.muted ? 'Unmute' : 'Mute', icon: view.muted ? 'mic-off' : 'mic', disabled: !here || dialling });
+    if (view.muted || mutedWords.textContent) setText(mutedWords, view.muted ? 'Muted' : 'No longer muted');
     const held = now.state === 'held';
     holdKey.set({ pressed: held, label: held ? 'Resume' : 'Hold', icon: held ? 'play' : 'pause', disabled: busy || dialling || now.state === 'answering' });
     padKey.set({ disabled: dialling });
@@ -237,7 +261,6 @@ function open(root, first) {
 
   function qualityWords(view, here) {
     if (!here) return { tone: '', text: 'No sound here' };
-    if (!isLeader()) return { tone: 'go', text: 'Sound plays in another tab' };
     if (view.phase === 'connecting') return { tone: 'warn', text: 'Audio is being set up' };
     if (view.phase === 'lost') return { tone: 'warn', text: 'Audio is being repaired' };
     if (view.phase === 'failed') return { tone: 'stop', text: 'No audio' };
@@ -245,7 +268,8 @@ function open(root, first) {
     if (alarms.size > 0) return { tone: 'stop', text: 'Sound is missing' };
     // While it rings or is held, silence from the far end is as it should be.
     const near_ = view.quality?.emptyIn > 0 && call().state !== 'active' ? null : view.quality;
-    return lineWords(near_, farQuality);
+    const line = lineWords(near_, farQuality);
+    return line.tone === 'go' && !isLeader() ? { tone: 'go', text: 'Sound plays in another tab', title: line.text } : line;
   }
 
   let alarmKey = null;
@@ -294,12 +318,11 @@ function open(root, first) {
     alarm(alarm) {
       if (alarm.callId === callId) stand(alarm);
     },
-    /** A note that was begun and not saved. */
-    draft: () => tray.draft(),
     heard({ callId: id, digit }) {
       if (id === callId) pad.heard(digit);
     },
     close() {
+      document.removeEventListener('keydown', onKey);
       cancelAnimationFrame(frame);
       clearInterval(farTimer);
       window_?.close();
@@ -349,10 +372,10 @@ function tapeWords(recording, answeredAt) {
   return answeredAt ? ['', 'Not recorded'] : ['', null];
 }
 
-function key(testid, name, label, onclick, extra = '') {
+function key(testid, name, label, onclick, { extra = '', shortcut } = {}) {
   const text = h('span', null, label);
   const face = h('span', null, icon(name));
-  const element = h('button', { type: 'button', class: `key ${extra}`.trim(), testid, onclick }, face, text);
+  const element = h('button', { type: 'button', class: `key ${extra}`.trim(), testid, onclick, title: shortcut?.keys, ariaKeyShortcuts: shortcut?.keys }, face, text);
   let shown = name;
   return {
     element,

@@ -3,6 +3,7 @@
 
 import { h, icon } from './dom.js';
 import { shareIcons } from './icons.js';
+import { pressed } from './keys.js';
 
 const WIDTH = 420;
 const HEIGHT = 300;
@@ -37,6 +38,9 @@ export function popOut(element, root) {
     for (const { name, value } of document.documentElement.attributes) if (name.startsWith('data-')) page.documentElement.setAttribute(name, value);
     shareIcons(page);
     page.body.append(element);
+    page.addEventListener('keydown', (event) => {
+      if (pressed(event) && !document.dispatchEvent(new KeyboardEvent(event.type, event))) event.preventDefault();
+    });
     root.append(away);
     away.hidden = false;
     small.addEventListener('pagehide', home, { once: true });

@@ -12,7 +12,9 @@ import { numberOf, state } from '../state.js';
 import { isLeader } from '../tabs.js';
 import { busyReply } from './busy.js';
 import { bdi, fill, h, icon, setText } from './dom.js';
+import { flag } from './flag.js';
 import { contactName, contactNumber, countryName, duration, words } from './format.js';
+import { KEYS, pressed } from './keys.js';
 import { avatar } from './parts.js';
 
 /** An answer that takes longer than this explains itself. */
@@ -74,8 +76,8 @@ function build(offer) {
   const bar = h('i');
   const barBox = h('div', { class: 'popup-bar', hidden: true, ariaHidden: 'true' }, bar);
   const trouble = h('p', { class: 'popup-trouble', role: 'status', hidden: true });
-  const acceptButton = h('button', { type: 'button', class: 'popup-accept', testid: 'popup-accept', onclick: () => accept(id) }, icon('phone'), h('span', null, 'Accept'));
-  const rejectButton = h('button', { type: 'button', class: 'popup-reject', testid: 'popup-reject', onclick: () => reject(id) }, icon('hangup'), h('span', null, 'Reject'));
+  const acceptButton = h('button', { type: 'button', class: 'popup-accept', testid: 'popup-accept', ariaKeyShortcuts: KEYS.accept.keys, onclick: () => accept(id) }, icon('phone'), h('span', null, 'Accept'));
+  const rejectButton = h('button', { type: 'button', class: 'popup-reject', testid: 'popup-reject', ariaKeyShortcuts: KEYS.reject.keys, onclick: () => reject(id) }, icon('hangup'), h('span', null, 'Reject'));
   const number = numberOf(offer.number_id);
   const note = lastNote(contact);
   const asked = offer.cta_payload || offer.deeplink_payload;
@@ -91,7 +93,7 @@ function build(offer) {
     h('div', null,
       h('div', { class: 'popup-name', id: nameId, testid: 'popup-name' }, bdi(contactName(contact))),
       h('div', { class: 'popup-number', testid: 'popup-number' }, h('span', { class: 'num' }, bdi(contactNumber(contact))),
-        offer.country && h('span', { testid: 'popup-country' }, ` · ${countryName(offer.country)}`)))),
+        offer.country && h('span', { testid: 'popup-country' }, ' · ', flag(offer.country), ` ${countryName(offer.country)}`)))),
   offer.tags?.length > 0 && h('ul', { class: 'popup-tags', testid: 'popup-tags', ariaLabel: 'Tags of earlier calls' }, offer.tags.map((tag) => h('li', null, bdi(tag)))),
   asked && h('p', { class: 'popup-note', testid: 'popup-asked' }, icon('link', 'icon-s'), h('span', null, offer.cta_payload ? 'Pressed the call button: ' : 'Followed a call link: ', bdi(asked))),
   note && h('p', { class: 'popup-note', testid: 'popup-note' }, icon('notes', 'icon-s'), bdi(note)),
@@ -103,8 +105,8 @@ function build(offer) {
   h('div', { class: 'popup-buttons' }, rejectButton, acceptButton),
   busyPart.button, busyPart.element,
   h('div', { class: 'popup-keys', ariaHidden: 'true' },
-    h('span', null, h('kbd', null, 'Alt+Shift+R'), 'Reject'),
-    h('span', null, 'Accept', h('kbd', null, 'Alt+Shift+A'))));
+    h('span', null, h('kbd', null, KEYS.reject.keys), 'Reject'),
+    h('span', null, 'Accept', h('kbd', null, KEYS.accept.keys))));
 
   const calledAt = offer.called_at ? Date.parse(offer.called_at) : offer.offeredAt;
   const total = offer.expires_at ? Math.max(1, Date.parse(offer.expires_at) - offer.offeredAt) : null;
@@ -163,13 +165,10 @@ function updateAll() {
 }
 
 function onKey(event) {
-  if (!event.altKey || !event.shiftKey || event.ctrlKey || event.metaKey || event.repeat) return;
+  const deed = { accept, reject }[pressed(event)];
   const [id] = open.keys();
-  if (id === undefined) return;
-  // By key position, because Alt changes the letter on many keyboards.
-  if (event.code === 'KeyA') void accept(id);
-  else if (event.code === 'KeyR') void reject(id);
-  else return;
+  if (!deed || id === undefined) return;
+  void deed(id);
   event.preventDefault();
 }
 

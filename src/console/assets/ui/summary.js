@@ -1,13 +1,14 @@
 // What a call came to: each point with the place in the recording that it rests on.
 
 import { api } from '../api.js';
-import { state } from '../state.js';
+import { awaitsSummary, state } from '../state.js';
 import { bdi, fill, h, icon } from './dom.js';
 import { clockFromMs, duration, words } from './format.js';
 import { failed, skeleton } from './parts.js';
 import { save } from './save.js';
 import { toastError } from './toast.js';
 
+const WRITING = 'The summary is being written…';
 const OUTCOMES = { resolved: 'Resolved', follow_up: 'To be followed up', escalated: 'Escalated', unresolved: 'Unresolved', wrong_number: 'Wrong number' };
 const DETAILS = { date: 'Date', amount: 'Amount', phone: 'Phone', email: 'Email', reference: 'Reference' };
 
@@ -30,9 +31,9 @@ export function summaryPane(root, scope, first, seek) {
     const again = (label) => mine && h('button', { type: 'button', class: 'link', testid: 'summary-again', onclick: retry }, label);
     if (!summary) {
       const said = {
-        pending: 'The summary is being written…',
+        pending: WRITING,
         failed: ['No summary could be made. ', again('Try again')],
-      }[at] ?? (call.answered_at ? call.state === 'ended' ? 'There is no summary of this call.' : 'The call is summed up when it has ended.' : 'Nobody talked in this call.');
+      }[at] ?? (awaitsSummary(call) ? WRITING : call.answered_at ? call.state === 'ended' ? 'There is no summary of this call.' : 'The call is summed up when it has ended.' : 'Nobody talked in this call.');
       return fill(root, h('p', { class: 'dim', testid: 'summary-state' }, said));
     }
     const points = (label, list, tail = () => null) => list?.length > 0 && h('section', null, h('h3', null, label), h('ul', { class: 'points' }, list.map((point) => h('li', null, place(point), h('span', null, words_(point, summary.kind), tail(point))))));
@@ -71,9 +72,10 @@ export function summaryPane(root, scope, first, seek) {
   scope.on('summary', (data) => { if (data.call_id === call.id) void load(); });
   return {
     update(changed) {
-      const was = `${call.state} ${call.summary?.state}`;
+      const stage = () => `${call.state} ${call.summary?.state} ${awaitsSummary(call)}`;
+      const was = stage();
       call = changed;
-      if (`${call.state} ${call.summary?.state}` !== was) void load();
+      if (stage() !== was) void load();
     },
   };
 }

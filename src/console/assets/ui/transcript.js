@@ -90,7 +90,8 @@ export function transcriptPane(root, scope, first, seek) {
     const why = WHY[call.transcript?.reason];
     const again = call.state === 'ended' && call.agent_id === state.agent.id && h('button', { type: 'button', class: 'link', testid: 'transcript-again', onclick: again_ }, 'Try again');
     switch (told.state) {
-      case 'live': return segments.length > 0 ? 'Live: words appear while they are spoken.' : 'Listening… Words appear here while they are spoken.';
+      case 'live': if (call.state === 'ended') return segments.length > 0 ? 'The rest is being written down…' : 'It is being written down…';
+        return segments.length > 0 ? 'Live: words appear while they are spoken.' : 'Listening… Words appear here while they are spoken.';
       case 'pending': return 'A part is still being written down from the recording.';
       case 'failed': return [`Part of the call could not be written down. ${why ?? ''} `, again];
       case 'ready': return segments.length === 0 ? 'Nothing was said that could be written down.' : '';

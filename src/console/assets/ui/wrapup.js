@@ -5,20 +5,23 @@ import { api } from '../api.js';
 import { serverNow } from '../clock.js';
 import { noteCall, state } from '../state.js';
 import { bdi, h, icon, setText } from './dom.js';
+import { draft, forgetDraft, keepDraft } from './draft.js';
 import { contactName, duration } from './format.js';
 import { noteField } from './notes.js';
 import { toast, toastError } from './toast.js';
 
-/** `draft`: what was begun during the call; `onDone()`: saved or left. Answers `{ callId, element, close, closeSaving }`;
-    the latter when the next call comes first. */
-export function wrapUp(call, draft, onDone) {
+/** `onDone()`: saved or left. Answers `{ callId, element, close, closeSaving }`; the latter when the next call comes first. */
+export function wrapUp(call, onDone) {
+  // Kept from the start: also with nothing written yet, the form is there again after a reload.
+  keepDraft(call.id, {});
+  const begun = draft() ?? {};
   const word = h('select', { id: 'wrap-word', class: 'select', testid: 'wrap-disposition' }, h('option', { value: '' }, 'Choose…'));
   const wordField = h('div', { class: 'field', hidden: true }, h('label', { for: 'wrap-word' }, 'What was it?'), word);
   const note = noteField('Note', 'wrap-note');
-  note.set(draft);
+  note.set(begun.note ?? '');
   const save = h('button', { type: 'submit', class: 'btn btn-primary', testid: 'wrap-save' }, 'Done');
   const left = h('span', { class: 'wrapup-left num', testid: 'wrap-left', hidden: true });
-  const element = h('form', { class: 'wrapup', testid: 'wrapup', ariaLabel: 'After the call', data: { callId: call.id }, onsubmit: submit },
+  const element = h('form', { class: 'wrapup', testid: 'wrapup', ariaLabel: 'After the call', data: { callId: call.id }, onsubmit: submit, oninput: () => keepDraft(call.id, { note: note.value(), ...(word.options.length > 1 && { word: word.value }) }) },
     h('div', { class: 'wrapup-who' }, h('strong', null, bdi(contactName(call.contact))), h('span', { class: 'num' }, `Call ended · ${duration(call.duration_ms)}`), left),
     wordField,
     note.element,
@@ -27,7 +30,7 @@ export function wrapUp(call, draft, onDone) {
 
   api.get('/v1/dispositions').then(({ items }) => {
     if (items.length === 0) return;
-    word.append(...items.map((name) => h('option', { value: name, selected: name === call.disposition }, name)));
+    word.append(...items.map((name) => h('option', { value: name, selected: name === (begun.word ?? call.disposition) }, name)));
     wordField.hidden = false;
   }, () => { /* a note can be written all the same */ });
 
@@ -63,7 +66,7 @@ export function wrapUp(call, draft, onDone) {
     try {
       if (await store()) toast({ title: contactName(call.contact), text: 'Saved with the call.', tone: 'go' });
       await free();
-      onDone();
+      done();
     } catch (error) {
       save.disabled = false;
       toastError('It was not saved', error);
@@ -72,6 +75,11 @@ export function wrapUp(call, draft, onDone) {
 
   function leave() {
     void free();
+    done();
+  }
+
+  function done() {
+    forgetDraft(call.id);
     onDone();
   }
 
@@ -85,7 +93,7 @@ export function wrapUp(call, draft, onDone) {
     close,
     closeSaving() {
       close();
-      store().catch((error) => toastError(`Your note on ${contactName(call.contact)} was not saved: ${note.value()}`, error));
+      store().then(() => forgetDraft(call.id), (error) => toastError(`Your note on ${contactName(call.contact)} was not saved: ${note.value()}`, error));
     },
   };
 }

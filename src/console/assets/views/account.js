@@ -6,6 +6,7 @@ import { state } from '../state.js';
 import { myList, reachWords } from '../ui/access.js';
 import { confirm } from '../ui/confirm.js';
 import { bdi, fill, h, icon } from '../ui/dom.js';
+import { KEYS } from '../ui/keys.js';
 import { when, words } from '../ui/format.js';
 import { avatar, facts, failed, notice, skeleton } from '../ui/parts.js';
 import { SWITCHES } from '../ui/person.js';
@@ -66,7 +67,8 @@ export function accountView(root, scope) {
     h('div', { class: 'two' },
       h('div', null,
         h('section', { class: 'card card-pad card-top', ariaLabel: 'Who I am' }, who),
-        card('What I may see and do', may)),
+        card('What I may see and do', may),
+        card('Keys', keys())),
       h('div', null,
         card('Password', passwordForm(loadDevices)),
         card('Signed in', devices, h('div', { class: 'row' },
@@ -78,6 +80,14 @@ export function accountView(root, scope) {
   scope.on('people', (changed) => { if ([state.agent?.id, state.agent?.team_id].includes(changed?.id)) void load(); });
   void load();
   void loadDevices();
+}
+
+function keys() {
+  return [
+    h('p', { class: 'dim small' }, 'On every page, also while you type:'),
+    h('ul', { class: 'may-list', testid: 'account-keys' }, Object.values(KEYS).map(({ keys: pressed, deed }) => h('li', null, h('span', null, deed), h('kbd', null, pressed)))),
+    h('p', { class: 'dim small' }, 'While the keypad is open, the digits, * and # of your keyboard are its keys. Escape closes what is open.'),
+  ];
 }
 
 function card(title, ...children) {
