@@ -45,6 +45,8 @@ pub(crate) struct AgentView {
     readiness: Option<Readiness>,
     /// Why calls pass it by although it is online; `null` while they do not.
     passed_over: Option<PassedOver>,
+    /// Until when it is busy with writing up its last call, and not rung; `null` while it is not.
+    wrap_up_until: Option<Timestamp>,
     /// How it comes in, in the lists of those who may invite it.
     #[serde(skip_serializing_if = "Option::is_none")]
     sign_in: Option<SignInView>,
@@ -62,11 +64,16 @@ struct SignInView {
 }
 
 impl AgentView {
-    pub(crate) fn of(control: &Control, agent: Agent) -> Self {
+    pub(crate) async fn of(control: &Control, agent: Agent) -> Result<Self, Problem> {
+        let wrap_up_until = control.switchboard.wrap_up_until(&agent.id).await?;
+        Ok(Self::busy(control, agent, wrap_up_until))
+    }
+
+    fn busy(control: &Control, agent: Agent, wrap_up_until: Option<Timestamp>) -> Self {
         let active_calls = control.switchboard.active_calls_of(&agent.id);
         let readiness = control.switchboard.readiness(&agent.id);
         let passed_over = control.switchboard.passed_over(&agent.id);
-        Self { agent, active_calls, readiness, passed_over, sign_in: None }
+        Self { agent, active_calls, readiness, passed_over, wrap_up_until, sign_in: None }
     }
 
     fn coming_in(mut self, way: Option<&WayIn>) -> Self {
@@ -93,9 +100,10 @@ async fn list(State(control): State<Shared>, caller: Caller) -> Result<Answer<Wh
         true => control.store.ways_in(None, control.clock.now().wall).await?,
         false => HashMap::new(),
     };
+    let wrap_ups = control.switchboard.wrap_ups().await?;
     let view = |agent: Agent| {
-        let way = ways.get(&agent.id);
-        AgentView::of(&control, agent).coming_in(way)
+        let (way, wrap_up_until) = (ways.get(&agent.id), wrap_ups.get(&agent.id).copied());
+        AgentView::busy(&control, agent, wrap_up_until).coming_in(way)
     };
     Ok(Answer(Whole::of(visible.map(view).collect())))
 }
@@ -114,7 +122,7 @@ async fn read(
         true => control.store.ways_in(Some(&id), control.clock.now().wall).await?,
         false => HashMap::new(),
     };
-    Ok(Answer(AgentView::of(&control, agent).coming_in(ways.get(&id))))
+    Ok(Answer(AgentView::of(&control, agent).await?.coming_in(ways.get(&id))))
 }
 
 /// Who an agent is. Fields left out keep their value.
@@ -189,7 +197,7 @@ async fn put(
     };
     let _guard = somebody_remains(&control, &caller, &agent.id, Some(&agent)).await?;
     let agent = control.switchboard.put_agent(&agent).await?;
-    Ok((put_status(old.is_some()), Answer(AgentView::of(&control, agent))))
+    Ok((put_status(old.is_some()), Answer(AgentView::of(&control, agent).await?)))
 }
 
 /// Two agents with one address could both not sign in with it.
@@ -243,7 +251,7 @@ async fn put_status_of(
     caller.may_for(action, &id)?;
     control.store.agent(&id).await?.ok_or_else(Problem::not_found)?;
     let agent = control.switchboard.set_status(&id, body.status).await?;
-    Ok(Answer(AgentView::of(&control, agent)))
+    Ok(Answer(AgentView::of(&control, agent).await?))
 }
 
 #[derive(Default, Deserialize, ToSchema)]

@@ -63,6 +63,8 @@ async fn list(State(control): State<Shared>, caller: Caller) -> Result<Answer<Wh
 }
 
 /// Signs one of the caller's browsers out
+///
+/// Its open pages end at once.
 #[utoipa::path(delete, path = "/v1/session/devices/{id}", tag = "session",
     params(("id" = String, Path, description = "As in the list")),
     responses((status = 204, description = "Signed out"), Problems))]
@@ -72,10 +74,13 @@ async fn end(
     Id(id): Id<String>,
     _: NoBody,
 ) -> Result<StatusCode, Problem> {
-    match control.store.end_device(person(&caller)?, &id).await? {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Problem::not_found()),
+    let agent = person(&caller)?;
+    if !control.store.end_device(agent, &id).await? {
+        return Err(Problem::not_found());
     }
+    // Its open pages look at their right to it again.
+    control.switchboard.tell_of_agent(agent).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 fn person(caller: &Caller) -> Result<&AgentId, Problem> {

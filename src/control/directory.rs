@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::Shared;
 use super::auth::Caller;
-use super::extract::{Json, NAME_CHARS_MAX, NewId, nullable, plain_text};
+use super::extract::{Id, Json, NAME_CHARS_MAX, NewId, NoBody, nullable, plain_text};
 use super::openapi::Problems;
 use super::problem::Problem;
 use crate::model::directory::{AddOn, Number, Plan, Platform, Team};
@@ -24,7 +24,7 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(numbers))
         .routes(routes!(put_number))
         .routes(routes!(teams))
-        .routes(routes!(put_team))
+        .routes(routes!(put_team, delete_team))
 }
 
 /// A list that fits on one page.
@@ -171,4 +171,21 @@ async fn put_team(
     let team = Team { id, name: plain_text("name", &body.name, NAME_CHARS_MAX)? };
     control.switchboard.put_team(&team).await?;
     Ok((put_status(existed), Answer(team)))
+}
+
+/// Deletes a team
+///
+/// While agents are in it it stays: move them first. Nobody is routed by team, so no call rings elsewhere for it. Those who
+/// left it by leaving the house are in no team from then on, and saved views that name it find no calls.
+#[utoipa::path(delete, path = "/v1/teams/{id}", tag = "teams", params(("id" = String, Path, example = "team_sales")),
+    responses((status = 204, description = "There is no such team any more"), Problems))]
+async fn delete_team(
+    State(control): State<Shared>,
+    caller: Caller,
+    Id(id): Id<TeamId>,
+    _: NoBody,
+) -> Result<StatusCode, Problem> {
+    caller.may(Action::Change, Resource::Team)?;
+    control.switchboard.delete_team(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -105,9 +105,9 @@ struct Listen {
 /// Follows what concerns one agent
 ///
 /// As `/v1/events/stream`, with that agent's offers, the calls its role may see and whether those can take one whose calls
-/// they are (`agent.status_changed`, `agent.readiness_changed`), contacts and what they permit (`permission.*`), who works
-/// here (`agent.updated`, `agent.left`, `team.updated`), `wallet.*` for those who see the wallet and `number.*` for those who
-/// configure calls. While it is open the gateway knows that the agent can be rung. It ends with the token.
+/// they are (`agent.status_changed`, `agent.readiness_changed`, `agent.wrap_up_changed`), contacts and what they permit
+/// (`permission.*`), who works here (`agent.updated`, `agent.left`, `team.updated`, `team.deleted`), `wallet.*` for those who
+/// see the wallet and `number.*` for those who configure calls. While it is open the gateway knows that the agent can be rung. It ends with the token.
 #[utoipa::path(get, path = "/v1/agents/{id}/events", tag = "agents",
     params(("id" = String, Path, example = "agt_a"), Listen,
         ("Last-Event-ID" = Option<i64>, Header, description = "Resume after this event")),

@@ -73,16 +73,19 @@ impl From<Grants> for GrantsView {
 /// Tells who the caller is
 #[utoipa::path(get, path = "/v1/session", tag = "session",
     responses((status = 200, description = "The caller", body = Session), Problems))]
-async fn session(State(control): State<Shared>, caller: Caller) -> Answer<Session> {
-    Answer(Session::of(&control, &caller))
+async fn session(State(control): State<Shared>, caller: Caller) -> Result<Answer<Session>, Problem> {
+    Ok(Answer(Session::of(&control, &caller).await?))
 }
 
 impl Session {
-    pub(crate) fn of(control: &Control, caller: &Caller) -> Self {
-        let agent = caller.agent().cloned().map(|agent| AgentView::of(control, agent));
+    pub(crate) async fn of(control: &Control, caller: &Caller) -> Result<Self, Problem> {
+        let agent = match caller.agent() {
+            Some(agent) => Some(AgentView::of(control, agent.clone()).await?),
+            None => None,
+        };
         let grants = caller.agent().map(|agent| access::grants(caller.rules(), agent).into());
         let actor = if agent.is_some() { ActorKind::Agent } else { ActorKind::Key };
-        Self { actor, agent, scopes: caller.scopes().to_vec(), grants, sandbox: control.sandbox }
+        Ok(Self { actor, agent, scopes: caller.scopes().to_vec(), grants, sandbox: control.sandbox })
     }
 }
 

@@ -25,6 +25,7 @@ use super::passwords::Passwords;
 use super::problem::{Code, Problem};
 use super::session::Session;
 use super::{Control, Shared};
+use crate::model::directory::Agent;
 use crate::model::id::AgentId;
 use crate::model::reason::Presence;
 use crate::model::time::Timestamp;
@@ -41,7 +42,7 @@ pub struct SignIn {
 
 /// For whoever is not in yet.
 pub(crate) fn public_routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(sign_in)).routes(routes!(accept_invitation))
+    OpenApiRouter::new().routes(routes!(sign_in)).routes(routes!(accept_invitation)).routes(routes!(read_invitation))
 }
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
@@ -123,11 +124,53 @@ async fn accept_invitation(
     let invitation = body.invitation.expose_secret();
     let now = control.clock.now().wall;
     // Before anything is hashed: that costs.
-    let agent = control.store.invitation(invitation, now).await?.ok_or_else(used_up)?;
+    let (agent, _) = control.store.invitation(invitation, now).await?.ok_or_else(used_up)?;
     let hash = new_hash(&control, &agent, "password", body.password).await?;
     let agent = control.store.accept_invitation(invitation, &hash, now).await?.ok_or_else(used_up)?;
     control.switchboard.tell_of_agent(&agent).await?;
     begin(&control, &agent, &headers).await
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct InvitationBody {
+    /// From the link.
+    #[schema(value_type = String, example = "ti_…")]
+    invitation: SecretString,
+}
+
+/// Whose link it is.
+#[derive(Serialize, ToSchema)]
+struct Invited {
+    #[schema(value_type = String, example = "agt_a")]
+    agent_id: AgentId,
+    name: String,
+    email: Option<String>,
+    team: Option<String>,
+    expires_at: Timestamp,
+}
+
+/// Tells whose link this is
+///
+/// So that nobody chooses a password for somebody else. The link stays good. It is sent in the body, because addresses
+/// are logged; and any number of times, because nobody guesses 256 random bits, while a wait that all links share would
+/// let a stranger keep invited people out.
+#[utoipa::path(post, path = "/v1/session/invitation/details", tag = "session", security(()), request_body = InvitationBody,
+    responses((status = 200, description = "Whose it is", body = Invited), Problems))]
+async fn read_invitation(
+    State(control): State<Shared>,
+    Json(body): Json<InvitationBody>,
+) -> Result<Answer<Invited>, Problem> {
+    use secrecy::ExposeSecret;
+    let now = control.clock.now().wall;
+    let found = control.store.invitation(body.invitation.expose_secret(), now).await?;
+    let (agent, expires_at) = found.ok_or_else(used_up)?;
+    let Agent { id, name, email, team_id, .. } = control.store.agent(&agent).await?.ok_or_else(used_up)?;
+    let team = match team_id {
+        Some(team) => control.store.team(&team).await?.map(|team| team.name),
+        None => None,
+    };
+    Ok(Answer(Invited { agent_id: id, name, email, team, expires_at }))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -155,7 +198,11 @@ async fn sign_out(
         return Err(Problem::new(Code::WrongState, text));
     };
     match wish.everywhere {
-        true => control.store.end_sessions(agent).await?,
+        true => {
+            control.store.end_sessions(agent).await?;
+            // Open pages look at their right to it again.
+            control.switchboard.tell_of_agent(agent).await?;
+        }
         false => control.store.end_session(session).await?,
     }
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie::clear(control.secure_cookies))]))
@@ -277,7 +324,7 @@ async fn begin(control: &Shared, agent: &AgentId, headers: &HeaderMap) -> Result
     let session = control.store.create_session(agent, devices::client(headers), control.clock.now().wall).await?;
     let caller = Caller::with(control, &session).await?.ok_or_else(Problem::not_found)?;
     let cookie = [(SET_COOKIE, cookie::set(&session, control.secure_cookies))];
-    Ok((StatusCode::CREATED, cookie, Answer(Session::of(control, &caller))))
+    Ok((StatusCode::CREATED, cookie, Answer(Session::of(control, &caller).await?)))
 }
 
 async fn new_hash(control: &Control, agent: &AgentId, field: &str, new: SecretString) -> Result<String, Problem> {

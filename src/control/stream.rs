@@ -238,7 +238,10 @@ impl AgentView {
 
     async fn shows(&mut self, store: &Store, event: &Event) -> Result<bool, StoreError> {
         // Who sees an agent's calls sees whether it can take one.
-        if matches!(event.kind.as_str(), "agent.status_changed" | "agent.readiness_changed" | "agent.passed_over") {
+        if matches!(
+            event.kind.as_str(),
+            "agent.status_changed" | "agent.readiness_changed" | "agent.passed_over" | "agent.wrap_up_changed"
+        ) {
             let agent = event.data["agent_id"].as_str();
             let sees = || self.visible.as_ref().is_none_or(|visible| visible.iter().any(|v| Some(v.as_str()) == agent));
             return Ok(self.manages || sees());
@@ -247,7 +250,7 @@ impl AgentView {
         if let Some(to) = &event.agent_id {
             return Ok(*to == self.agent.id);
         }
-        if matches!(event.kind.as_str(), "agent.updated" | "agent.left" | "team.updated") {
+        if matches!(event.kind.as_str(), "agent.updated" | "agent.left" | "team.updated" | "team.deleted") {
             return Ok(self.colleagues);
         }
         let of_customer = event.kind.starts_with("note.") && event.call_id.is_none();

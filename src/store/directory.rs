@@ -89,6 +89,28 @@ impl Store {
         rows.iter().map(read_team).collect()
     }
 
+    /// Deletes a team in which nobody is, and logs that it happened; who left the house is in no team from then on. `None`:
+    /// somebody is in it, or it does not exist.
+    pub async fn delete_team(&self, id: &TeamId, now: Timestamp) -> Result<Option<Event>> {
+        let mut tx = self.writer.begin().await?;
+        sqlx::query("UPDATE agents SET team_id = NULL WHERE team_id = $1 AND left_at IS NOT NULL")
+            .bind(id.as_str())
+            .execute(&mut *tx)
+            .await?;
+        let gone = sqlx::query(
+            "DELETE FROM teams WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM agents WHERE team_id = $1) RETURNING *",
+        )
+        .bind(id.as_str())
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(gone) = gone else { return Ok(None) };
+        let data = serde_json::to_value(read_team(&gone)?).expect("a team is two strings");
+        let event = NewEvent { kind: "team.deleted", call_id: None, agent_id: None, data };
+        let event = events::append(&mut tx, vec![event], now).await?.pop().expect("one event in, one out");
+        tx.commit().await?;
+        Ok(Some(event))
+    }
+
     /// Creates or changes an agent. Keeps the stored `status`; a new agent is offline. Who had left is back.
     ///
     /// # Errors
@@ -243,6 +265,26 @@ mod tests {
         assert!(t.store.graph_token(&number.id).await.unwrap().is_none());
         let lost = Agent { team_id: Some(TeamId::parse("team_x").unwrap()), ..agent };
         assert_eq!(t.store.put_agent(&lost).await.unwrap_err().to_string(), "team team_x does not exist");
+    }
+
+    on_both!(a_team_goes_when_nobody_is_in_it_and_who_left_is_then_in_none);
+    async fn a_team_goes_when_nobody_is_in_it_and_who_left_is_then_in_none(t: Fixture) {
+        let team = Team { id: TeamId::parse("team_1").unwrap(), name: "Sales".into() };
+        t.store.put_team(&team).await.unwrap();
+        for name in ["a", "b"] {
+            let agent = Agent { team_id: Some(team.id.clone()), ..fixture::agent(name) };
+            t.store.put_agent(&agent).await.unwrap();
+        }
+        t.store.leave(&fixture::agent_id("b"), None, at(1)).await.unwrap().unwrap();
+        assert!(t.store.delete_team(&team.id, at(2)).await.unwrap().is_none(), "a is in it");
+        assert_eq!(t.store.former_agents().await.unwrap()[0].team_id, Some(team.id.clone()), "nothing was changed");
+        t.store.put_agent(&fixture::agent("a")).await.unwrap();
+        let told = t.store.delete_team(&team.id, at(3)).await.unwrap().unwrap();
+        assert_eq!((told.kind.as_str(), &told.data["name"]), ("team.deleted", &serde_json::json!("Sales")));
+        assert!(t.store.delete_team(&team.id, at(4)).await.unwrap().is_none(), "once");
+        let t = t.restart().await;
+        assert!(t.store.teams().await.unwrap().is_empty());
+        assert_eq!(t.store.former_agents().await.unwrap()[0].team_id, None);
     }
 
     on_both!(a_status_changes_with_its_event_and_putting_the_agent_keeps_it);

@@ -85,14 +85,14 @@ impl Store {
         Ok(secret)
     }
 
-    /// Whose link this is; `None` if nobody's, used or expired.
-    pub async fn invitation(&self, secret: &str, now: Timestamp) -> Result<Option<AgentId>> {
-        let row = sqlx::query("SELECT agent_id FROM invitations WHERE sha256 = $1 AND expires_at > $2")
+    /// Whose link this is, and until when; `None` if nobody's, used or expired.
+    pub async fn invitation(&self, secret: &str, now: Timestamp) -> Result<Option<(AgentId, Timestamp)>> {
+        let row = sqlx::query("SELECT agent_id, expires_at FROM invitations WHERE sha256 = $1 AND expires_at > $2")
             .bind(sha256(secret))
             .bind(now.as_millis())
             .fetch_optional(&self.reader)
             .await?;
-        row.map(|row| row.word("agent_id")).transpose()
+        row.map(|row| Ok((row.word("agent_id")?, row.time("expires_at")?))).transpose()
     }
 
     /// Uses a link: the agent has this password now. `None` if it is nobody's, used or expired; of two who use it at once,
@@ -284,7 +284,7 @@ mod tests {
         let (others_token, others_session, _) = enter(&b).await;
         t.store.end_sessions(&a).await.unwrap();
         assert_eq!((agent_of(&t, &token, 1).await, agent_of(&t, &session, 1).await), (None, None));
-        assert_eq!(t.store.invitation(&link, at(1)).await.unwrap(), Some(a.clone()));
+        assert_eq!(t.store.invitation(&link, at(1)).await.unwrap(), Some((a.clone(), at(60))));
         assert!(t.store.password(&a).await.unwrap().is_some());
 
         let (token, session, link) = enter(&a).await;
@@ -302,7 +302,7 @@ mod tests {
         t.seed().await;
         let a = fixture::agent_id("a");
         let link = t.store.create_invitation(&a, at(60)).await.unwrap();
-        assert_eq!(t.store.invitation(&link, at(59)).await.unwrap(), Some(a.clone()));
+        assert_eq!(t.store.invitation(&link, at(59)).await.unwrap(), Some((a.clone(), at(60))));
         assert_eq!(t.store.accept_invitation(&link, "$hash$", at(60)).await.unwrap(), None, "expired");
         assert_eq!(t.store.password(&a).await.unwrap(), None);
         assert_eq!(t.store.accept_invitation(&link, "$hash$", at(59)).await.unwrap(), Some(a.clone()));

@@ -1,9 +1,11 @@
 //! Whom calls pass by although they are online and free: a console that showed no call would cost every caller its second,
 //! and one whose microphone is gone would answer in silence. Both come back by themselves.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::call::CallRecord;
 use crate::model::event::NewEvent;
 use crate::model::id::AgentId;
 use crate::model::readiness::{Bypass, PassedOver};
@@ -24,12 +26,26 @@ impl Switchboard {
     /// # Errors
     /// [`Refusal::Store`].
     pub async fn wrap_up_until(&self, agent: &AgentId) -> Result<Option<Timestamp>, Refusal> {
+        Ok(self.wrap_ups().await?.remove(agent))
+    }
+
+    /// The same for all who are.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub async fn wrap_ups(&self) -> Result<HashMap<AgentId, Timestamp>, Refusal> {
         let now = self.0.parts.clock.now().wall;
         let rules = self.0.rules(now).routing;
-        let last_call = self.last_call_of(agent).await?;
-        let writing = rules.is_wrap_up(last_call, now) && !self.0.ready.has_wrapped_up(agent, last_call);
+        if rules.wrap_up_s == 0 {
+            return Ok(HashMap::new());
+        }
         let lasts = Duration::from_secs(rules.wrap_up_s.into());
-        Ok(last_call.filter(|_| writing).map(|ended_at| ended_at.plus(lasts)))
+        let writing = self.0.parts.store.last_turns().await?.into_iter().filter_map(|(agent, turn)| {
+            let last = turn.call_ended_at;
+            let writing = rules.is_wrap_up(last, now) && !self.0.ready.has_wrapped_up(&agent, last);
+            last.filter(|_| writing).map(|ended_at| (agent, ended_at.plus(lasts)))
+        });
+        Ok(writing.collect())
     }
 
     /// The agent has written up the last call, and may be rung again.
@@ -39,6 +55,7 @@ impl Switchboard {
     pub async fn end_wrap_up(&self, agent: &AgentId) -> Result<(), Refusal> {
         if let Some(last_call) = self.last_call_of(agent).await? {
             self.0.ready.wrapped_up(agent, last_call);
+            self.0.announce(vec![wrap_up_event(agent, None)]).await?;
         }
         Ok(())
     }
@@ -48,7 +65,19 @@ impl Switchboard {
     }
 }
 
+fn wrap_up_event(agent: &AgentId, until: Option<Timestamp>) -> NewEvent {
+    let data = serde_json::json!({"agent_id": agent, "wrap_up_until": until});
+    NewEvent { kind: "agent.wrap_up_changed", call_id: None, agent_id: None, data }
+}
+
 impl Desk {
+    /// After this call its agent writes it up, where the policy gives time for it.
+    pub(super) fn wrap_up_after(&self, call: &CallRecord) -> Option<NewEvent> {
+        let (agent, ended_at) = (call.agent_id.as_ref()?, call.ended_at?);
+        let seconds = self.rules(ended_at).routing.wrap_up_s;
+        (seconds > 0).then(|| wrap_up_event(agent, Some(ended_at.plus(Duration::from_secs(seconds.into())))))
+    }
+
     /// The agent's client did not show a call. Known at once, so that the very next offer goes elsewhere; told beside.
     pub(super) fn was_not_shown(self: &Arc<Self>, agent: &AgentId) {
         self.pass_over(agent, Bypass::NotShown);

@@ -212,6 +212,9 @@ impl Line {
                 for action in &actions {
                     events.extend(self.offer_event(action).await);
                 }
+                if news.contains(&"call.ended") {
+                    events.extend(self.desk.wrap_up_after(self.call.record()));
+                }
                 self.count(&news);
                 self.store(events).await;
             }

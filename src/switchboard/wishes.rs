@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 use crate::call::{CallRecord, Receipt, Signal};
 use crate::model::directory::{Agent, Contact, ContactRef, Team};
 use crate::model::event::NewEvent;
-use crate::model::id::{AgentId, CallId, LegId, OfferId};
+use crate::model::id::{AgentId, CallId, LegId, OfferId, TeamId};
 use crate::model::reason::{EndedBy, Presence, ReceiptKind};
 use crate::store::CustomerIdentity;
 
@@ -94,6 +94,24 @@ impl Switchboard {
         self.0.parts.store.put_team(team).await?;
         let data = serde_json::to_value(team).expect("a team is two strings");
         Ok(self.0.announce(vec![NewEvent { kind: "team.updated", call_id: None, agent_id: None, data }]).await?)
+    }
+
+    /// Deletes a team in which nobody is, and tells those who look.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] for an unknown team, [`Refusal::WrongState`] while agents are in it.
+    pub async fn delete_team(&self, team: &TeamId) -> Result<(), Refusal> {
+        let desk = &self.0;
+        let store = &desk.parts.store;
+        match store.delete_team(team, desk.parts.clock.now().wall).await? {
+            Some(event) => desk.publish(vec![event]),
+            None if store.team(team).await?.is_none() => return Err(Refusal::NotFound),
+            None => {
+                let text = "Agents are in this team; move them to another, or to none, before it is deleted.";
+                return Err(Refusal::WrongState(text.to_owned()));
+            }
+        }
+        Ok(())
     }
 
     /// Changes a contact; one named by number or user id is made if it is new.

@@ -59,7 +59,7 @@ async fn the_page_of_a_running_call_follows_it_to_its_end_without_a_reload() {
                     == 0
         })
         .await;
-    assert!(says("timeline", "The summary was ready").await || says("timeline", "The call ended").await);
+    assert!(says("timeline", "The summary was ready").await || says("timeline", "hung up").await);
     assert_eq!(browser.run("return globalThis.sameDocument").await, true, "the page was never loaded anew");
     browser.looks_good("call-completed").await;
     assert_eq!(browser.errors().await, Vec::<String>::new());

@@ -14,6 +14,10 @@ async fn who_is_invited_chooses_a_password_and_comes_in_with_it_from_then_on() {
     let link = invitation(&world, "agt_new").await;
     let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
     browser.open(&link).await;
+    let whose = browser.appears("welcome-account").await.text().await.unwrap();
+    for told in ["Nana", "nana@example.com", "127.0.0.1"] {
+        assert!(whose.contains(told), "{told}: {whose}");
+    }
     for (first, again, told) in
         [("short", "short", "At least 10 characters"), (PASSWORD, "another one", "The two are not the same")]
     {
@@ -39,9 +43,12 @@ async fn who_is_invited_chooses_a_password_and_comes_in_with_it_from_then_on() {
     browser.appears("sign-in-login").await;
     browser.open("about:blank").await;
     browser.open(&link).await;
-    choose(&browser, "somebody else's", "somebody else's").await;
-    says(&world, &browser, "link").await;
-    assert!(!browser.is_there("status-switch").await, "a link works once");
+    let told = browser.appears("dead-link").await.text().await.unwrap();
+    assert!(told.contains("This link was used"), "{told}");
+    assert!(!browser.is_there("sign-in-password").await, "a link works once, and it is told before anything is typed");
+    browser.looks_good("welcome-dead-link").await;
+    browser.click("dead-link-again").await;
+    browser.appears("sign-in-login").await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
 }

@@ -13,7 +13,11 @@ use crate::{CUSTOMER_HZ, MICROPHONE_HZ};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lead_sees_each_call_of_the_team_from_the_first_ring_to_the_end() {
-    let world = World::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let pack = dir.path().join("pack.toml");
+    let built_in = include_str!("../../config/policy/default.toml");
+    std::fs::write(&pack, built_in.replace("wrap_up_s = 0", "wrap_up_s = 300")).unwrap();
+    let world = World::with(&format!("[policy]\npack = {pack:?}\n"), Default::default()).await;
     hire(&world, "agt_lead", "Lea", "sales_lead").await;
     world.put("teams/team_other", json!({"name": "Other"})).await;
     world.put("agents/agt_z", json!({"name": "Zaza", "role": "teammate", "team_id": "team_other"})).await;
@@ -39,8 +43,12 @@ async fn a_lead_sees_each_call_of_the_team_from_the_first_ring_to_the_end() {
 
     call.hang_up().await.unwrap();
     phone.ended(SOON).await.unwrap();
-    shows(&world, &browser, "agt_a Free").await;
+    shows(&world, &browser, "agt_a Writes up the last call").await;
     reads(&world, &browser, CALLS, "").await;
+    browser.looks_good("live-wrap-up").await;
+    let token = world.token("agt_a").await;
+    assert_eq!(world.gateway.request_as(&token, "DELETE", "agents/agt_a/wrap-up", None).await.status, 204);
+    shows(&world, &browser, "agt_a Free").await;
     ana.go_offline().await.unwrap();
     shows(&world, &browser, "agt_a Offline").await;
     assert_eq!(browser.errors().await, Vec::<String>::new());

@@ -347,6 +347,10 @@ pub(crate) async fn exported_bytes(world: &World, browser: &Browser, kind: &str)
     browser.click("export").await;
     browser.click(&format!("export-{kind}")).await;
     world.until("the export is saved", async || browser.text("export-status").await.contains("saved as")).await;
+    let told = browser.text("export-status").await;
+    let day = |file: &str| file.strip_suffix(&format!(".{kind}")).map(|stem| stem.rsplitn(4, '-').take(3).count());
+    let file = told.split("saved as ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    assert!(file.contains("-calls-20") && day(file) == Some(3), "it says which calls, and of which day: {told}");
     last_download(browser).await
 }
 

@@ -277,6 +277,17 @@ async fn teams_are_made_and_filled_and_the_excluded_ring_only_for_their_own_cust
 
     browser.click("exclude-remove").await;
     world.until("and is back", async || world.get("agents/agt_a").await["excluded"] == false).await;
+
+    // A team is deleted once its people are somewhere else.
+    // A toast may lie over the button.
+    browser.run("document.querySelector('[data-team-id=team_a] [data-testid=team-delete]').click()").await;
+    browser.appears("confirm-yes").await;
+    browser.looks_good("team-delete").await;
+    browser.click("confirm-yes").await;
+    browser.vanishes("confirm").await;
+    let gone = "return document.querySelectorAll('[data-team-id=team_a]').length";
+    world.until("the team is gone", async || browser.run(gone).await == json!(0)).await;
+    assert_eq!(world.get("agents/agt_a").await["team_id"], json!(null));
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
 }
@@ -387,7 +398,6 @@ async fn everybody_changes_the_own_password_and_signs_out_elsewhere() {
     here.reload().await;
     here.click("device-end").await;
     world.until("signed out there", async || here.run(ends).await == json!(0)).await;
-    there.reload().await;
     there.appears("sign-in-login").await;
     here.click("theme-dark").await;
     assert_eq!(here.run("return document.documentElement.dataset.theme").await, json!("dark"));

@@ -139,8 +139,14 @@ async fn the_agents_other_devices_hear_of_the_click_and_a_wrap_up_ends_when_its_
     let rings = async || world.post("routing/simulate", simulate.clone()).await["candidates"].as_array().unwrap().len();
     let until = async || world.get("agents/agt_a/wrap-up").await["until"].clone();
     assert!(until().await.is_string());
+    let seen = async || world.get("agents/agt_a").await["wrap_up_until"].clone();
+    assert_eq!(
+        (seen().await, other.hears("agent.wrap_up_changed").await["wrap_up_until"].clone()),
+        (until().await, until().await)
+    );
     assert_eq!(rings().await, 0, "she writes it up");
     let done = world.gateway.request_as(&other.token, "DELETE", "agents/agt_a/wrap-up", None).await;
     assert_eq!(done.status, 204);
-    assert_eq!((rings().await, until().await), (1, json!(null)));
+    assert_eq!((rings().await, until().await, seen().await), (1, json!(null), json!(null)));
+    assert_eq!(other.hears("agent.wrap_up_changed").await["wrap_up_until"], json!(null));
 }

@@ -23,7 +23,7 @@ import { contactView } from './views/contact.js';
 import { contactsView } from './views/contacts.js';
 import { devicesView } from './views/devices.js';
 import { homeView } from './views/home.js';
-import { askToSignInAgain, showSignIn, showWelcome } from './views/signin.js';
+import { askToSignInAgain, showDeadLink, showSignIn, showWelcome } from './views/signin.js';
 
 const callsView = lazy(() => import('./views/calls.js'), 'callsView');
 const callView = lazy(() => import('./views/call.js'), 'callView');
@@ -122,14 +122,22 @@ async function begin() {
   }
 }
 
-/** By a link: whoever was signed in here is somebody else now. */
-function welcome(invitation) {
-  token.forget();
-  showWelcome(document.getElementById('app'), async (password) => {
-    await api.post('/v1/session/invitation', { invitation, password });
-    history.replaceState(null, '', '/');
-    await signIn();
-  });
+/** By a link: who uses it is signed in here from then on, whoever was before. */
+async function welcome(invitation) {
+  const root = document.getElementById('app');
+  const home = () => history.replaceState(null, '', '/');
+  try {
+    const whose = await api.post('/v1/session/invitation/details', { invitation });
+    showWelcome(root, whose, async (password) => {
+      await api.post('/v1/session/invitation', { invitation, password });
+      token.forget();
+      home();
+      await signIn();
+    });
+  } catch (error) {
+    const again = error.status === 401 ? ['Sign in', () => { home(); void begin(); }] : ['Try again', () => welcome(invitation)];
+    showDeadLink(root, error.message, again);
+  }
 }
 
 /** A browser has one sign-in for all its tabs, unless one was given a token of its own. */

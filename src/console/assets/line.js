@@ -29,6 +29,7 @@ export function onEvent({ type, call_id: callId, data }) {
     case 'agent.passed_over':
       noteColleague(data.agent_id, { passed_over: data.passed_over });
       return passedOver(data);
+    case 'agent.wrap_up_changed': return noteColleague(data.agent_id, { wrap_up_until: data.wrap_up_until });
     case 'message.sent':
     case 'message.failed': return messageTold(type, data);
     case 'call.dtmf': return emit('dtmf', { callId, digit: data.digit });
@@ -42,7 +43,8 @@ export function onEvent({ type, call_id: callId, data }) {
     case 'agent.left':
       noteFormer(data);
       return emit('people', data);
-    case 'team.updated': return emit('people', data);
+    case 'team.updated':
+    case 'team.deleted': return emit('people', data);
     case 'agent.test_ring': return testRing();
     case 'agent.push_subscriptions_changed': return emit('pushes');
     case 'contact.updated': return emit('contact', data);

@@ -195,6 +195,8 @@ pub(super) const ROWS: &[Row] = &[
     row("GET /v1/agents/{id}/events", Nothing, Streams, Agents::Own, &[EventsRead]),
     row("GET /v1/teams", Nothing, Answers(200), Agents::All, READERS),
     row("PUT /v1/teams/{id}", Json(r#"{"name":"Team"}"#), Answers(200), Agents::Manages, &[SettingsWrite]),
+    // 409: agents are in it, which one learns who may.
+    row("DELETE /v1/teams/{id}", Nothing, Answers(409), Agents::Manages, &[SettingsWrite]),
     row("GET /v1/numbers", Nothing, Answers(200), Agents::All, READERS),
     row("PUT /v1/numbers/{id}", Json("{}"), Answers(200), Agents::NoneOpenly, &[SettingsWrite]),
     row("GET /v1/contacts", Nothing, Answers(200), Agents::All, READERS),
@@ -248,4 +250,5 @@ pub(super) const OPEN: &[&str] = &[
     "POST /webhooks/whatsapp",
     "POST /v1/session",
     "POST /v1/session/invitation",
+    "POST /v1/session/invitation/details",
 ];

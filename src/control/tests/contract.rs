@@ -118,7 +118,7 @@ fn the_document_is_whole() {
         assert!(ids.insert(id.clone()), "{id} twice");
         assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{method} {path} has no summary");
         let open = operation.get("security").is_some_and(|security| *security == json!([{}]));
-        let signs_in = ["POST /v1/session", "POST /v1/session/invitation"];
+        let signs_in = ["POST /v1/session", "POST /v1/session/invitation", "POST /v1/session/invitation/details"];
         let way_in = signs_in.contains(&format!("{method} {path}").as_str());
         assert_eq!(open, way_in || !path.starts_with("/v1/"), "{method} {path}");
     }

@@ -100,6 +100,8 @@ async fn every_refusal_has_its_status_and_code() {
             (Admin, "PUT /v1/teams/team_x", JSON, &long_name, 422, "invalid_field"),
             (Admin, "PUT /v1/teams/team_x", JSON, &huge_name, 413, "body_too_large"),
             (Admin, "PUT /v1/teams/a%20b", JSON, "{\"name\":\"x\"}", 400, "invalid_parameter"),
+            (Admin, "DELETE /v1/teams/team_none", "", "", 404, "not_found"),
+            (Ana, "DELETE /v1/teams/team_none", "", "", 403, "forbidden"),
             (Admin, "PUT /v1/agents/agt_x", JSON, "{\"name\":\"X\"}", 422, "invalid_field"),
             (Admin, "PUT /v1/agents/agt_x", JSON, "{\"name\":\"X\",\"role\":\"boss\"}", 422, "invalid_field"),
             (Admin, "PUT /v1/agents/agt_a", JSON, "{\"team_id\":\"team_none\"}", 422, "invalid_field"),

@@ -45,6 +45,11 @@ impl<'a> Browser<'a> {
         answer(ask.send().await.unwrap()).await
     }
 
+    /// What its page follows.
+    pub(super) async fn listens(&self, path: &str) -> Response {
+        self.house.ask(Method::GET, path, "").header("cookie", &self.cookie).send().await.unwrap()
+    }
+
     pub(super) async fn who(&self) -> (u16, Value) {
         let (status, session) = self.send(Method::GET, "/v1/session", None, None).await;
         (status, session["agent"]["id"].clone())
@@ -74,12 +79,23 @@ pub(super) async fn signed_up<'a>(house: &'a House, agent: &str) -> Browser<'a> 
 #[tokio::test]
 async fn an_invited_agent_chooses_a_password_and_comes_in_with_it() {
     let house = House::open().await;
-    house.put("/v1/agents/agt_a", json!({"email": "Ana@Example.com"})).await;
+    house.put("/v1/teams/team_c", json!({"name": "Care"})).await;
+    house.put("/v1/agents/agt_a", json!({"email": "Ana@Example.com", "team_id": "team_c"})).await;
     let invitation = invited(&house, "agt_a").await;
     let poor = json!({"invitation": invitation, "password": "short"});
     let (status, problem) = answer(post(&house, "/v1/session/invitation", poor).await).await;
     assert_eq!((status, problem["code"].as_str()), (422, Some("invalid_field")), "{problem}");
     assert!(problem["detail"].as_str().unwrap().contains("password: at least 10"), "{problem}");
+
+    let whose = async |secret: &str| {
+        answer(post(&house, "/v1/session/invitation/details", json!({"invitation": secret})).await).await
+    };
+    for _ in 0..2 {
+        let (status, told) = whose(&invitation).await;
+        assert_eq!((status, &told["name"], &told["email"]), (200, &json!("Ana"), &json!("Ana@Example.com")), "{told}");
+        assert_eq!((&told["agent_id"], &told["team"]), (&json!("agt_a"), &json!("Care")), "{told}");
+    }
+    assert_eq!(whose("ti_0").await.0, 401);
 
     let good = json!({"invitation": invitation, "password": GOOD});
     let response = post(&house, "/v1/session/invitation", good.clone()).await;
@@ -88,6 +104,7 @@ async fn an_invited_agent_chooses_a_password_and_comes_in_with_it() {
     assert_eq!((status, session["agent"]["id"].as_str()), (201, Some("agt_a")), "{session}");
     assert_eq!(browser.who().await, (200, json!("agt_a")));
     assert_eq!(post(&house, "/v1/session/invitation", good).await.status(), 401, "the link is used up");
+    assert_eq!(whose(&invitation).await.0, 401, "and says no more whose it was");
 
     for login in ["ana@example.com", " ANA@EXAMPLE.COM ", "agt_a"] {
         let response = post(&house, "/v1/session", json!({"login": login, "password": GOOD})).await;

@@ -23,22 +23,46 @@ export function assignment(contact, field, label) {
   const agents = among(contact);
   if (agents === null) return agentName(held) ?? h('span', { class: 'dim' }, 'Nobody');
   agents.sort((one, other) => one.name.localeCompare(other.name));
-  const select = h('select', { class: 'select select-s', testid: `choose-${field}`, ariaLabel: label, onchange: change },
+  const select = h('select', { class: 'select select-s', testid: `choose-${field}`, ariaLabel: label, ariaDescription: 'Enter saves the choice.', data: { keep: field }, onkeydown: keyed, onmousedown: () => { byKeys = false; }, onchange: changed, onblur: save },
     h('option', { value: '', selected: !held }, 'Nobody'),
     held && !state.agents.has(held) && h('option', { value: held, selected: true }, held),
     agents.map(({ id, name, status }) => h('option', { value: id, selected: id === held }, status === 'online' ? `${name} (online)` : name)));
 
-  async function change() {
+  // Arrows pass over names: what they stop at holds with Enter, or when one leaves the field.
+  let byKeys = false;
+  function keyed({ key }) {
+    byKeys = key !== 'Enter';
+    if (key === 'Escape') select.value = contact[field] ?? '';
+    if (key === 'Enter') void save();
+  }
+
+  /** A narrow page cuts a long name. */
+  const name = () => { select.title = select.selectedOptions[0]?.textContent ?? ''; };
+  name();
+
+  function changed() {
+    name();
+    if (byKeys) select.dataset.choosing = '';
+    else void save();
+  }
+
+  let saving = false;
+  async function save() {
     const wish = select.value || null;
-    select.disabled = true;
+    delete select.dataset.choosing;
+    if (saving || wish === (contact[field] ?? null)) return;
+    saving = true;
+    select.setAttribute('aria-busy', 'true');
     try {
       await api.put(`/v1/contacts/${encodeURIComponent(contact.id)}`, { [field]: wish });
+      contact[field] = wish;
       toast({ title: contactName(contact), text: `${label}: ${agentName(wish) ?? 'nobody'}.`, tone: 'go' });
     } catch (error) {
-      select.value = held ?? '';
+      select.value = contact[field] ?? '';
       toastError('It was not changed', error);
     } finally {
-      select.disabled = false;
+      saving = false;
+      select.setAttribute('aria-busy', 'false');
     }
   }
   return select;

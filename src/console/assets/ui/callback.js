@@ -6,13 +6,17 @@ import { callabilityPath, openCallDialog } from './calldialog.js';
 import { fill, h, icon } from './dom.js';
 import { toast, toastError } from './toast.js';
 
-/** An element that fills itself once the gateway has said what is possible. */
-export function callBackAction(contact, numberId, scope) {
+/** An element that fills itself once the gateway has said what is possible; then `onFilled()`. */
+export function callBackAction(contact, numberId, scope, onFilled = () => {}) {
   const box = h('span', { class: 'callback' });
   // Chats of others are looked at on their own page; nothing can be done with them from here.
   if (contact.assignee_id !== state.agent.id) return fill(box, open(contact));
   api.get(callabilityPath(contact.id, numberId), scope.signal).then(
-    (answer) => { if (!scope.gone) fill(box, action(contact, numberId, answer, box)); },
+    (answer) => {
+      if (scope.gone) return;
+      fill(box, action(contact, numberId, answer, box));
+      onFilled();
+    },
     () => { if (!scope.gone) fill(box, open(contact)); },
   );
   return box;
@@ -28,7 +32,7 @@ function action(contact, numberId, { callable, blockers, request }, box) {
   if (lacks && request?.allowed && request.free_form_allowed) {
     return h('button', { type: 'button', class: 'btn btn-s', testid: 'ask-permission', onclick: () => ask(contact, numberId, box) }, icon('note', 'icon-s'), 'Ask to call');
   }
-  return [blockers[0] && h('span', { class: 'dim small' }, blockers[0].message), open(contact)];
+  return [blockers[0] && h('span', { class: 'dim small', testid: 'not-now', title: blockers[0].message }, blockers[0].message), open(contact)];
 }
 
 async function ask(contact, numberId, box) {

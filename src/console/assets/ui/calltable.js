@@ -2,7 +2,7 @@
 
 import { msSince } from '../clock.js';
 import { agentName } from '../state.js';
-import { h, fill, setText } from './dom.js';
+import { bdi, h, fill, setText } from './dom.js';
 import { clockTime, duration, when } from './format.js';
 import { directionMark, statusBadge, whoCell } from './parts.js';
 
@@ -22,7 +22,7 @@ export class CallTable {
   constructor(columns, { offered = false, label }) {
     this.#columns = columns;
     this.#offered = offered;
-    this.element = h('div', { class: 'table-wrap' },
+    this.element = h('div', { class: 'table-wrap heads-stay' },
       h('table', { class: 'stack', testid: 'calls-table', ariaLabel: label },
         h('thead', null, h('tr', null, columns.map((name) => h('th', { scope: 'col' }, name)))),
         this.#body));
@@ -135,5 +135,5 @@ function offeredAgents(call) {
     return h('span', { class: call.agent_id ? null : 'dim' }, agentName(call.agent_id) ?? 'No agent was available');
   }
   return h('div', { class: 'offered' }, offers.map((offer) => h('div', null,
-    agentName(offer.agent_id), h('time', { class: 'num', datetime: offer.offered_at }, clockTime(offer.offered_at)))));
+    bdi(agentName(offer.agent_id)), h('time', { class: 'num', datetime: offer.offered_at }, clockTime(offer.offered_at)))));
 }

@@ -2,6 +2,7 @@
 // gateway writes down who took what, and gives only what this role sees.
 
 import { api, query } from '../api.js';
+import { localDay } from './days.js';
 import { fill, h } from './dom.js';
 import { bytes } from './format.js';
 import { menuButton } from './menu.js';
@@ -13,8 +14,8 @@ const KINDS = [
   ['zip', 'Archive (ZIP)', 'Recordings, transcripts, summaries and notes, a folder for each call.'],
 ];
 
-/** A button with a menu; `parameters()` answers the filters of the list as it is shown. */
-export function exporter(scope, parameters) {
+/** A button with a menu; `parameters()` answers the filters of the list as it is shown, `name` is what the file is called. */
+export function exporter(scope, name, parameters) {
   const { element, menu, button, show } = menuButton(scope, { testid: 'export', name: 'download', label: 'Export', about: 'Export these calls as' });
   const said = h('div', { class: 'export-status', role: 'status', testid: 'export-status' });
   let running = null;
@@ -35,8 +36,9 @@ export function exporter(scope, parameters) {
     tell(`${label}: `, amount, ' ', stop);
     try {
       const blob = await api.download(query(`/v1/calls.${kind}`, parameters()), (count) => { amount.textContent = `${bytes(count)} so far…`; }, abort.signal);
-      save(blob, `calls.${kind}`);
-      tell(`${label}: saved as calls.${kind} (${bytes(blob.size)}).`);
+      const file = `${name}-${localDay(new Date())}.${kind}`;
+      save(blob, file);
+      tell(`${label}: saved as ${file} (${bytes(blob.size)}).`);
     } catch (error) {
       tell(abort.signal.aborted ? `${label}: cancelled.` : h('span', { class: 'bad' }, `${label}: not exported. ${error.message}`));
     }

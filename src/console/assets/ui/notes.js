@@ -32,6 +32,7 @@ export function noteField(label, testid) {
 
 /** Fills `root` with the notes under `path` (`/v1/contacts/…/notes`), live; `concerns(note)` tells whose events they are. */
 export function showNotes(root, scope, path, concerns) {
+  const here = location.pathname;
   const list = h('ol', { class: 'notes', testid: 'notes' });
   const more = h('div', { class: 'more', hidden: true });
   const field = noteField('New note', 'note-text');
@@ -90,7 +91,7 @@ export function showNotes(root, scope, path, concerns) {
       h('div', { class: 'note-head' },
         h('strong', null, bdi(agentName(author) ?? `${key ?? 'A program'}`)),
         h('time', { class: 'dim small', datetime: at }, when(at)),
-        callId && h('a', { class: 'small', href: `/calls/${callId}` }, 'on a call'),
+        callId && (here === `/calls/${callId}` ? h('span', { class: 'dim small' }, 'on this call') : h('a', { class: 'small', href: `/calls/${callId}` }, 'on a call')),
         (mine || state.session.grants?.manage) && h('button', { type: 'button', class: 'note-remove', ariaLabel: 'Remove this note', title: 'Remove', onclick: (event) => askToRemove(event.currentTarget, id) }, icon('close', 'icon-s'))),
       h('p', { class: 'note-text' }, bdi(text)));
   }

@@ -24,7 +24,7 @@ export function directionMark(call) {
 export function whoCell(contact, href, lead) {
   return h('div', { class: 'who' }, lead,
     h('div', null,
-      h('a', { href }, bdi(contactName(contact))),
+      h('a', { href, title: contactName(contact) }, bdi(contactName(contact))),
       contactName(contact) !== contactNumber(contact) && h('span', { class: 'num' }, bdi(contactNumber(contact)))));
 }
 

@@ -179,7 +179,7 @@ function funnel(steps) {
   return figure({
     title: 'Permissions', testid: 'chart-permissions', aside: 'Customers',
     picture: any ? barList({ testid: 'funnel', rows: steps.map((step) => ({ name: name(step), value: step.customers, tone: (STEPS[step.step] ?? [, 'accent'])[1] })) }) : h('p', { class: 'dim' }, 'Nobody was asked, and nobody decided.'),
-    say: any && 'Customers also agree by calling, or from your business profile, without being asked.',
+    say: any && 'Each line counts customers to whom this happened in these days. It is no share of those asked: customers also agree by calling, or from your business profile, and some were asked earlier.',
     head: ['Step', 'Customers', 'Times'], rows: any ? steps.map((step) => [name(step), step.customers, step.times]) : [],
   });
 }

@@ -53,7 +53,7 @@ function showCalls(root, scope, section, first, onFilters) {
   let narrowing = 0;
 
   const parameters = () => ({ section, ...asQuery(filters) });
-  const exports_ = exporter(scope, parameters);
+  const exports_ = exporter(scope, label.toLowerCase().replaceAll(' ', '-'), parameters);
   const views = savedViews(scope, () => ({ section, filters }));
   const bar = filterBar(scope, section, filters, [views, exports_.element], (changed) => {
     filters = changed;

@@ -47,12 +47,19 @@ export function contactView(root, scope, { id, alongside = false }) {
     const button = mayShowButton(contact, callability) && h('button', { type: 'button', class: 'btn btn-go', testid: 'call-button', onclick: () => openCallDialog(contact, numberId) }, icon('phone'), 'WhatsApp Call');
     const hadFocus = head.contains(document.activeElement) && document.activeElement.matches('button');
     fill(head, h('div', { class: 'head-who' }, avatar(contact, 'avatar-l'),
-      h('div', null, h('h1', { tabindex: -1 }, bdi(contactName(contact))),
+      h('div', null, h('h1', { tabindex: -1, title: contactName(contact) }, bdi(contactName(contact))),
         h('div', { class: 'head-sub' }, h('span', { class: 'num' }, bdi(contactNumber(contact))), permissionChip(callability?.permission)))),
     button);
     if (hadFocus) (button || head.querySelector('h1')).focus({ preventScroll: true });
   };
-  const drawFacts = () => fill(factBox, facts([
+  const drawFacts = () => {
+    // Who is choosing somebody with the keys is not interrupted; the next change draws it all.
+    if (factBox.querySelector('[data-choosing]')) return;
+    const focused = factBox.contains(document.activeElement) && document.activeElement.dataset.keep;
+    drawFactList();
+    if (focused) factBox.querySelector(`[data-keep="${focused}"]`)?.focus({ preventScroll: true });
+  };
+  const drawFactList = () => fill(factBox, facts([
     ['Assignee', assignment(contact, 'assignee_id', 'Assignee')],
     ['Owner', assignment(contact, 'owner_id', 'Owner')],
     ['Number', contact.phone && h('span', { class: 'num' }, contact.phone)],

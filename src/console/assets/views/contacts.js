@@ -82,7 +82,7 @@ export function contactsView(root, scope, _parameters, search) {
 function row(contact) {
   const href = `/contacts/${encodeURIComponent(contact.id)}`;
   return h('tr', { testid: 'contact-row', data: { contactId: contact.id, href } },
-    h('td', null, h('div', { class: 'who' }, avatar(contact), h('div', null, h('a', { href }, bdi(contactName(contact)))))),
+    h('td', null, h('div', { class: 'who' }, avatar(contact), h('div', null, h('a', { href, title: contactName(contact) }, bdi(contactName(contact)))))),
     h('td', { class: 'num nowrap dim' }, bdi(contactNumber(contact))),
     h('td', { data: { label: 'Assignee' } }, agentName(contact.assignee_id) ?? h('span', { class: 'dim' }, 'Nobody')),
     h('td', { data: { label: 'Owner' } }, agentName(contact.owner_id) ?? h('span', { class: 'dim' }, 'Nobody')));

@@ -168,8 +168,17 @@ function drawCallers(box, callers, scope) {
     return row(caller.contact, [
       times, h('time', { datetime: caller.missed_at }, when(caller.missed_at)),
       caller.cause && ` · ${words.cause(caller.cause)}`,
-    ], callBackAction(caller.contact, caller.number_id, scope));
+    ], callBackAction(caller.contact, caller.number_id, scope, () => sayOnce(box)));
   })));
+}
+
+/** What keeps one from calling is told in full once; the rows below refer to it. */
+function sayOnce(box) {
+  const said = new Set();
+  for (const element of box.querySelectorAll('[data-testid="not-now"]')) {
+    setText(element, said.has(element.title) ? 'Not now, as above' : element.title);
+    said.add(element.title);
+  }
 }
 
 function drawExpiring(box, items, scope) {

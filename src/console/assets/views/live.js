@@ -1,7 +1,7 @@
 // Live: who waits, who talks, and who could take the next call, for those who see more than their own calls.
 
 import { api, everyItem, query } from '../api.js';
-import { msSince } from '../clock.js';
+import { msSince, serverNow } from '../clock.js';
 import { CHECKS } from '../readiness.js';
 import { setTitle } from '../router.js';
 import { agentName, isDialling, isTalking, noteCall, state } from '../state.js';
@@ -16,7 +16,7 @@ const FIGURES_MS = 5_000;
 /** A call that nobody has taken for so long stands out. */
 const LONG_WAIT_MS = 15_000;
 /** In this order they stand on the wall. */
-const DEEDS = ['talking', 'ringing', 'unready', 'free', 'offline'];
+const DEEDS = ['talking', 'ringing', 'writing', 'unready', 'free', 'offline'];
 
 export function liveView(root, scope) {
   const sight = state.session.grants?.calls ?? 'own';
@@ -61,6 +61,19 @@ export function liveView(root, scope) {
     return element;
   }
 
+  /** Whoever writes up a call is free when its time is over. */
+  function countdown(until) {
+    const element = h('span', { class: 'num live-clock' });
+    const tick = () => {
+      const ms = Date.parse(until) - serverNow();
+      setText(element, duration(Math.max(0, ms) + 999));
+      if (ms <= 0) drawSoon();
+    };
+    tick();
+    clocks.add(tick);
+    return element;
+  }
+
   function draw() {
     clocks.clear();
     const now = running();
@@ -84,7 +97,7 @@ export function liveView(root, scope) {
 
     fill(people, doing.length === 0
       ? empty('contacts', 'No agents', 'Agents of your team stand here.')
-      : h('ul', { class: 'live-agents', testid: 'live-agents' }, doing.map((each) => agentCard(each, clock))));
+      : h('ul', { class: 'live-agents', testid: 'live-agents' }, doing.map((each) => agentCard(each, clock, countdown))));
   }
 
   async function load() {
@@ -137,7 +150,7 @@ export function liveView(root, scope) {
   void count();
 }
 
-/** What an agent does: `{ deed, text, call?, since? }`. */
+/** What an agent does: `{ deed, text, since?, until? }`. */
 function deedOf(agent, calls) {
   const talks = calls.find((call) => call.agent_id === agent.id && (isTalking(call) || isDialling(call)));
   if (talks) {
@@ -151,16 +164,17 @@ function deedOf(agent, calls) {
   if (agent.passed_over?.cause === 'not_shown') return { deed: 'unready', text: 'Online, but the console showed no call', since: agent.passed_over.since };
   const lacking = Object.keys(CHECKS).filter((check) => agent.readiness?.[check] === 'failed').map((check) => CHECKS[check].toLowerCase());
   if (lacking.length > 0) return { deed: 'unready', text: `Online, but not ready: ${lacking.join(', ')}` };
+  if (Date.parse(agent.wrap_up_until ?? '') > serverNow()) return { deed: 'writing', text: 'Writes up the last call', until: agent.wrap_up_until };
   return { deed: 'free', text: agent.excluded ? 'Free, not in the round robin' : 'Free' };
 }
 
-const TONES = { talking: 'info', ringing: 'warn', unready: 'stop', free: 'go', offline: '' };
+const TONES = { talking: 'info', ringing: 'warn', writing: 'busy', unready: 'stop', free: 'go', offline: '' };
 
-function agentCard({ agent, deed, text, since }, clock) {
+function agentCard({ agent, deed, text, since, until }, clock, countdown) {
   return h('li', { class: 'live-agent', data: { agentId: agent.id, deed } }, avatar(agent),
     h('div', null, h('strong', null, bdi(agent.name)),
       h('span', { class: 'live-deed' }, h('span', { class: 'lamp', data: { tone: TONES[deed] } }), h('span', null, text))),
-    since && clock(since));
+    since && clock(since), until && countdown(until));
 }
 
 function callRow(call, clock, alarms) {

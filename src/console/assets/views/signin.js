@@ -1,8 +1,8 @@
 // Sign-in: with a password; with a token, for whoever was given one; and by a link, to choose a password.
 
 import { openDialog } from '../ui/dialog.js';
-import { fill, h, icon } from '../ui/dom.js';
-import { notice } from '../ui/parts.js';
+import { bdi, fill, h, icon } from '../ui/dom.js';
+import { facts, notice } from '../ui/parts.js';
 import { setTitle } from '../router.js';
 
 /** `password(login, password)` and `token(token)` reject with the sentence to show. */
@@ -60,12 +60,18 @@ function signInForms(place, { password, token }) {
   return byPassword;
 }
 
-/** `submit(password)` rejects with the sentence to show. */
-export function showWelcome(root, submit) {
+/** `whose`: what the gateway tells of the invitation; `submit(password)` rejects with the sentence to show. */
+export function showWelcome(root, whose, submit) {
   setTitle('Welcome');
+  const login = whose.email ?? whose.agent_id;
   const chosen = form({
     title: 'Choose a password',
     hint: 'At least 10 characters; three or four words make a good one. You sign in with it from now on.',
+    account: h('div', { class: 'stack-gap', testid: 'welcome-account' },
+      facts([['Account of', bdi(whose.name)], ['Signs in with', bdi(login)], ['Team', whose.team && bdi(whose.team)], ['At', location.host]]),
+      h('p', { class: 'dim small' }, 'Not you? Choose no password, and tell whoever sent you the link.'),
+      // So that the browser keeps the password under the right name.
+      h('input', { type: 'text', autocomplete: 'username', value: login, hidden: true, readOnly: true })),
     fields: [
       { id: 'password', label: 'New password', type: 'password', autocomplete: 'new-password', missing: 'Choose a password.' },
       { id: 'again', label: 'The same again', type: 'password', autocomplete: 'new-password', missing: 'Type the password once more.' },
@@ -80,8 +86,17 @@ export function showWelcome(root, submit) {
   chosen.focus();
 }
 
+/** Instead of a form that could only be refused. `again`: a button's word, and what it does. */
+export function showDeadLink(root, sentence, [word, again]) {
+  setTitle('Welcome');
+  const button = h('button', { class: 'btn btn-primary', type: 'button', testid: 'dead-link-again', onclick: again }, word);
+  frame(root, h('section', { class: 'signin-form' },
+    h('div', { class: 'signin-dead stack-gap', testid: 'dead-link' }, h('h2', null, 'This link cannot be used'), notice('stop', 'warn', sentence), button)));
+  button.focus();
+}
+
 /** A form of named fields; `submit(values)` rejects with the sentence to show. */
-function form({ title, hint, fields, button, submit, other }) {
+function form({ title, hint, account, fields, button, submit, other }) {
   const message = h('div', { id: 'sign-in-message', ariaLive: 'assertive' });
   const say = (text) => fill(message, text && notice('stop', 'warn', text));
   const inputs = fields.map(({ id, type, inputMode, autocomplete, placeholder, mono }) => h('input', {
@@ -109,6 +124,7 @@ function form({ title, hint, fields, button, submit, other }) {
 
   const element = h('form', { onsubmit: onSubmit, novalidate: true },
     h('div', null, h('h2', null, title), h('p', { class: 'dim', id: 'sign-in-hint' }, hint)),
+    account,
     message,
     ...inputs.map((input, i) => h('div', { class: 'field' }, h('label', { for: input.id }, fields[i].label), input)),
     send,

@@ -3,6 +3,7 @@
 import { api, everyItem } from '../api.js';
 import { setTitle } from '../router.js';
 import { noteAgent } from '../state.js';
+import { confirm } from '../ui/confirm.js';
 import { openDialog } from '../ui/dialog.js';
 import { bdi, fill, h, icon, setText } from '../ui/dom.js';
 import { words } from '../ui/format.js';
@@ -40,7 +41,7 @@ export function teamsView(root, scope) {
     const alone = of(null);
     fill(list,
       teams.length === 0 && h('section', { class: 'card' }, empty('people', 'No teams yet', 'A sales lead sees the calls of the own team. Make one, then move people into it.')),
-      teams.map((team) => teamCard(team, of(team.id), teams, { move: change, rename })),
+      teams.map((team) => teamCard(team, of(team.id), teams, { move: change, rename, remove })),
       alone.length > 0 && teamCard({ id: null, name: 'No team' }, alone, teams, { move: change }));
     exclude.draw(agents);
     if (focused) root.querySelector(`[data-keep="${CSS.escape(focused)}"]`)?.focus();
@@ -63,6 +64,28 @@ export function teamsView(root, scope) {
     await load();
   }
 
+  /** The gateway deletes a team in which nobody is; who is in it is moved first. */
+  function remove(team, members) {
+    const others = teams.filter(({ id }) => id !== team.id);
+    const heir = h('select', { class: 'select', id: 'team-heir', testid: 'team-heir' }, h('option', { value: '' }, 'No team'), others.map(({ id, name }) => h('option', { value: id }, name)));
+    confirm({
+      title: `Delete ${team.name}?`,
+      text: ['Calls ring as before: they go to people, not to teams. A sales lead no longer sees the calls of who was in it.', 'Saved views that name this team find no calls.'],
+      more: members.length > 0 && h('div', { class: 'field' }, h('label', { for: 'team-heir' }, members.length === 1 ? `Where does ${members[0].name} go?` : `Where do its ${members.length} people go?`), heir),
+      yes: 'Delete the team',
+      async act() {
+        try {
+          for (const { id } of members) noteAgent(await api.put(`/v1/agents/${encodeURIComponent(id)}`, { team_id: heir.value || null }));
+          await api.delete(`/v1/teams/${encodeURIComponent(team.id)}`);
+        } finally {
+          await load();
+        }
+        toast({ title: team.name, text: 'Deleted.', tone: 'go' });
+        root.querySelector('h1').focus();
+      },
+    });
+  }
+
   fill(root, h('div', { class: 'page page-narrow' },
     h('div', { class: 'page-head' }, h('div', null, crumbs(['/settings', 'Settings']), h('h1', { tabindex: -1 }, 'Teams')),
       h('button', { type: 'button', class: 'btn btn-primary', testid: 'team-new', onclick: () => askName({ title: 'A new team', yes: 'Make the team', save: (name) => rename({ id: newId('team', name) }, name) }) }, icon('plus', 'icon-s'), 'New team')),
@@ -72,13 +95,14 @@ export function teamsView(root, scope) {
   void load();
 }
 
-function teamCard(team, members, teams, { move, rename }) {
+function teamCard(team, members, teams, { move, rename, remove }) {
   const leads = members.filter(({ role }) => role === 'sales_lead');
   const rest = members.filter(({ role }) => role !== 'sales_lead');
   const count = `${members.length} ${members.length === 1 ? 'person' : 'people'}`;
   return h('section', { class: 'card', ariaLabel: team.name, testid: 'team', data: { teamId: team.id ?? '' } },
     h('div', { class: 'card-head' }, h('h2', null, bdi(team.name)), h('span', { class: 'dim small team-count' }, leads.length === 0 && team.id ? `${count}, no lead` : count),
-      rename && h('button', { type: 'button', class: 'btn btn-s', testid: 'team-rename', ariaLabel: `Rename ${team.name}`, onclick: () => askName({ title: `Rename ${team.name}`, yes: 'Rename', name: team.name, save: (name) => rename(team, name) }) }, 'Rename')),
+      rename && h('button', { type: 'button', class: 'btn btn-s', testid: 'team-rename', ariaLabel: `Rename ${team.name}`, onclick: () => askName({ title: `Rename ${team.name}`, yes: 'Rename', name: team.name, save: (name) => rename(team, name) }) }, 'Rename'),
+      remove && h('button', { type: 'button', class: 'btn btn-s btn-warn', testid: 'team-delete', ariaLabel: `Delete ${team.name}`, onclick: () => remove(team, members) }, 'Delete')),
     members.length === 0
       ? h('p', { class: 'card-pad dim' }, 'Nobody is in this team yet: move somebody here from another list.')
       : h('ul', { class: 'members' }, [...leads, ...rest].map((agent) => h('li', { data: { agentId: agent.id } },
