@@ -40,6 +40,8 @@ async fn a_call_that_comes_while_a_dialog_is_open_can_be_muted_and_ended() {
     phone.answered(SOON).await.unwrap();
     browser.appears("call-panel").await;
     browser.looks_good("call-and-dialog").await;
+    let part = ".dialog button, .dialog input, .call-panel button";
+    browser.fits_when_small("call-and-dialog", part, &["call-mute", "call-hangup"]).await;
     browser.click("call-mute").await;
     browser.click("call-hangup").await;
     phone.ended(SOON).await.unwrap();
