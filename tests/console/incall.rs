@@ -76,7 +76,7 @@ async fn mute_hold_and_keys_are_heard_at_the_far_end_and_shown_here() {
     // A browser that was opened while it rings knows as much of it as one that heard the event.
     let ringing = browser.text("popup").await;
     assert!(
-        ringing.contains("Georgia") && ringing.contains("Assigned to this chat") && ringing.contains("Next agent in"),
+        ringing.contains("Georgia") && ringing.contains("Assigned to this chat") && ringing.contains("Rings here for"),
         "{ringing}"
     );
     browser.run("sessionStorage.removeItem('tandem.offers')").await;
@@ -84,13 +84,13 @@ async fn mute_hold_and_keys_are_heard_at_the_far_end_and_shown_here() {
     let told = |popup: &str| {
         popup
             .lines()
-            .filter(|line| !line.contains("Waiting") && !line.contains("Next agent"))
+            .filter(|line| !line.contains("Waiting") && !line.contains("Rings here"))
             .map(str::to_owned)
             .collect::<Vec<_>>()
     };
     let popup = browser.text("popup").await;
     assert_eq!(told(&popup), told(&ringing));
-    assert!(popup.contains("Next agent in"), "{popup}");
+    assert!(popup.contains("Rings here for"), "{popup}");
     browser.press_alt_shift('a').await;
     phone.answered(SOON).await.unwrap();
     browser.appears("call-panel").await;

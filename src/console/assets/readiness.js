@@ -3,12 +3,13 @@
 
 import { api } from './api.js';
 import { emit, on } from './bus.js';
+import { serverNow } from './clock.js';
 import { audioContext, soundUnlocked, unlockSound } from './levels.js';
 import { mic, micTrouble } from './mic.js';
 import { phoneView, useSpeaker } from './phone.js';
 import { prefs, setPref } from './prefs.js';
 import { probeMedia } from './probe.js';
-import { state } from './state.js';
+import { myCall, state } from './state.js';
 import { isLeader, tellTabs } from './tabs.js';
 
 const EVERY_MS = 60_000;
@@ -108,6 +109,8 @@ export function light() {
   if (failed) return { tone: online ? 'stop' : 'warn', text: failed.text, mend: MENDS[failed.mend] };
   if (online && state.agent.passed_over) return { tone: 'stop', text: 'Calls go to others', mend: MENDS.again };
   if (!online) return { tone: '', text: firstWrong() ? 'Offline. The browser asks for the microphone when you go online' : 'Ready. Offline: no calls are offered to you' };
+  if (myCall()) return { tone: 'info', text: 'In a call: no other call rings' };
+  if (Date.parse(state.agents.get(state.agent.id)?.wrap_up_until ?? '') > serverNow()) return { tone: 'info', text: 'Writing up: calls come again after it' };
   return { tone: 'go', text: isLeader() ? 'Ready for calls' : 'Ready. Rings in another tab' };
 }
 

@@ -115,7 +115,7 @@ function build(offer) {
     setText(timer, `Waiting ${duration(now - calledAt)}`);
     if (total !== null) {
       const left = Math.max(0, Date.parse(offer.expires_at) - now);
-      setText(handOver, left > 0 ? `Next agent in ${Math.ceil(left / 1000)} s` : 'Moving on to the next agent');
+      setText(handOver, left > 0 ? `Rings here for ${Math.ceil(left / 1000)} s` : 'Moving on');
       barBox.hidden = false;
       barBox.toggleAttribute('data-late', left < LATE_MS);
       bar.style.setProperty('--left', String(Math.min(1, left / total)));

@@ -110,7 +110,8 @@ function lineCard(signOut) {
     level.set(mic.level());
   });
   addEventListener('tandem:theme', drawTheme);
-  closers.push(on('agent', update), on('readiness', update), on('ready', update), on('link', update),
+  const wrapped = setInterval(update, 5_000); // a wrap-up ends by its time
+  closers.push(...['agent', 'colleague', 'call', 'readiness', 'ready', 'link'].map((topic) => on(topic, update)), () => clearInterval(wrapped),
     () => cancelAnimationFrame(frame), () => removeEventListener('tandem:theme', drawTheme));
   update();
   drawTheme();

@@ -2,9 +2,10 @@
 // the way of the next call, and nothing is lost by leaving it: call and customer can be annotated later.
 
 import { api } from '../api.js';
+import { on } from '../bus.js';
 import { serverNow } from '../clock.js';
 import { noteCall, state } from '../state.js';
-import { bdi, h, icon, setText } from './dom.js';
+import { bdi, h, setText } from './dom.js';
 import { draft, forgetDraft, keepDraft } from './draft.js';
 import { contactName, duration } from './format.js';
 import { noteField } from './notes.js';
@@ -20,19 +21,28 @@ export function wrapUp(call, onDone) {
   const note = noteField('Note', 'wrap-note');
   note.set(begun.note ?? '');
   const save = h('button', { type: 'submit', class: 'btn btn-primary', testid: 'wrap-save' }, 'Done');
+  const lasted = h('span', { class: 'num' });
   const left = h('span', { class: 'wrapup-left num', testid: 'wrap-left', hidden: true });
   const element = h('form', { class: 'wrapup', testid: 'wrapup', ariaLabel: 'After the call', data: { callId: call.id }, onsubmit: submit, oninput: () => keepDraft(call.id, { note: note.value(), ...(word.options.length > 1 && { word: word.value }) }) },
-    h('div', { class: 'wrapup-who' }, h('strong', null, bdi(contactName(call.contact))), h('span', { class: 'num' }, `Call ended · ${duration(call.duration_ms)}`), left),
+    h('div', { class: 'wrapup-who' }, h('strong', null, bdi(contactName(call.contact))), lasted, left),
     wordField,
     note.element,
-    h('div', { class: 'wrapup-keys' }, save,
-      h('button', { type: 'button', class: 'btn btn-icon', testid: 'wrap-close', ariaLabel: 'Close without saving', onclick: leave }, icon('close', 'icon-s'))));
+    h('div', { class: 'wrapup-keys' }, save));
 
-  api.get('/v1/dispositions').then(({ items }) => {
-    if (items.length === 0) return;
-    word.append(...items.map((name) => h('option', { value: name, selected: name === (begun.word ?? call.disposition) }, name)));
-    wordField.hidden = false;
-  }, () => { /* a note can be written all the same */ });
+  // WhatsApp has the last word on how long it was.
+  const told = ({ id, duration_ms: ms }) => { if (id === call.id) setText(lasted, `Call ended · ${duration(ms)}`); };
+  told(call);
+
+  async function bringWords() {
+    if (word.options.length > 1) return;
+    try {
+      const { items } = await api.get('/v1/dispositions');
+      word.append(...items.map((name) => h('option', { value: name, selected: name === (begun.word ?? call.disposition) }, name)));
+      wordField.hidden = items.length === 0;
+    } catch { /* a note can be written all the same; asked again when the gateway is back */ }
+  }
+  void bringWords();
+  const offs = [on('call', told), on('resync', bringWords)];
 
   // How long no call comes for the sake of this form, the policy says.
   let until = null;
@@ -73,11 +83,6 @@ export function wrapUp(call, onDone) {
     }
   }
 
-  function leave() {
-    void free();
-    done();
-  }
-
   function done() {
     forgetDraft(call.id);
     onDone();
@@ -85,6 +90,7 @@ export function wrapUp(call, onDone) {
 
   const close = () => {
     clearInterval(timer);
+    offs.forEach((off) => off());
     element.remove();
   };
   return {

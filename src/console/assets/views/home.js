@@ -101,7 +101,7 @@ function readyCard(scope) {
     list.dataset.said = said;
     fill(list, Object.entries(CHECKS).map(([name, label]) => checkRow(name, label, checks[name])));
   };
-  for (const topic of ['ready', 'agent', 'link', 'readiness']) scope.on(topic, draw);
+  for (const topic of ['ready', 'agent', 'colleague', 'call', 'link', 'readiness']) scope.on(topic, draw);
   scope.every(5_000, draw);
 
   return h('section', { class: 'card home-ready', ariaLabel: 'Are you ready for calls?' },
