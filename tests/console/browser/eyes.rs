@@ -57,14 +57,19 @@ impl Browser {
             self.at_rest().await;
             let name = format!("{name}-{suffix}");
             self.screenshot(&name).await;
-            let too_wide = "const view = document.getElementById('view') ?? document.body; return Math.max(document.scrollingElement.scrollWidth - innerWidth, view.scrollWidth - view.clientWidth)";
-            assert!(self.run(too_wide).await.as_f64().unwrap() <= 0.0, "{name}: the page scrolls sideways");
+            self.fits(&name).await;
             let too_high =
                 "return document.querySelector('.shell') ? document.scrollingElement.scrollHeight - innerHeight : 0";
             assert!(self.run(too_high).await.as_f64().unwrap() <= 0.0, "{name}: the frame scrolls, not the page in it");
             self.accessible(&name).await;
         }
         self.look(before.0, before.1).await;
+    }
+
+    /// Asserts that the page, as it is looked at, does not scroll sideways.
+    pub(crate) async fn fits(&self, what: &str) {
+        let too_wide = "const view = document.getElementById('view') ?? document.body; return Math.max(document.scrollingElement.scrollWidth - innerWidth, view.scrollWidth - view.clientWidth)";
+        assert!(self.run(too_wide).await.as_f64().unwrap() <= 0.0, "{what}: the page scrolls sideways");
     }
 
     /// Asserts that axe finds nothing serious or critical in what is shown.
