@@ -5,6 +5,7 @@ mod faults;
 mod worker;
 
 use std::f32::consts::TAU;
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Mutex;
@@ -148,18 +149,30 @@ impl Browser {
         self.click_css(&by(test_id)).await;
     }
 
+    /// As a person does: as soon as it can be pressed.
     pub(crate) async fn click_css(&self, css: &str) {
-        while let Err(error) = self.find(css).await.click().await {
-            assert!(is_stale(&error), "{css}: {error}");
+        let css = format!(":is({css}):not(:disabled)");
+        let deadline = tokio::time::Instant::now() + SOON;
+        while let Err(error) = self.find(&css).await.click().await {
+            let is_passing = is_stale(&error) || is_covered(&error) && tokio::time::Instant::now() < deadline;
+            assert!(is_passing, "{css}: {error}");
         }
     }
 
     /// Empties a field and types into it.
     pub(crate) async fn fill(&self, test_id: &str, text: &str) {
-        let field = self.appears(test_id).await;
-        field.send_keys(Key::Control + "a").await.unwrap();
-        field.send_keys(Key::Delete + "").await.unwrap();
-        field.send_keys(text).await.unwrap();
+        loop {
+            let field = self.appears(test_id).await;
+            let written = async {
+                field.send_keys(Key::Control + "a").await?;
+                field.send_keys(Key::Delete + "").await?;
+                field.send_keys(text).await
+            };
+            match written.await {
+                Ok(()) => return,
+                Err(error) => assert!(is_stale(&error), "{test_id}: {error}"),
+            }
+        }
     }
 
     /// Presses keys wherever the focus is.
@@ -188,6 +201,48 @@ impl Browser {
                 Ok(value) => return value.unwrap_or_default(),
                 Err(error) => assert!(is_stale(&error), "{css}: {error}"),
             }
+        }
+    }
+
+    /// Waits until a script returns this: what comes by an event or an answer is not there at once.
+    pub(crate) async fn reads(&self, script: &str, wanted: impl Into<Value>) {
+        let wanted = wanted.into();
+        self.comes_to(script, async || self.run(script).await, |read| *read == wanted, &wanted).await;
+    }
+
+    /// Waits until an element's text is this.
+    pub(crate) async fn shows(&self, test_id: &str, wanted: &str) {
+        self.comes_to(test_id, async || self.text(test_id).await, |text| text == wanted, wanted).await;
+    }
+
+    /// Waits until an element's text has this in it.
+    pub(crate) async fn says(&self, test_id: &str, part: &str) {
+        self.comes_to(test_id, async || self.text(test_id).await, |text| text.contains(part), part).await;
+    }
+
+    /// Waits until an attribute is this.
+    pub(crate) async fn has(&self, css: &str, name: &str, wanted: &str) {
+        self.comes_to(css, async || self.attribute(css, name).await, |value| value == wanted, wanted).await;
+    }
+
+    async fn comes_to<T: Debug>(
+        &self,
+        what: &str,
+        look: impl AsyncFn() -> T,
+        fits: impl Fn(&T) -> bool,
+        wanted: impl Debug,
+    ) {
+        let deadline = tokio::time::Instant::now() + SOON;
+        loop {
+            let seen = look().await;
+            if fits(&seen) {
+                return;
+            }
+            if tokio::time::Instant::now() > deadline {
+                self.screenshot("failed").await;
+                panic!("{what} is {seen:?}, not {wanted:?}, see target/screenshots/failed.png");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
@@ -239,6 +294,11 @@ impl Browser {
             }
         }
     }
+}
+
+/// Something lies over it that may go: a message, a dialog that is being closed.
+fn is_covered(error: &WebDriverError) -> bool {
+    matches!(**error, WebDriverErrorInner::ElementClickIntercepted(_))
 }
 
 /// The page has drawn itself anew between two looks at the same element: look again.

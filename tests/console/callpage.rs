@@ -32,7 +32,6 @@ async fn the_page_of_a_running_call_follows_it_to_its_end_without_a_reload() {
     sign_in_at(&world, &browser, "agt_o", &format!("/calls/{id}")).await;
     browser.appears("call-status").await;
     browser.run("globalThis.sameDocument = true").await;
-    let says = async |test_id: &str, part: &str| browser.text(test_id).await.contains(part);
     // It is hidden as long as there is nothing in it.
     let written = async || {
         let text =
@@ -44,12 +43,13 @@ async fn the_page_of_a_running_call_follows_it_to_its_end_without_a_reload() {
     let asked =
         "return performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('/transcript')).length";
     assert!(browser.run(asked).await.as_u64().unwrap() <= 3, "{}", browser.run(asked).await);
-    assert!(says("call-status", "Ongoing").await && says("recording", "Recording.").await);
+    browser.says("call-status", "Ongoing").await;
+    browser.says("recording", "Recording.").await;
     browser.looks_good("call-ongoing").await;
 
     talk.hang_up().await.unwrap();
     phone.ended(SOON).await.unwrap();
-    world.until("it is over here, too", async || says("call-status", "Completed").await).await;
+    browser.says("call-status", "Completed").await;
     browser.appears("recording-player").await;
     world.until_within(PATIENCE, "the summary comes", async || browser.is_there("summary").await).await;
     world
@@ -59,7 +59,11 @@ async fn the_page_of_a_running_call_follows_it_to_its_end_without_a_reload() {
                     == 0
         })
         .await;
-    assert!(says("timeline", "The summary was ready").await || says("timeline", "hung up").await);
+    let ends = async || {
+        let told = browser.text("timeline").await;
+        told.contains("The summary was ready") || told.contains("hung up")
+    };
+    world.until("the timeline tells the end", ends).await;
     assert_eq!(browser.run("return globalThis.sameDocument").await, true, "the page was never loaded anew");
     browser.looks_good("call-completed").await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
@@ -129,14 +133,12 @@ async fn a_recording_plays_faster_and_without_its_pauses_and_a_call_is_summed_up
     let before = ready().await;
     let asked = world.gateway.request("POST", &format!("calls/{id}/summary"), None).await;
     assert_eq!(asked.status, 202);
-    browser.appears("summary").await;
     world.until("it was summed up", async || ready().await == before + 1).await;
-    assert!(browser.text("summary").await.contains("parcel"), "{}", browser.text("summary").await);
+    browser.says("summary", "parcel").await;
     browser.click("summary-again").await;
     world.until("it is summed up anew", async || ready().await == before + 2).await;
-    assert!(browser.text("summary").await.contains("parcel"));
-    let level = browser.text("quality-graph").await;
-    assert!(level.contains("Jitter"), "{level}");
+    browser.says("summary", "parcel").await;
+    browser.says("quality-graph", "Jitter").await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
 }

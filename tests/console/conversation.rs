@@ -27,9 +27,8 @@ async fn assign(world: &World, to: Value) {
     world.put(PATH, json!({ "assignee_id": to })).await;
 }
 
-async fn until_chip(world: &World, browser: &Browser, status: &str) {
-    let chip = async || browser.attribute("[data-testid=permission-chip]", "data-status").await;
-    world.until(&format!("the chip says {status}"), async || chip().await == status).await;
+async fn until_chip(browser: &Browser, status: &str) {
+    browser.has("[data-testid=permission-chip]", "data-status", status).await;
 }
 
 fn blocker(box_id: &str, code: &str) -> String {
@@ -56,7 +55,7 @@ async fn a_chat_that_is_taken_away_while_the_dialog_is_open_cannot_be_called() {
     browser.vanishes("call-button").await;
     let refused = "[data-testid=call-dialog] [data-code=not_assignee]";
     assert!(browser.attribute(refused, "data-code").await.contains("not_assignee"));
-    assert!(!enabled().await, "Start Call is refused");
+    world.until("Start Call is refused", async || !enabled().await).await;
     browser.looks_good("dialog-refused").await;
     let token = world.token("agt_a").await;
     let wish = json!({"number_id": NUMBER, "to": format!("wa:{NINO}"), "agent_id": "agt_a"});
@@ -87,7 +86,7 @@ async fn the_button_follows_the_assignment_whatever_the_permission_is() {
         if let Some(grant) = grant {
             world.wa.grant_permission(NINO, grant).await.unwrap();
         }
-        until_chip(&world, &browser, status).await;
+        until_chip(&browser, status).await;
         for (assignee, code) in [(json!("agt_b"), "not_assignee"), (Value::Null, "not_assigned"), (json!("agt_a"), "")]
         {
             assign(&world, assignee.clone()).await;
@@ -109,7 +108,7 @@ async fn a_customer_is_asked_from_the_page_and_it_tells_when_one_may_ask_again()
     world.agent_offline("agt_a").await;
     world.put(PATH, json!({"name": "Nino", "assignee_id": "agt_a"})).await;
     let browser = on_the_page(&world).await;
-    until_chip(&world, &browser, "none").await;
+    until_chip(&browser, "none").await;
     browser.click("ask-permission").await;
     let dialog = browser.text("ask-dialog").await;
     assert!(dialog.contains("takes a template only"), "{dialog}");
@@ -117,7 +116,7 @@ async fn a_customer_is_asked_from_the_page_and_it_tells_when_one_may_ask_again()
     browser.looks_good("ask").await;
     browser.click("ask-send").await;
     browser.vanishes("ask-dialog").await;
-    until_chip(&world, &browser, "requested").await;
+    until_chip(&browser, "requested").await;
     assert_eq!(world.wa.permission_requests().len(), 1);
     browser.attribute(&blocker("ask-blockers", "request_limit_24h"), "data-code").await;
     assert!(!browser.is_there("ask-permission").await, "the reason stands in the button's place");
@@ -131,14 +130,14 @@ async fn a_customer_is_asked_from_the_page_and_it_tells_when_one_may_ask_again()
     let a_second_later = || world.wa.advance(std::time::Duration::from_secs(1));
     a_second_later();
     world.wa.decline_permission(NINO).await.unwrap();
-    until_chip(&world, &browser, "rejected").await;
+    until_chip(&browser, "rejected").await;
     a_second_later();
     world.wa.grant_permission(NINO, Grant::Permanent).await.unwrap();
-    until_chip(&world, &browser, "permanent").await;
+    until_chip(&browser, "permanent").await;
     browser.appears("call-button").await;
     a_second_later();
     world.wa.revoke_permission(NINO).await.unwrap();
-    until_chip(&world, &browser, "revoked").await;
+    until_chip(&browser, "revoked").await;
     browser.vanishes("call-button").await;
 
     // Within a day of the customer's word one may write freely.
@@ -149,7 +148,7 @@ async fn a_customer_is_asked_from_the_page_and_it_tells_when_one_may_ask_again()
     browser.click("ask-permission").await;
     browser.appears("ask-body").await.send_keys("May we call you about it?").await.unwrap();
     browser.click("ask-send").await;
-    until_chip(&world, &browser, "requested").await;
+    until_chip(&browser, "requested").await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
 }
@@ -171,7 +170,7 @@ async fn who_manages_says_whose_a_customer_is_and_nobody_else_is_offered_to() {
     assert!(!browser.is_there("call-button").await);
     browser.click_css("[data-testid=choose-assignee_id] option[value=agt_o]").await;
     browser.appears("call-button").await;
-    assert_eq!(world.get(PATH).await["assignee_id"], "agt_o");
+    world.until("it is kept", async || world.get(PATH).await["assignee_id"] == "agt_o").await;
     browser.click_css("[data-testid=choose-owner_id] option[value=agt_a]").await;
     world.until("the owner is kept", async || world.get(PATH).await["owner_id"] == "agt_a").await;
     // With the keys one passes over names: what holds is what Enter is pressed at, and the field keeps the focus.
@@ -197,17 +196,15 @@ async fn what_people_write_down_stands_on_the_page_as_text_for_everybody_at_once
     let browser = on_the_page(&world).await;
     browser.appears("note-text").await.send_keys(HOSTILE).await.unwrap();
     browser.click("note-add").await;
-    world.until("the note is shown", async || browser.text("note").await.contains(HOSTILE)).await;
+    browser.says("note", HOSTILE).await;
     assert_eq!(browser.run("return document.querySelectorAll('[data-testid=note] img').length;").await, json!(0));
 
     let colleague = world.token("agt_b").await;
     let note = json!({"text": "Prefers mornings."});
     world.gateway.request_as(&colleague, "POST", &format!("{PATH}/notes"), Some(note)).await.ok();
-    world
-        .until("a colleague's note comes by itself", async || browser.text("note").await.contains("Prefers mornings."))
-        .await;
-    // One's own can be taken back, a colleague's cannot.
-    assert_eq!(browser.run("return document.querySelectorAll('.note-remove').length;").await, json!(1));
+    // A colleague's comes by itself. One's own can be taken back, a colleague's cannot.
+    browser.says("note", "Prefers mornings.").await;
+    browser.reads("return document.querySelectorAll('.note-remove').length;", 1).await;
     browser.looks_good("notes").await;
     browser.click_css(".note-remove").await;
     browser.click("note-remove-sure").await;

@@ -78,7 +78,7 @@ async fn the_popup_comes_on_every_page_in_time() {
             browser.run(WATCH).await;
             let (phone, began) = nino_calls(&world).await;
             let came = number(&world, &browser, "window.came").await;
-            assert_eq!(browser.text("popup-name").await, "Nino Beridze", "{route}");
+            browser.shows("popup-name", "Nino Beridze").await;
             took.push(came - began as f64);
             if round == 0 {
                 assert!(browser.run("return location.pathname + location.search;").await == json!(route), "{route}");
@@ -100,7 +100,7 @@ async fn the_popup_comes_on_every_page_in_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_is_rejected_left_alone_and_answered_by_somebody_else() {
-    let (world, browser) = at_desk("[calls]\nring_timeout_ms = 3000\n").await;
+    let (world, browser) = at_desk("[calls]\nring_timeout_ms = 6000\nshown_ms = 6000\n").await;
     let ben = world.agent("agt_b").await;
     let (phone, _) = nino_calls(&world).await;
     browser.click("popup-reject").await;
@@ -123,7 +123,7 @@ async fn a_call_is_rejected_left_alone_and_answered_by_somebody_else() {
     phone.ended(SOON).await.unwrap();
     let causes: Vec<_> = world.calls().await.iter().map(|call| call["offers"][0]["cause"].clone()).collect();
     assert_eq!(causes, ["ring_timeout", "rejected"]);
-    assert!(events(&world, "offer.shown").await.len() >= 2, "each was seen");
+    world.until("each was seen", async || events(&world, "offer.shown").await.len() >= 2).await;
     browser.quit().await;
 }
 
@@ -166,7 +166,7 @@ async fn a_call_does_not_interrupt_typing() {
     browser.appears("popup").await;
     browser.press("no " + Key::Enter).await;
     let typed = "return [document.activeElement.dataset.testid, document.activeElement.value];";
-    assert_eq!(browser.run(typed).await, json!(["contact-search", "Nino "]));
+    browser.reads(typed, json!(["contact-search", "Nino "])).await;
     assert!(browser.is_there("popup").await && !phone.is_answered(), "Enter and Space went into the field");
     let shortcut = "document.dispatchEvent(new KeyboardEvent('keydown', { code: 'KeyA', altKey: true, shiftKey: true, bubbles: true }));";
     browser.run(shortcut).await;
@@ -238,7 +238,7 @@ async fn who_is_not_ready_cannot_go_online_and_learns_why() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn home_shows_the_day_and_whom_to_ring_back() {
-    let (world, browser) = at_desk("[calls]\nring_timeout_ms = 1500\n").await;
+    let (world, browser) = at_desk("[calls]\nring_timeout_ms = 1500\nshown_ms = 1500\n").await;
     let figure = async |name: &str| {
         let script = format!("return document.querySelector('[data-figure={name}] .num')?.textContent ?? null;");
         browser.run(&script).await
@@ -248,7 +248,7 @@ async fn home_shows_the_day_and_whom_to_ring_back() {
     phone.ended(SOON).await.unwrap();
     browser.appears("to-return").await;
     world.until("one was missed", async || figure("missed").await == json!("1")).await;
-    assert!(browser.text("to-return").await.contains("Nino Beridze"));
+    browser.says("to-return", "Nino Beridze").await;
     browser.appears("call-back").await;
     browser.screenshot("home").await;
     browser.click("call-back").await;

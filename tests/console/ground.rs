@@ -1,5 +1,7 @@
 //! Whether the other stories would notice: what the browser's helpers must not overlook.
 
+use serde_json::json;
+
 use crate::MICROPHONE_HZ;
 use crate::browser::{Browser, Size, Theme};
 use crate::people::{hire, sign_in_at};
@@ -49,16 +51,14 @@ async fn a_page_is_looked_at_in_the_size_and_theme_that_were_chosen() {
     hire(&world, "agt_a", "Ana", "teammate").await;
     let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
     sign_in_at(&world, &browser, "agt_a", "/contacts").await;
-    let facts = async || {
-        let script = "return [innerWidth, innerHeight, matchMedia('(prefers-color-scheme: dark)').matches]";
-        browser.run(script).await.to_string()
-    };
-    assert_eq!(facts().await, "[1280,720,false]");
+    let facts = "return [innerWidth, innerHeight, matchMedia('(prefers-color-scheme: dark)').matches]";
+    browser.reads(facts, json!([1280, 720, false])).await;
     browser.look(Size::Phone, Theme::Dark).await;
-    assert_eq!(facts().await, "[390,844,true]");
+    browser.reads(facts, json!([390, 844, true])).await;
     browser.open_tab(&format!("{}/calls", world.gateway.base)).await;
     browser.appears("status-switch").await;
-    assert_eq!(facts().await, "[390,844,true]", "another tab too, which is signed in like the first");
+    // Another tab too, which is signed in like the first.
+    browser.reads(facts, json!([390, 844, true])).await;
     browser.look(Size::Desk, Theme::Light).await;
 
     browser.accessible("the calls").await;

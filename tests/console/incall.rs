@@ -42,10 +42,8 @@ async fn talking(world: &World, browser: &Browser, step: Step) -> CallHandle {
 }
 
 /// By the button of the customer's page, once the gateway has said that it may be.
-async fn start_call(world: &World, browser: &Browser) {
+async fn start_call(browser: &Browser) {
     browser.click("call-button").await;
-    let disabled = async || browser.attribute("[data-testid=call-start]", "disabled").await;
-    world.until("the call can start", async || disabled().await.is_empty()).await;
     browser.click("call-start").await;
 }
 
@@ -56,8 +54,9 @@ async fn heard_from_now(world: &World, phone: &CallHandle) -> Vec<i16> {
     phone.heard().since(since).pcm()
 }
 
-async fn until_text(world: &World, browser: &Browser, test_id: &str, part: &str) {
-    world.until(&format!("{test_id} says {part:?}"), async || browser.text(test_id).await.contains(part)).await;
+/// Waits until half a second of what the phone hears is so: what was said before is still on its way.
+async fn hears(world: &World, phone: &CallHandle, what: &str, fits: impl Fn(&[i16]) -> bool) {
+    world.until(what, async || fits(&heard_from_now(world, phone).await)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +70,7 @@ async fn mute_hold_and_keys_are_heard_at_the_far_end_and_shown_here() {
     // Much to be read, so that not all of it has room.
     let pressed = CallOptions { cta_payload: Some("order-7781/catalogue/autumn/".repeat(9)), ..Default::default() };
     let phone = world.wa.call(InboundCall::from(NINO).named("Nino").with(pressed).step(humming())).await.unwrap();
-    until_text(&world, &browser, "popup-note", "to the office in Batumi").await;
+    browser.says("popup-note", "to the office in Batumi").await;
     browser.fits_when_small("ringing", ".popup button", &["popup-accept", "popup-reject"]).await;
     // A browser that was opened while it rings knows as much of it as one that heard the event.
     let ringing = browser.text("popup").await;
@@ -101,22 +100,28 @@ async fn mute_hold_and_keys_are_heard_at_the_far_end_and_shown_here() {
     browser.click("call-notes").await;
     browser.press("Papers").await;
     browser.press_alt_shift('m').await;
-    until_text(&world, &browser, "call-mute", "Unmute").await;
+    browser.says("call-mute", "Unmute").await;
     assert_eq!(browser.run("return document.querySelector('[data-testid=call-note]').value").await, "Papers");
     browser.fits_when_small("in-call-notes", ".call-panel button", &["call-mute", "call-hangup"]).await;
     browser.click("call-notes").await;
-    let heard = heard_from_now(&world, &phone).await;
-    assert!(measure::tone_share(&heard, MICROPHONE_HZ) < 0.05, "muted, and heard all the same");
+    hears(&world, &phone, "muted, and not heard", |heard| measure::tone_share(heard, MICROPHONE_HZ) < 0.05).await;
     browser.click("call-mute").await;
     hear_each_other(&world, &browser, &phone).await;
 
     browser.press_alt_shift('h').await;
-    until_text(&world, &browser, "call-hold", "Resume").await;
-    let heard = heard_from_now(&world, &phone).await;
-    assert!(measure::tone_share(&heard, MICROPHONE_HZ) < 0.05, "what is said on hold stays here");
-    assert!(measure::rms(&heard) > 100.0, "the customer hears that somebody will come back");
-    let peak = browser.remote_peak_hz().await;
-    assert!((peak - f64::from(CUSTOMER_HZ)).abs() > 100.0, "the agent hears the customer on hold: {peak} Hz");
+    browser.says("call-hold", "Resume").await;
+    hears(
+        &world,
+        &phone,
+        "what is said on hold stays here, and the customer hears that somebody will come back",
+        |heard| measure::tone_share(heard, MICROPHONE_HZ) < 0.05 && measure::rms(heard) > 100.0,
+    )
+    .await;
+    world
+        .until("the agent does not hear the customer on hold", async || {
+            (browser.remote_peak_hz().await - f64::from(CUSTOMER_HZ)).abs() > 100.0
+        })
+        .await;
     browser.looks_good("held").await;
     browser.click("call-hold").await;
     hear_each_other(&world, &browser, &phone).await;
@@ -132,11 +137,11 @@ async fn mute_hold_and_keys_are_heard_at_the_far_end_and_shown_here() {
     for digit in ["1", "9", "#"] {
         browser.click_css(&format!("[data-testid=keypad] [data-digit='{digit}']")).await;
     }
-    assert_eq!(browser.text("keypad-echo").await, "19#");
+    browser.shows("keypad-echo", "19#").await;
     world.until("the phone hears the keys", async || phone.heard().digits() == "19#").await;
     assert_eq!(browser.run("return tones;").await, json!([697, 1209, 852, 1477, 941, 1477]), "ITU-T Q.23");
     phone.dtmf("7");
-    until_text(&world, &browser, "keypad-echo", "Customer pressed 7").await;
+    browser.says("keypad-echo", "Customer pressed 7").await;
     browser.looks_good("keypad").await;
     browser.fits_when_small("keypad", ".call-panel button", &["call-mute", "call-hangup"]).await;
     assert_eq!(phone.violations(), []);
@@ -150,36 +155,31 @@ async fn the_light_tells_what_is_recorded_and_a_pause_leaves_it_out() {
     let browser = at_the_desk(&world, MICROPHONE_HZ).await;
     let phone = talking(&world, &browser, humming()).await;
     // The customer's page opens beside the one that is open.
-    until_text(&world, &browser, "alongside", "Ongoing").await;
-    assert!(browser.text("alongside").await.contains("Nino"));
-    assert_eq!(
-        browser
-            .run("return document.querySelector('#view h1').isConnected && !location.pathname.startsWith('/contacts');")
-            .await,
-        json!(true)
-    );
+    browser.says("alongside", "Ongoing").await;
+    browser.says("alongside", "Nino").await;
+    let beside = "return document.querySelector('#view h1').isConnected && !location.pathname.startsWith('/contacts');";
+    browser.reads(beside, true).await;
     browser.looks_good("alongside").await;
     browser.click("alongside-close").await;
     browser.vanishes("alongside").await;
-    let light = async || browser.text("recording-light").await;
-    world.until("the light is on", async || light().await == "Recording").await;
+    browser.shows("recording-light", "Recording").await;
     let call = world.newest_call("it is recorded", |call| call["recording"]["state"] == "recording").await;
     let id = call["id"].as_str().unwrap();
 
     browser.click("call-recording").await;
-    world.until("the light says so", async || light().await == "Recording paused").await;
+    browser.shows("recording-light", "Recording paused").await;
     assert_eq!(world.call(id).await["recording"]["state"], "paused");
     browser.looks_good("recording-paused").await;
     // A pause can last over a reload, and the light with it.
     browser.reload().await;
-    world.until("the light still says so", async || light().await == "Recording paused").await;
+    browser.shows("recording-light", "Recording paused").await;
     hear_each_other(&world, &browser, &phone).await;
     browser.click("call-recording").await;
-    world.until("it goes on", async || light().await == "Recording").await;
+    browser.shows("recording-light", "Recording").await;
     // Somebody else may pause it, too, and again and again.
     for (action, shown) in [("pause", "Recording paused"), ("resume", "Recording"), ("pause", "Recording paused")] {
         world.post(&format!("calls/{id}/recording"), json!({ "action": action })).await;
-        world.until("the light follows", async || light().await == shown).await;
+        browser.shows("recording-light", shown).await;
     }
 
     phone.hang_up();
@@ -199,7 +199,7 @@ async fn a_call_one_has_placed_survives_other_pages_and_a_reload() {
     world.wa.set_customer(NINO, Script::answers_after(Duration::from_millis(700)).step(humming()));
     let contact = world.get(&format!("contacts/wa:{NINO}")).await;
     browser.open(&format!("{}/contacts/{}", world.gateway.base, contact["id"].as_str().unwrap())).await;
-    start_call(&world, &browser).await;
+    start_call(&browser).await;
     let phone = world.wa.next_outbound(SOON).await.unwrap();
     phone.answered(SOON).await.unwrap();
     hear_each_other(&world, &browser, &phone).await;
@@ -218,7 +218,7 @@ async fn a_call_one_has_placed_survives_other_pages_and_a_reload() {
     browser.click("call-hangup").await;
     phone.ended(SOON).await.unwrap();
     browser.appears("wrapup").await;
-    until_text(&world, &browser, "toast", "Completed").await;
+    browser.says("toast", "Completed").await;
     browser.looks_good("after-call").await;
     browser.fits_when_small("after-call", ".wrapup button, .wrapup textarea", &["wrap-save"]).await;
     browser.click_css("[data-testid=wrap-disposition] option[value='Resolved']").await;
@@ -271,7 +271,7 @@ async fn a_side_that_is_not_heard_is_told_in_words_that_say_what_to_do() {
 
     phone.fall_silent();
     // The gateway's word, which knows whose side it is.
-    until_text(&world, &browser, "call-alarm", "check their microphone").await;
+    browser.says("call-alarm", "check their microphone").await;
     browser.looks_good("one-way").await;
     phone.peer().unwrap().speak_again();
     world
@@ -282,7 +282,7 @@ async fn a_side_that_is_not_heard_is_told_in_words_that_say_what_to_do() {
 
     // The browser's own half: nothing goes out any more.
     browser.run("__tandem.peer.getSenders()[0].replaceTrack(null);").await;
-    until_text(&world, &browser, "call-alarm", "The customer cannot hear you").await;
+    browser.says("call-alarm", "The customer cannot hear you").await;
     browser.quit().await;
 }
 
@@ -298,7 +298,7 @@ async fn what_is_said_stands_above_the_bar_and_its_summary_comes_to_the_page_by_
     browser.click_css("[data-testid=call-panel] .call-name").await;
     let says = async |test_id: &str| browser.text(test_id).await.to_lowercase().contains(WORD);
     world.until_within(PATIENCE, "captions show it", async || says("captions").await).await;
-    assert!(says("card-live").await, "so does the customer's page");
+    world.until_within(PATIENCE, "so does the customer's page", async || says("card-live").await).await;
     browser.looks_good("captions").await;
     browser.click("call-captions").await;
     world
@@ -333,10 +333,10 @@ async fn a_call_that_rings_at_the_customer_can_be_taken_back() {
     world.wa.set_customer(NINO, Script::ignores());
     let contact = world.get(&format!("contacts/wa:{NINO}")).await;
     browser.open(&format!("{}/contacts/{}", world.gateway.base, contact["id"].as_str().unwrap())).await;
-    start_call(&world, &browser).await;
+    start_call(&browser).await;
     let phone = world.wa.next_outbound(SOON).await.unwrap();
-    until_text(&world, &browser, "call-panel", "Ringing…").await;
-    assert!(browser.text("call-hangup").await.contains("Cancel"));
+    browser.says("call-panel", "Ringing…").await;
+    browser.says("call-hangup", "Cancel").await;
     browser.looks_good("dialling").await;
     browser.click("call-hangup").await;
     phone.ended(SOON).await.unwrap();

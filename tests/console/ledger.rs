@@ -48,13 +48,10 @@ async fn a_call_that_makes_the_wallet_low_is_told_on_every_page() {
     world.wa.set_customer(NINO, Script { hang_up_after: Some(std::time::Duration::from_secs(1)), ..Script::default() });
     let placed = ana.dial(NUMBER, &format!("wa:{NINO}")).await.unwrap();
     world.settled(&placed.call_id).await;
-    let banner = async || browser.text("wallet-banner").await;
-    world.until("every page says so", async || browser.run(hidden).await == false).await;
-    assert!(
-        banner().await.contains("The wallet is low: $99.9") && banner().await.contains("left"),
-        "{}",
-        banner().await
-    );
+    // Every page says so.
+    browser.reads(hidden, false).await;
+    browser.says("wallet-banner", "The wallet is low: $99.9").await;
+    browser.says("wallet-banner", "left").await;
     let log = world.get("events?limit=200").await;
     let low: Vec<_> = log["items"].as_array().unwrap().iter().filter(|event| event["type"] == "wallet.low").collect();
     assert_eq!(low.len(), 1);
@@ -93,7 +90,7 @@ async fn the_ledger_is_narrowed_paged_and_taken_home() {
     world.until("all of it", async || rows().await == 60).await;
     browser.fill("ledger-reference", "invoice 7").await;
     world.until("by reference", async || rows().await == 1).await;
-    assert_eq!(browser.run("return location.search").await, "?tab=ledger&reference=invoice+7");
+    browser.reads("return location.search", "?tab=ledger&reference=invoice+7").await;
     watch_downloads(&browser).await;
     browser.click("ledger-csv").await;
     world.until("it is saved", async || browser.run("return taken.length").await == 1).await;
@@ -106,7 +103,7 @@ async fn the_ledger_is_narrowed_paged_and_taken_home() {
     browser.looks_good("wallet-ledger-none").await;
     browser.reload().await;
     browser.appears("ledger-reference").await;
-    assert_eq!(browser.run("return document.querySelector('[data-testid=ledger-kind]').value").await, "call_charge");
+    browser.reads("return document.querySelector('[data-testid=ledger-kind]').value", "call_charge").await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
 }
@@ -145,7 +142,7 @@ async fn a_wrong_rate_card_is_refused_line_by_line_and_a_right_one_shows_what_co
     let shown = shown.as_str().unwrap();
     assert!(shown.contains("Later") && shown.contains("$0.75") && shown.contains("2090"), "{shown}");
     browser.fill("rate-search", "georgia").await;
-    assert!(!browser.text("rates").await.contains("Everybody else"));
+    world.until("only Georgia's", async || !browser.text("rates").await.contains("Everybody else")).await;
     browser.looks_good("wallet-rates").await;
     watch_downloads(&browser).await;
     browser.click("rates-csv").await;
@@ -180,9 +177,9 @@ async fn a_day_on_which_whatsapp_counts_otherwise_shows_both_sides() {
     store.close().await;
     let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
     sign_in_at(&world, &browser, "agt_o", "/wallet?tab=reconciliation").await;
-    let said = browser.text("reconciliations").await;
-    assert!(said.contains("Differs") && said.contains("Agrees"), "{said}");
-    assert!(said.contains("Here: 3 calls") && said.contains("WhatsApp: 4 calls"), "{said}");
+    for part in ["Differs", "Agrees", "Here: 3 calls", "WhatsApp: 4 calls"] {
+        browser.says("reconciliations", part).await;
+    }
     browser.looks_good("wallet-reconciliation").await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;

@@ -25,26 +25,26 @@ async fn a_lead_sees_each_call_of_the_team_from_the_first_ring_to_the_end() {
     world.nino_of("agt_a").await;
     let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
     sign_in_at(&world, &browser, "agt_lead", "/live").await;
-    reads(&world, &browser, DEEDS, "agt_a Free|Lea Offline").await;
+    browser.reads(DEEDS, "agt_a Free|Lea Offline").await;
     browser.looks_good("live-quiet").await;
 
     let hums = Step::SpeakForever(Sound::tone(CUSTOMER_HZ, Duration::from_secs(2)));
     let phone = world.wa.call(InboundCall::from(NINO).named("Nino").step(hums)).await.unwrap();
     let offer = ana.next_offer(SOON).await.unwrap();
     shows(&world, &browser, "agt_a Nino Beridze rings").await;
-    reads(&world, &browser, CALLS, "Ringing Rings at agt_a").await;
-    reads(&world, &browser, &figure("waiting"), "1").await;
+    browser.reads(CALLS, "Ringing Rings at agt_a").await;
+    browser.reads(&figure("waiting"), "1").await;
     let call = offer.accept().await.unwrap();
     phone.answered(SOON).await.unwrap();
     shows(&world, &browser, "agt_a Talks to Nino Beridze").await;
-    reads(&world, &browser, CALLS, "Ongoing agt_a").await;
-    reads(&world, &browser, &figure("talking"), "1").await;
+    browser.reads(CALLS, "Ongoing agt_a").await;
+    browser.reads(&figure("talking"), "1").await;
     browser.looks_good("live").await;
 
     call.hang_up().await.unwrap();
     phone.ended(SOON).await.unwrap();
     shows(&world, &browser, "agt_a Writes up the last call").await;
-    reads(&world, &browser, CALLS, "").await;
+    browser.reads(CALLS, "").await;
     browser.looks_good("live-wrap-up").await;
     let token = world.token("agt_a").await;
     assert_eq!(world.gateway.request_as(&token, "DELETE", "agents/agt_a/wrap-up", None).await.status, 204);
@@ -70,11 +70,6 @@ const CALLS: &str = "return [...document.querySelectorAll('[data-testid=live-cal
 
 fn figure(name: &str) -> String {
     format!("return document.querySelector('[data-testid=live-{name}] strong').textContent")
-}
-
-/// Waits until the page reads exactly this: people and calls come by events of their own.
-async fn reads(world: &World, browser: &Browser, script: &str, told: &str) {
-    world.until(told, async || browser.run(script).await == json!(told)).await;
 }
 
 /// Waits until an agent's card says this.

@@ -36,7 +36,7 @@ async fn every_section_has_the_guides_columns_and_a_call_moves_from_ringing_to_c
     let offer = agent.next_offer(SOON).await.unwrap();
     let row = "[data-testid=call-row]";
     let status = async |want: &str| {
-        world.until(want, async || browser.attribute(row, "data-status").await == want).await;
+        browser.has(row, "data-status", want).await;
     };
     status("Ringing").await;
     browser.click("section-received").await;
@@ -49,7 +49,7 @@ async fn every_section_has_the_guides_columns_and_a_call_moves_from_ringing_to_c
     let before = clock().await;
     assert!(before.starts_with("0:"), "{before}");
     world.until("the duration ticks", async || clock().await > before).await;
-    assert_eq!(cells(&browser).await[0][4], "agt_a");
+    world.until("who talks is shown", async || cells(&browser).await[0][4] == "agt_a").await;
     browser.looks_good("manage-live").await;
     talk.hang_up().await.unwrap();
     phone.ended(SOON).await.unwrap();
@@ -75,22 +75,24 @@ async fn every_section_has_the_guides_columns_and_a_call_moves_from_ringing_to_c
                 .await;
             continue;
         }
-        world.until(section, async || !columns(&browser).await.is_empty()).await;
-        assert_eq!(columns(&browser).await, want, "{section}");
+        browser.reads(COLUMNS, want).await;
     }
-    let permission = cells(&browser).await.remove(0);
-    assert_eq!(
-        (permission[1].as_str(), permission[2].contains("Given for good")),
-        ("Permanent", true),
-        "{permission:?}"
-    );
+    world
+        .until("the permission is listed", async || {
+            let rows = cells(&browser).await;
+            rows.first().is_some_and(|row| row[1] == "Permanent" && row[2].contains("Given for good"))
+        })
+        .await;
     browser.looks_good("manage-permissions").await;
     browser.click("section-missed").await;
     status("Missed by Agent").await;
-    let offered = cells(&browser).await[0][4].clone();
-    assert!(offered.starts_with("agt_a") && offered.contains(':'), "who, and when: {offered}");
-    let times = browser.run("return document.querySelectorAll('[data-testid=call-row] .offered time').length").await;
-    assert_eq!(times, 1);
+    world
+        .until("who was offered it, and when", async || {
+            let offered = cells(&browser).await[0][4].clone();
+            offered.starts_with("agt_a") && offered.contains(':')
+        })
+        .await;
+    browser.reads("return document.querySelectorAll('[data-testid=call-row] .offered time').length", 1).await;
     browser.looks_good("manage-missed").await;
     assert_eq!(browser.run("return globalThis.sameDocument").await, true, "the page was never loaded anew");
 
@@ -98,7 +100,7 @@ async fn every_section_has_the_guides_columns_and_a_call_moves_from_ringing_to_c
     keep_call(&world, "995555020202", Some("agt_a"), Direction::BusinessInitiated).await;
     browser.click("section-outbound").await;
     status("Completed").await;
-    assert_eq!(columns(&browser).await, SIX);
+    browser.reads(COLUMNS, &SIX[..]).await;
     browser.looks_good("manage-outbound").await;
     browser.click("section-received").await;
     status("Completed").await;
@@ -153,9 +155,8 @@ async fn owner_lead_and_teammate_see_their_calls_and_no_trace_of_others() {
         }
         browser.appears("call-row").await;
         let ids = "return [...document.querySelectorAll('[data-testid=call-row]')].map((row) => row.dataset.callId)";
-        let shown: Vec<String> = serde_json::from_value(browser.run(ids).await).unwrap();
         let want: Vec<&str> = sees.iter().map(|n| calls[*n].as_str()).collect();
-        assert_eq!(shown, want, "{who}");
+        browser.reads(ids, want.clone()).await;
         browser.click("filters-open").await;
         browser.appears("filter-status").await;
         world.until("the lists are there", async || browser.is_there("filter-disposition").await).await;
@@ -230,7 +231,7 @@ async fn a_list_is_narrowed_linked_reloaded_and_exported() {
     browser.looks_good("manage-filters").await;
     browser.click("filters-clear").await;
     shows("nothing narrows", &[&missed, &other, &parcel]).await;
-    assert_eq!(browser.run("return location.search").await, "?section=all");
+    browser.reads("return location.search", "?section=all").await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
 }
@@ -274,9 +275,6 @@ async fn a_calls_page_plays_seeks_and_takes_down_what_it_was() {
             .as_f64()
             .unwrap()
     };
-    let says = async |test_id: &str, what: &str| {
-        world.until(what, async || browser.text(test_id).await.contains(what)).await;
-    };
     browser.click("player-play").await;
     world.until("the sound moves", async || at().await > 0.3).await;
     browser.click("player-play").await;
@@ -291,31 +289,37 @@ async fn a_calls_page_plays_seeks_and_takes_down_what_it_was() {
     browser.click("solo-agent").await;
     assert_eq!(browser.attribute("[data-testid=solo-agent]", "aria-pressed").await, "true");
     let drawn = "const canvas = document.querySelector('.wave canvas'); return canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((byte) => byte > 0)";
-    assert_eq!(browser.run(drawn).await, true, "both voices are drawn");
+    // Both voices are drawn.
+    browser.reads(drawn, true).await;
 
     browser.fill("transcript-search", "TODAY").await;
-    says("transcript-found", "1 found").await;
-    assert_eq!(browser.run("return document.querySelector('mark').textContent").await, "today");
-    assert!(browser.text("transcript").await.contains("It comes <b>today</b>."), "text, not markup");
+    browser.says("transcript-found", "1 found").await;
+    browser.reads("return document.querySelector('mark').textContent", "today").await;
+    // Text, not markup.
+    browser.says("transcript", "It comes <b>today</b>.").await;
 
     browser.click_css("#disposition option[value=Resolved]").await;
     browser.fill("tag-text", "VIP").await;
     browser.click("tag-add").await;
     browser.fill("note-text", "Sent a link <script>alert(1)</script>").await;
     browser.click("note-add").await;
-    says("note", "Sent a link <script>alert(1)</script>").await;
-    says("tags", "vip").await;
-    let kept = world.call(id.as_str()).await;
-    assert_eq!((&kept["disposition"], &kept["tags"]), (&json!("Resolved"), &json!(["vip"])));
+    browser.says("note", "Sent a link <script>alert(1)</script>").await;
+    browser.says("tags", "vip").await;
+    world
+        .until("both are kept", async || {
+            let kept = world.call(id.as_str()).await;
+            (&kept["disposition"], &kept["tags"]) == (&json!("Resolved"), &json!(["vip"]))
+        })
+        .await;
     let notes = world.get(&format!("calls/{id}/notes")).await;
     assert_eq!(notes["items"][0]["author_id"], "agt_o");
 
     browser.click("integrity-check").await;
-    says("integrity-badge", "Intact and signed").await;
-    says("offers", "Accepted").await;
-    says("trace", "Chat assignee").await;
-    says("timeline", "wrote a note").await;
-    says("call-cost", "Free").await;
+    browser.says("integrity-badge", "Intact and signed").await;
+    browser.says("offers", "Accepted").await;
+    browser.says("trace", "Chat assignee").await;
+    browser.says("timeline", "wrote a note").await;
+    browser.says("call-cost", "Free").await;
     browser.appears("quality-graph").await;
     browser.run("document.activeElement.blur(); for (const box of [document.documentElement, document.getElementById('view'), document.querySelector('.stage')]) box.scrollTop = 0").await;
     browser.looks_good("manage-call").await;
@@ -326,10 +330,7 @@ async fn a_calls_page_plays_seeks_and_takes_down_what_it_was() {
 }
 
 /// The heads of the table that is shown, in order.
-pub(crate) async fn columns(browser: &Browser) -> Vec<String> {
-    let script = "return [...document.querySelectorAll('main thead th')].map((cell) => cell.textContent)";
-    serde_json::from_value(browser.run(script).await).unwrap()
-}
+const COLUMNS: &str = "return [...document.querySelectorAll('main thead th')].map((cell) => cell.textContent)";
 
 /// The text of every cell, row by row.
 pub(crate) async fn cells(browser: &Browser) -> Vec<Vec<String>> {

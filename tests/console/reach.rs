@@ -26,10 +26,6 @@ async fn nino_calls(world: &World) -> CallHandle {
     world.wa.call(InboundCall::from(NINO)).await.unwrap()
 }
 
-async fn says(world: &World, browser: &Browser, test_id: &str, part: &str) {
-    world.until(&format!("{test_id} says {part:?}"), async || browser.text(test_id).await.contains(part)).await;
-}
-
 async fn hidden(browser: &Browser, test_id: &str) -> bool {
     browser.run(&format!("return document.querySelector('[data-testid={test_id}]').hidden;")).await == json!(true)
 }
@@ -45,13 +41,14 @@ async fn an_agent_without_time_says_so_in_whatsapp_and_the_next_agent_rings() {
     browser.looks_good("popup-busy").await;
     let ready = browser.run("return document.querySelector('.busy-choice:nth-child(3)').textContent;").await;
     browser.click_css(".busy-choice:nth-child(3)").await;
-    assert_eq!(browser.run("return document.querySelector('[data-testid=busy-words]').value;").await, ready);
+    let words = "return document.querySelector('[data-testid=busy-words]').value;";
+    browser.reads(words, ready).await;
     browser.fill("busy-words", "Back at five, <b>promised</b>.").await;
     browser.click("busy-send").await;
     browser.vanishes("popup").await;
     ben.next_offer(SOON).await.unwrap().reject().await.unwrap();
     phone.ended(SOON).await.unwrap();
-    says(&world, &browser, "toast", "Back at five, <b>promised</b>.").await;
+    browser.says("toast", "Back at five, <b>promised</b>.").await;
     let sent = world.wa.requests().into_iter().rfind(|request| request.body["type"] == "text").unwrap();
     assert_eq!(
         (&sent.body["text"]["body"], &sent.body["to"]),
@@ -61,8 +58,8 @@ async fn an_agent_without_time_says_so_in_whatsapp_and_the_next_agent_rings() {
     // The words are kept for the next time.
     let phone = nino_calls(&world).await;
     browser.click("popup-busy").await;
-    let kept = browser.run("return document.querySelector('[data-testid=busy-words]').value;").await;
-    assert_eq!(kept, "Back at five, <b>promised</b>.");
+    browser.appears("busy-words").await;
+    browser.reads(words, "Back at five, <b>promised</b>.").await;
     phone.hang_up();
     browser.vanishes("popup").await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
@@ -71,7 +68,7 @@ async fn an_agent_without_time_says_so_in_whatsapp_and_the_next_agent_rings() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_console_that_showed_nothing_says_so_and_takes_calls_again_at_a_click() {
-    let (world, browser) = at_desk("").await;
+    let (world, browser) = at_desk("[calls]\nshown_ms = 1000\n").await;
     let ben = world.agent("agt_b").await;
     // Frozen as far as the gateway can tell: nothing of it arrives there.
     browser
@@ -83,7 +80,7 @@ async fn a_console_that_showed_nothing_says_so_and_takes_calls_again_at_a_click(
     let phone = nino_calls(&world).await;
     ben.next_offer(SOON).await.unwrap().reject().await.unwrap();
     phone.ended(SOON).await.unwrap();
-    says(&world, &browser, "passed-banner", "Calls go to others").await;
+    browser.says("passed-banner", "Calls go to others").await;
     browser.looks_good("passed-over").await;
     let phone = nino_calls(&world).await;
     let offer = ben.next_offer(SOON).await.unwrap();
@@ -93,7 +90,7 @@ async fn a_console_that_showed_nothing_says_so_and_takes_calls_again_at_a_click(
 
     browser.run("window.fetch = window.real;").await;
     browser.click("passed-mend").await;
-    says(&world, &browser, "passed-banner", "A call was passed on at").await;
+    browser.says("passed-banner", "A call was passed on at").await;
     browser.click("passed-mend").await;
     world.until("it is read", async || hidden(&browser, "passed-banner").await).await;
     let phone = nino_calls(&world).await;
@@ -113,14 +110,14 @@ async fn whose_microphone_breaks_while_online_is_told_on_every_page_until_calls_
         navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError'));
         return import('/mic.js').then(({ mic }) => mic.reopen());";
     browser.run(refuse).await;
-    says(&world, &browser, "passed-banner", "You are online but not ready: The browser refuses the microphone").await;
-    says(&world, &browser, "passed-banner", "Calls go to others until this is mended").await;
+    browser.says("passed-banner", "You are online but not ready: The browser refuses the microphone").await;
+    browser.says("passed-banner", "Calls go to others until this is mended").await;
     assert_eq!(world.get("agents/agt_a").await["passed_over"]["cause"], "not_ready");
     browser.looks_good("not-ready").await;
     browser.run("navigator.mediaDevices.getUserMedia = window.real;").await;
     browser.click("passed-mend").await;
     world.until("all is well", async || hidden(&browser, "passed-banner").await).await;
-    assert_eq!(world.get("agents/agt_a").await["passed_over"], json!(null));
+    world.until("and for calls", async || world.get("agents/agt_a").await["passed_over"].is_null()).await;
     browser.quit().await;
 }
 
@@ -150,10 +147,13 @@ async fn a_call_taken_on_another_device_ends_the_ring_here_before_whatsapp_has_s
         let clicked = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
         let talk = offer.accept().await.unwrap();
         browser.vanishes("popup").await;
-        assert_eq!(world.calls().await[0]["state"], "answering", "WhatsApp is still silent");
-        took.push(browser.run("return window.gone;").await.as_f64().unwrap() - clicked as f64);
-        says(&world, &browser, "toast", "Answered by you on another device").await;
+        browser.says("toast", "Answered by you on another device").await;
         phone.answered(SOON).await.unwrap();
+        let gone = browser.run("return window.gone;").await.as_f64().unwrap();
+        took.push(gone - clicked as f64);
+        let call = world.newest_call("it is up", |call| call["state"] == "active").await;
+        let answered: jiff::Timestamp = call["answered_at"].as_str().unwrap().parse().unwrap();
+        assert!(gone < answered.as_millisecond() as f64, "WhatsApp was still silent: {gone}, {call}");
         talk.hang_up().await.unwrap();
         phone.ended(SOON).await.unwrap();
         browser.run("document.getElementById('toasts').replaceChildren();").await;
@@ -174,9 +174,9 @@ async fn a_call_comes_over_an_open_dialog_and_the_missed_are_counted_on_every_pa
     tagged.ended(SOON).await.unwrap();
     let call = world.newest_call("it is over", |call| call["state"] == "ended").await;
     world.put(&format!("calls/{}/tags", call["id"].as_str().unwrap()), json!({"tags": ["vip", "warranty"]})).await;
-    says(&world, &browser, "missed-badge", "1").await;
+    browser.says("missed-badge", "1").await;
     browser.click_css(".nav [data-section=devices]").await;
-    assert!(!hidden(&browser, "missed-badge").await);
+    browser.says("missed-badge", "1").await;
     browser.click_css(".nav [data-section=home]").await;
     browser.click("call-back").await;
     browser.appears("call-dialog").await;
@@ -186,10 +186,11 @@ async fn a_call_comes_over_an_open_dialog_and_the_missed_are_counted_on_every_pa
     let phone = world.wa.call(InboundCall::from(NINO).with(pressed)).await.unwrap();
     browser.appears("popup").await;
     assert_eq!(browser.text("popup-tags").await.split_whitespace().collect::<Vec<_>>(), ["vip", "warranty"]);
-    assert!(browser.text("popup-asked").await.contains("order-7781"));
+    browser.says("popup-asked", "order-7781").await;
     let on_top = "const { left, top, width, height } = document.querySelector('[data-testid=popup-accept]').getBoundingClientRect();
         return document.elementFromPoint(left + width / 2, top + height / 2).closest('[data-testid=popup-accept]') !== null;";
-    assert_eq!(browser.run(on_top).await, json!(true), "above the dialog");
+    // Above the dialog.
+    browser.reads(on_top, true).await;
     browser.screenshot("popup-over-dialog").await;
     browser.click("popup-accept").await;
     phone.answered(SOON).await.unwrap();
@@ -243,9 +244,9 @@ async fn the_bell_rings_on_the_device_that_was_chosen_for_it() {
         navigator.mediaDevices.enumerateDevices = async () => (await real()).filter(({ deviceId }) => deviceId !== CHOSEN);
         navigator.mediaDevices.dispatchEvent(new Event('devicechange'));";
     browser.run(&unplug.replace("CHOSEN", &chosen.to_string())).await;
-    says(&world, &browser, "toast", "It rings where the customer’s voice is heard").await;
+    browser.says("toast", "It rings where the customer’s voice is heard").await;
     let plain = "return import('/ringout.js').then(({ bellOut }) => bellOut() instanceof AudioDestinationNode);";
-    assert_eq!(browser.run(plain).await, json!(true));
+    browser.reads(plain, true).await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
 }
@@ -270,14 +271,15 @@ async fn a_customer_is_asked_by_a_template_that_whatsapp_has_approved_with_its_p
     browser.appears("ask-list").await;
     let names =
         "return [...document.querySelectorAll('[data-testid=ask-list] option')].map(({ textContent }) => textContent);";
-    assert_eq!(browser.run(names).await, json!(["may_we_call · en", "call_about_order · en", "Another, by its name…"]));
-    assert_eq!(browser.text("ask-preview").await, "May we call you about your request?");
+    browser.reads(names, ["may_we_call · en", "call_about_order · en", "Another, by its name…"].as_slice()).await;
+    browser.shows("ask-preview", "May we call you about your request?").await;
     browser.click_css("[data-testid=ask-list] option:nth-child(2)").await;
-    assert_eq!(browser.run("return document.querySelector('[data-testid=ask-place-0]').value;").await, "Nino");
+    browser.appears("ask-place-0").await;
+    browser.reads("return document.querySelector('[data-testid=ask-place-0]').value;", "Nino").await;
     browser.click("ask-send").await;
-    assert!(browser.text("ask-dialog").await.contains("Fill in what stands in the place of {{2}}."));
+    browser.says("ask-dialog", "Fill in what stands in the place of {{2}}.").await;
     browser.fill("ask-place-1", "7781").await;
-    assert_eq!(browser.text("ask-preview").await, "Hello Nino, may we call you about order 7781?");
+    browser.shows("ask-preview", "Hello Nino, may we call you about order 7781?").await;
     browser.looks_good("ask-list").await;
     browser.click("ask-send").await;
     browser.vanishes("ask-dialog").await;
@@ -310,7 +312,8 @@ async fn a_lead_gives_customers_away_within_the_team_and_nobody_else_sees_a_way_
     browser.appears("choose-assignee_id").await;
     let listed =
         "return [...document.querySelectorAll('[data-testid=choose-assignee_id] option')].map(({ value }) => value);";
-    assert_eq!(browser.run(listed).await, json!(["", "agt_lead", "agt_mate"]), "the own team, and nobody");
+    // The own team, and nobody.
+    browser.reads(listed, ["", "agt_lead", "agt_mate"].as_slice()).await;
     browser.click_css("[data-testid=choose-assignee_id] option[value=agt_lead]").await;
     let assignee = async || world.get(&format!("contacts/{nino}")).await["assignee_id"].clone();
     world.until("it is the lead's", async || assignee().await == "agt_lead").await;

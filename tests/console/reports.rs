@@ -45,10 +45,10 @@ async fn figures_on_the_page_are_those_of_the_api_and_open_to_all_senses() {
     let count = |direction: &str, field: &str| calls[direction][field].as_i64().unwrap();
     assert_eq!((count("inbound", "calls"), count("outbound", "calls")), (2, 1), "{calls}");
     assert_eq!(world.calls().await.len(), 3);
-    let tile = async |id: &str| browser.text(id).await;
-    assert!(tile("tile-calls").await.contains("2 incoming, 1 outbound"));
-    assert!(tile("tile-rate").await.contains("50 %"), "one of two: {}", tile("tile-rate").await);
-    assert!(tile("tile-reached").await.contains("100 %"));
+    // One of two was answered.
+    for (tile, figure) in [("tile-calls", "2 incoming, 1 outbound"), ("tile-rate", "50 %"), ("tile-reached", "100 %")] {
+        browser.says(tile, figure).await;
+    }
 
     let hours = table(&browser, "chart-hours").await;
     let drawn: i64 = hours.as_array().unwrap().iter().map(|row| row[1].as_str().unwrap().parse::<i64>().unwrap()).sum();
@@ -109,12 +109,12 @@ async fn figures_on_the_page_are_those_of_the_api_and_open_to_all_senses() {
     };
     between("2020-01-01", "2020-01-03").await;
     world.until("three days", async || table(&browser, "chart-permissions").await.as_array().unwrap().is_empty()).await;
-    assert!(tile("tile-calls").await.contains("0 incoming, 0 outbound"));
-    assert_eq!(browser.run("return location.search").await, "?days=days&since=2020-01-01&until=2020-01-03");
+    browser.says("tile-calls", "0 incoming, 0 outbound").await;
+    browser.reads("return location.search", "?days=days&since=2020-01-01&until=2020-01-03").await;
     browser.looks_good("analytics-days-none").await;
     between("2020-01-03", "2020-01-01").await;
     let wrong = "return document.querySelector('#days-wrong').textContent";
-    assert_eq!(browser.run(wrong).await, "The last day is before the first: swap them.");
+    browser.reads(wrong, "The last day is before the first: swap them.").await;
     let today = browser.run("const d = new Date(); return `${d.getFullYear()}-${String(d.getMonth() + 1).padStart(2, '0')}-${String(d.getDate()).padStart(2, '0')}`").await;
     let year_ago = browser.run("const d = new Date(); d.setDate(d.getDate() - 364); return `${d.getFullYear()}-${String(d.getMonth() + 1).padStart(2, '0')}-${String(d.getDate()).padStart(2, '0')}`").await;
     between(year_ago.as_str().unwrap(), today.as_str().unwrap()).await;
@@ -127,7 +127,7 @@ async fn figures_on_the_page_are_those_of_the_api_and_open_to_all_senses() {
     let mate = console(&world, "agt_mate", "teammate", false).await;
     mate.open(&format!("{}/analytics", world.gateway.base)).await;
     mate.appears("chart-permissions").await;
-    assert!(mate.text("tile-calls").await.contains("0 incoming, 0 outbound"));
+    mate.says("tile-calls", "0 incoming, 0 outbound").await;
     assert!(!mate.is_there("chart-costs").await && !mate.is_there("filter-agent_id").await);
     mate.quit().await;
 }
@@ -145,13 +145,13 @@ async fn a_dry_run_says_who_would_ring_and_rings_nobody() {
         browser.click("route-ask").await;
     };
     ask("Nino").await;
-    assert!(browser.text("route-answer").await.contains("with its country code"));
+    browser.says("route-answer", "with its country code").await;
     ask(&format!("+{NINO}")).await;
     browser.appears("route-candidates").await;
-    assert_eq!(browser.attribute("[data-testid=route-candidates] li", "data-agent-id").await, "agt_a");
+    browser.has("[data-testid=route-candidates] li", "data-agent-id", "agt_a").await;
     world.put("numbers/100000000000001/settings", json!({"allow_voice_calls": false})).await;
     ask(&format!("+{NINO}")).await;
-    world.until("it is turned away", async || browser.text("route-answer").await.contains("Turned away")).await;
+    browser.says("route-answer", "Turned away").await;
     browser.looks_good("routing").await;
     assert!(world.calls().await.is_empty());
     browser.quit().await;

@@ -62,7 +62,8 @@ async fn a_view_is_kept_by_the_gateway_and_found_in_another_browser() {
     sign_in_at(&world, &other, "agt_o", "/calls").await;
     other.appears("call-row").await;
     other.click("views").await;
-    assert_eq!(other.text("view").await, "Missed <b>this week</b>", "a name is text");
+    // A name is text.
+    other.shows("view", "Missed <b>this week</b>").await;
     other.looks_good("manage-views").await;
     other.click("view").await;
     let address = "return location.search";
@@ -75,10 +76,11 @@ async fn a_view_is_kept_by_the_gateway_and_found_in_another_browser() {
     world.until("it narrows", async || other.attribute(row, "data-call-id").await == missed.as_str()).await;
     other.click("views").await;
     other.appears("view").await;
-    assert_eq!(other.attribute("[data-testid=view]", "aria-current").await, "true", "where one is");
+    // Where one is.
+    other.has("[data-testid=view]", "aria-current", "true").await;
     other.click_css(".view-list button").await;
     other.vanishes("view").await;
-    assert_eq!(world.get("agents/agt_o/views").await["items"], json!([]));
+    world.until("it is gone", async || world.get("agents/agt_o/views").await["items"] == json!([])).await;
     assert_eq!(other.errors().await, Vec::<String>::new());
 
     // Others neither see it nor may ask.

@@ -62,8 +62,8 @@ async fn hours_are_found_by_their_path_written_split_at_midnight_and_told_to_wha
     browser.looks_good("settings-channels").await;
     browser.click_css("main a[href='/settings/channels/voice-calling']").await;
     browser.appears("hours-card").await;
-    assert_eq!(browser.text("now-state").await, "Open: calls ring");
-    assert_eq!(browser.text("deep-link").await, "https://wa.me/995322000111?call");
+    browser.shows("now-state", "Open: calls ring").await;
+    browser.shows("deep-link", "https://wa.me/995322000111?call").await;
     let drawn = "return document.querySelector('[data-testid=qr]')?.naturalWidth > 0";
     world.until("the code is drawn", async || browser.run(drawn).await == json!(true)).await;
     browser.screenshot("settings-voice").await;
@@ -72,13 +72,10 @@ async fn hours_are_found_by_their_path_written_split_at_midnight_and_told_to_wha
     browser.run("const zone = document.querySelector('[data-testid=hours-zone]'); zone.value = 'Asia/Tbilisi'; zone.dispatchEvent(new Event('change'))").await;
     fill(&browser, "[data-testid=day-friday] input", &["09:00", "09:00"]).await;
     browser.click("settings-save").await;
-    assert_eq!(
-        browser.text("settings-mistakes").await,
-        "Friday: opens and closes at 09:00. For the whole day write 00:00 to 00:00 of the next day."
-    );
+    let mistake = "Friday: opens and closes at 09:00. For the whole day write 00:00 to 00:00 of the next day.";
+    browser.shows("settings-mistakes", mistake).await;
     fill(&browser, "[data-testid=day-friday] input", &["22:00", "02:00"]).await;
-    let told = browser.text("day-friday").await;
-    assert!(told.contains("saved as 22:00–24:00 and 00:00–02:00 on Saturday"), "{told}");
+    browser.says("day-friday", "saved as 22:00–24:00 and 00:00–02:00 on Saturday").await;
     browser.click("closed-add").await;
     fill(&browser, "[data-testid=closed-row] input[type=date]", &["2090-01-07"]).await;
     browser.looks_good("settings-hours").await;
@@ -109,8 +106,8 @@ async fn hidden_buttons_lock_the_hours_on_the_page_and_at_the_door() {
     let open = "return [...document.querySelectorAll('[data-testid=hours-card] input, [data-testid=hours-card] select')].filter((i) => !i.disabled).length";
     assert!(browser.run(open).await.as_u64().unwrap() > 0);
     browser.click("set-display_call_buttons").await;
-    assert!(browser.text("hours-locked").await.starts_with("Locked while Display Call Buttons is off."));
-    assert_eq!(browser.run(open).await, json!(0));
+    browser.says("hours-locked", "Locked while Display Call Buttons is off.").await;
+    browser.reads(open, 0).await;
     browser.click("settings-save").await;
     saved(&world, "the buttons are hidden", |s| s["display_call_buttons"] == false).await;
     browser.looks_good("settings-locked").await;
@@ -148,12 +145,8 @@ async fn of_two_editors_the_second_is_told_what_the_first_did() {
 
     // With nothing unsaved, what others do simply appears.
     world.put(SETTINGS, json!({"allow_voice_calls": false})).await;
-    world
-        .until("the page follows", async || {
-            browser.attribute("[data-testid=set-allow_voice_calls]", "aria-checked").await == "false"
-        })
-        .await;
-    assert_eq!(browser.text("now-state").await, "Business unavailable");
+    browser.has("[data-testid=set-allow_voice_calls]", "aria-checked", "false").await;
+    browser.shows("now-state", "Business unavailable").await;
     browser.quit().await;
 }
 
@@ -197,37 +190,35 @@ async fn a_top_up_changes_the_balance_here_and_wherever_the_wallet_is_open() {
     go(&world, &browser, "/wallet").await;
     browser.appears("wallet-empty").await;
     browser.appears("wallet-banner").await;
-    assert_eq!(browser.text("balance").await, "$0.00");
+    browser.shows("balance", "$0.00").await;
     browser.click("top-up").await;
     for wrong in ["", "0", "abc", "1.2345678", "-5", "1e3", "12,50"] {
         fill(&browser, "[data-testid=top-up-amount]", &[wrong]).await;
         browser.click("top-up-save").await;
-        assert_eq!(
-            browser.run("return document.querySelector('.field-error').textContent.slice(0, 21)").await,
-            json!("Write an amount above"),
-            "{wrong}"
-        );
+        let error = "return document.querySelector('.field-error').textContent.slice(0, 21)";
+        assert_eq!(browser.run(error).await, json!("Write an amount above"), "{wrong}");
     }
     // As a fraction of the machine this would be 19.989999…
     fill(&browser, "[data-testid=top-up-amount]", &["19.99"]).await;
     fill(&browser, "[data-testid=top-up-reference]", &["invoice <b>7</b>"]).await;
     browser.looks_good("wallet-top-up").await;
     browser.click("top-up-save").await;
-    world.until("the balance follows", async || browser.text("balance").await == "$19.99").await;
+    browser.shows("balance", "$19.99").await;
     assert_eq!(world.get("wallet").await["balance_micros"], 19_990_000);
     browser.vanishes("wallet-empty").await;
-    assert!(browser.text("ledger").await.contains("invoice <b>7</b>"), "a reference is text");
+    // A reference is text.
+    browser.says("ledger", "invoice <b>7</b>").await;
     // Somebody else pays in.
     world.top_up(5_010_000).await;
-    world.until("the balance follows others", async || browser.text("balance").await == "$25.00").await;
+    browser.shows("balance", "$25.00").await;
     let rows = "return document.querySelectorAll('[data-testid=entry]').length";
     world.until("the ledger follows", async || browser.run(rows).await == json!(2)).await;
     browser.looks_good("wallet").await;
     browser.click_css("a[href='/wallet?tab=rates']").await;
     browser.appears("rates").await;
     fill(&browser, "[data-testid=rate-search]", &["georgia"]).await;
-    let found = browser.text("rates").await;
-    assert!(found.contains("Rest of Central & Eastern Europe") && found.contains("$0.0095"), "{found}");
+    browser.says("rates", "Rest of Central & Eastern Europe").await;
+    browser.says("rates", "$0.0095").await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
 }
@@ -243,13 +234,13 @@ async fn nobody_leaves_unsaved_settings_unasked_and_each_number_has_its_own() {
     go(&world, &browser, "/settings/channels").await;
     browser.click_css("main a[href='/settings/channels/voice-calling']").await;
     browser.appears("hours-card").await;
-    let path = async || browser.run("return location.pathname + location.search").await;
     let missing = "return document.querySelectorAll('[data-testid=prerequisites] [data-met=false]').length";
-    assert_eq!(browser.run(missing).await, json!(0));
-    assert!(browser.text("phone-view").await.contains("Voice call"));
+    browser.reads(missing, 0).await;
+    browser.says("phone-view", "Voice call").await;
     browser.click("set-display_call_buttons").await;
     browser.appears("now-draft").await;
-    assert!(browser.text("phone-view").await.contains("No call button"), "as it will be once it is saved");
+    // As it will be once it is saved.
+    browser.says("phone-view", "No call button").await;
     for (how, leave) in [
         ("a link", "document.querySelector('.nav a[href=\"/calls\"]').click()"),
         (
@@ -265,10 +256,10 @@ async fn nobody_leaves_unsaved_settings_unasked_and_each_number_has_its_own() {
         }
         browser.click("leaving-stay").await;
         browser.vanishes("leaving").await;
-        assert_eq!(path().await, VOICE, "{how}");
-        assert_eq!(browser.attribute("[data-testid=set-display_call_buttons]", "aria-checked").await, "false", "{how}");
+        browser.reads("return location.pathname + location.search", VOICE).await;
+        browser.has("[data-testid=set-display_call_buttons]", "aria-checked", "false").await;
     }
-    assert_eq!(browser.run("return document.querySelector('[data-testid=voice-number]').value").await, NUMBER);
+    browser.reads("return document.querySelector('[data-testid=voice-number]').value", NUMBER).await;
     browser.run("document.querySelector('.nav a[href=\"/calls\"]').click()").await;
     browser.click("leaving-save").await;
     browser.appears("section-all").await;
@@ -276,11 +267,13 @@ async fn nobody_leaves_unsaved_settings_unasked_and_each_number_has_its_own() {
 
     go(&world, &browser, &format!("{VOICE}?number=100000000000002")).await;
     browser.appears("hours-card").await;
-    assert_eq!(browser.text("deep-link").await, "https://wa.me/12025550123?call", "digits only");
-    assert!(browser.run(missing).await.as_u64().unwrap() >= 2, "the plan, the limit, and the country");
-    let todo = browser.text("prerequisites").await;
-    assert!(todo.contains("Calls come with") && todo.contains("It clears when WhatsApp raises the limit"), "{todo}");
-    assert_eq!(browser.attribute("[data-testid=set-display_call_buttons]", "aria-checked").await, "true");
+    // Digits only.
+    browser.shows("deep-link", "https://wa.me/12025550123?call").await;
+    // The plan, the limit, and the country.
+    world.until("so much is missing", async || browser.run(missing).await.as_u64() >= Some(2)).await;
+    browser.says("prerequisites", "Calls come with").await;
+    browser.says("prerequisites", "It clears when WhatsApp raises the limit").await;
+    browser.has("[data-testid=set-display_call_buttons]", "aria-checked", "true").await;
     browser.looks_good("settings-second-number").await;
     browser.click("set-callback_permission").await;
     browser.run("document.querySelector('.nav a[href=\"/calls\"]').click()").await;
@@ -307,18 +300,18 @@ async fn whatsapp_has_something_else_until_it_is_told_again_and_so_many_dates_an
     browser.appears("hours-card").await;
     browser.click("closed-add").await;
     assert!(!browser.is_there("closed-add").await, "twenty are all that WhatsApp takes");
-    assert!(browser.text("closed-card").await.contains("20 of 20"));
+    browser.says("closed-card", "20 of 20").await;
     browser.click("settings-discard").await;
-    let card = async || browser.attribute("[data-testid=sync-card]", "data-state").await;
-    assert_eq!(card().await, "synced");
+    let card = async |state: &str| browser.has("[data-testid=sync-card]", "data-state", state).await;
+    card("synced").await;
     world.wa.change_settings(NUMBER, &json!({"callback_permission_status": "DISABLED"})).await.unwrap();
-    world.until("the page shows what WhatsApp has", async || card().await == "drift").await;
-    let told = browser.text("sync-card").await;
-    assert!(told.contains("Callback Permission") && told.contains("At WhatsApp: Off"), "{told}");
+    card("drift").await;
+    browser.says("sync-card", "Callback Permission").await;
+    browser.says("sync-card", "At WhatsApp: Off").await;
     browser.run("document.querySelector('[data-testid=sync-card]').scrollIntoView({ block: 'center' })").await;
     browser.looks_good("settings-drift").await;
     browser.click("tell-again").await;
-    world.until("it has ours again", async || card().await == "synced").await;
+    card("synced").await;
     assert_eq!(world.wa.settings(NUMBER).unwrap()["callback_permission_status"], "ENABLED");
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;

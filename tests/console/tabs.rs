@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::json;
 use tandem_loadtest::sound::Sound;
 use tandem_loadtest::whatsapp::{InboundCall, Step};
 
@@ -24,7 +23,7 @@ async fn eight_tabs_show_a_call_before_and_after_the_gateway_was_away() {
     hear_plainly(&browser).await;
     browser.click("status-switch").await;
     let online = "return document.querySelector('[data-testid=status-switch]').getAttribute('aria-checked') === 'true'";
-    world.until("the agent is online", async || browser.run(online).await == json!(true)).await;
+    browser.reads(online, true).await;
     let mut tabs = vec![browser.tab().await];
     while tabs.len() < TABS {
         tabs.push(browser.open_tab(&format!("{}/contacts", world.gateway.base)).await);
@@ -35,16 +34,14 @@ async fn eight_tabs_show_a_call_before_and_after_the_gateway_was_away() {
             world.kill_and_restart_in_place().await;
             for tab in &tabs {
                 browser.turn_to(tab).await;
-                world
-                    .until("events arrive again", async || browser.run("return __tandem.link").await == json!("live"))
-                    .await;
+                browser.reads("return __tandem.link", "live").await;
             }
         }
         let hums = Step::SpeakForever(Sound::tone(CUSTOMER_HZ, Duration::from_secs(2)));
         let phone = world.wa.call(InboundCall::from(NINO).step(hums)).await.unwrap();
         for tab in &tabs {
             browser.turn_to(tab).await;
-            assert_eq!(browser.text("popup-name").await, "Nino Beridze");
+            browser.shows("popup-name", "Nino Beridze").await;
         }
         browser.click("popup-accept").await;
         phone.answered(SOON).await.unwrap();

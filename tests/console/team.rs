@@ -19,10 +19,6 @@ async fn go(world: &World, browser: &Browser, path: &str) {
     browser.open(&format!("{}{path}", world.gateway.base)).await;
 }
 
-async fn says(world: &World, browser: &Browser, test_id: &str, text: &str) {
-    world.until(&format!("{test_id} says {text}"), async || browser.text(test_id).await.contains(text)).await;
-}
-
 async fn choose(browser: &Browser, test_id: &str, value: &str) {
     browser.appears(test_id).await;
     browser
@@ -42,10 +38,8 @@ async fn asks(browser: &Browser, method: &str, path: &str, body: &str) -> Value 
     browser.run(&script).await
 }
 
-async fn links(browser: &Browser) -> String {
-    let shown = "return [...document.querySelectorAll('.nav a')].map((a) => a.textContent).join(' ')";
-    browser.run(shown).await.as_str().unwrap().to_owned()
-}
+/// The pages that there is a way to.
+const LINKS: &str = "return [...document.querySelectorAll('.nav a')].map((a) => a.textContent).join(' ')";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_is_added_comes_in_by_the_link_and_gets_pages_while_it_watches() {
@@ -62,7 +56,7 @@ async fn a_person_is_added_comes_in_by_the_link_and_gets_pages_while_it_watches(
         owner.fill("person-name", name).await;
         owner.fill("person-email", email).await;
         owner.click("person-save").await;
-        says(&world, &owner, "person-trouble", told).await;
+        owner.says("person-trouble", told).await;
     }
     owner.looks_good("person-new").await;
     owner.fill("person-email", "nana@example.com").await;
@@ -72,15 +66,15 @@ async fn a_person_is_added_comes_in_by_the_link_and_gets_pages_while_it_watches(
     let link = owner.appears("invite-link").await.prop("value").await.unwrap().unwrap();
     assert!(link.starts_with(&format!("{}/welcome#invitation=ti_", world.gateway.base)), "{link}");
     owner.click("invite-copy").await;
-    says(&world, &owner, "invite-told", "press Ctrl+C").await;
+    owner.says("invite-told", "press Ctrl+C").await;
     owner.run("navigator.clipboard.writeText = async (text) => { globalThis.copied = text; }").await;
     owner.click("invite-copy").await;
-    says(&world, &owner, "invite-told", "Copied").await;
+    owner.says("invite-told", "Copied").await;
     assert_eq!(owner.run("return globalThis.copied").await, json!(link));
     owner.looks_good("person-link").await;
     owner.click("invite-done").await;
-    says(&world, &owner, "person-title", "Nana").await;
-    says(&world, &owner, "person-invite", "Invitation link").await;
+    owner.says("person-title", "Nana").await;
+    owner.says("person-invite", "Invitation link").await;
 
     let nana = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
     nana.open(&link).await;
@@ -88,16 +82,16 @@ async fn a_person_is_added_comes_in_by_the_link_and_gets_pages_while_it_watches(
     nana.fill("sign-in-again", PASSWORD).await;
     nana.click("sign-in-submit").await;
     nana.appears("status-switch").await;
-    assert_eq!(links(&nana).await, "Home Calls Contacts Analytics Devices");
+    nana.reads(LINKS, "Home Calls Contacts Analytics Devices").await;
     assert!(!nana.is_there("settings-link").await);
-    says(&world, &owner, "person-invite", "Link for a new password").await;
+    owner.says("person-invite", "Link for a new password").await;
     nana.run("globalThis.sameDocument = true").await;
 
     // Each switch by a click of the owner, seen by Nana without one of hers.
     owner.click("person-configure").await;
     owner.click("person-save").await;
     nana.appears("settings-link").await;
-    says(&world, &nana, "toast", "Your access was changed").await;
+    nana.says("toast", "Your access was changed").await;
     nana.click_css("[data-testid=toast] button").await;
     nana.click("settings-link").await;
     let hub = "return [...document.querySelectorAll('main a strong')].map((a) => a.textContent).join(' ')";
@@ -114,14 +108,10 @@ async fn a_person_is_added_comes_in_by_the_link_and_gets_pages_while_it_watches(
     world.until("saved", async || owner.text("person-may").await.contains("everybody’s")).await;
     choose(&owner, "person-role", "owner").await;
     owner.click("person-save").await;
-    world
-        .until("an owner's pages", async || {
-            links(&nana).await == "Home Live Calls Contacts Analytics Wallet Devices More"
-        })
-        .await;
+    nana.reads(LINKS, "Home Live Calls Contacts Analytics Wallet Devices More").await;
     choose(&owner, "person-role", "teammate").await;
     owner.click("person-save").await;
-    world.until("a teammate's pages", async || !links(&nana).await.contains("Wallet")).await;
+    nana.reads(LINKS, "Home Calls Contacts Analytics Devices").await;
     assert_eq!(nana.run("return globalThis.sameDocument").await, json!(true), "nothing was loaded anew");
 
     // Who has no access any more is out at once, and knows why.
@@ -130,9 +120,10 @@ async fn a_person_is_added_comes_in_by_the_link_and_gets_pages_while_it_watches(
     owner.click("confirm-yes").await;
     nana.appears("sign-in-login").await;
     let message = "return document.getElementById('sign-in-message').textContent";
-    assert!(nana.run(message).await.as_str().unwrap().contains("access was withdrawn"));
+    let told = async |part: &str| nana.run(message).await.as_str().is_some_and(|told| told.contains(part));
+    world.until("why is said", async || told("access was withdrawn").await).await;
     type_password(&nana, "nana@example.com", PASSWORD).await;
-    world.until("the password is void", async || nana.run(message).await.as_str().unwrap().contains("wrong")).await;
+    world.until("the password is void", async || told("wrong").await).await;
     owner.vanishes("person-take-access").await;
     for browser in [owner, nana] {
         assert_eq!(browser.errors().await, Vec::<String>::new());
@@ -156,10 +147,9 @@ async fn the_list_of_people_is_live_narrowed_and_ends_with_somebody_leaving() {
     };
     let shows = async |want: &str| world.until(want, async || names().await == want).await;
     shows("Ana Agent, Lia Lead, Olga Owner, Xenia").await;
-    let status = async || browser.attribute("[data-agent-id=agt_a]", "data-status").await;
-    assert_eq!(status().await, "offline");
+    browser.has("[data-agent-id=agt_a]", "data-status", "offline").await;
     ana.go_online().await.unwrap();
-    world.until("she is seen to come", async || status().await == "online").await;
+    browser.has("[data-agent-id=agt_a]", "data-status", "online").await;
     browser.looks_good("people").await;
     browser.fill("people-search", "ANA@").await;
     shows("Ana Agent").await;
@@ -178,7 +168,7 @@ async fn the_list_of_people_is_live_narrowed_and_ends_with_somebody_leaving() {
     browser.click_css("a[href='/settings/people/agt_o']").await;
     choose(&browser, "person-role", "teammate").await;
     browser.click("person-save").await;
-    says(&world, &browser, "person-trouble", "is the last one who manages agents").await;
+    browser.says("person-trouble", "is the last one who manages agents").await;
     assert!(!browser.is_there("person-remove").await && !browser.is_there("person-take-access").await);
 
     go(&world, &browser, "/settings/people/agt_a").await;
@@ -192,7 +182,7 @@ async fn the_list_of_people_is_live_narrowed_and_ends_with_somebody_leaving() {
     world.until("the call is seen", async || browser.run(busy).await == json!("In a call")).await;
     browser.click("person-remove").await;
     browser.click("confirm-yes").await;
-    says(&world, &browser, "confirm", "is in a call").await;
+    browser.says("confirm", "is in a call").await;
     browser.click("confirm-no").await;
     talk.hang_up().await.unwrap();
     phone.ended(SOON).await.unwrap();
@@ -208,12 +198,14 @@ async fn the_list_of_people_is_live_narrowed_and_ends_with_somebody_leaving() {
     browser.looks_good("person-remove").await;
     browser.click("confirm-yes").await;
     shows("Lia Lead, Olga Owner, Xenia").await;
-    assert_eq!(world.get(&format!("contacts/wa:{NINO}")).await["assignee_id"], "agt_l");
+    world
+        .until("Nino is Lia's", async || world.get(&format!("contacts/wa:{NINO}")).await["assignee_id"] == "agt_l")
+        .await;
     go(&world, &browser, "/calls").await;
     let agent = "return document.querySelector('[data-testid=call-row]')?.children[4]?.textContent";
     world.until("her call keeps her name", async || browser.run(agent).await == json!("Ana Agent")).await;
     go(&world, &browser, "/settings/people/agt_a").await;
-    says(&world, &browser, "person-title", "Ana Agent").await;
+    browser.says("person-title", "Ana Agent").await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
 }
@@ -346,10 +338,10 @@ async fn the_roles_page_shows_the_rules_that_decide() {
     assert_eq!(cell("See calls", "sales_lead").await, "Own team’s With “All calls”: everybody’s");
     assert_eq!(cell("Configure calls", "teammate").await, "– No With “configure”: yes");
     let served = world.get("access").await;
-    let rows = browser.run("return document.querySelectorAll('[data-testid=roles] tbody tr').length").await;
-    assert_eq!(rows, json!(served["items"].as_array().unwrap().len()));
-    says(&world, &browser, "roles-source", served["policy_pack"].as_str().unwrap()).await;
-    says(&world, &browser, "switches", "“Allow access to Call Management section (All calls)”").await;
+    let rows = "return document.querySelectorAll('[data-testid=roles] tbody tr').length";
+    browser.reads(rows, served["items"].as_array().unwrap().len()).await;
+    browser.says("roles-source", served["policy_pack"].as_str().unwrap()).await;
+    browser.says("switches", "“Allow access to Call Management section (All calls)”").await;
     browser.looks_good("roles").await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
@@ -364,8 +356,8 @@ async fn everybody_changes_the_own_password_and_signs_out_elsewhere() {
     sign_in_at(&world, &there, "agt_a", "/").await;
     sign_in_at(&world, &here, "agt_a", "/").await;
     here.click("account-link").await;
-    says(&world, &here, "account-may", "See calls, their recordings and exports").await;
-    says(&world, &here, "account-keys", "Alt+Shift+M").await;
+    here.says("account-may", "See calls, their recordings and exports").await;
+    here.says("account-keys", "Alt+Shift+M").await;
     let ends = "return document.querySelectorAll('[data-testid=device-end]').length";
     world
         .until("this browser, the other and the one that was hired with", async || here.run(ends).await == json!(2))
@@ -380,12 +372,12 @@ async fn everybody_changes_the_own_password_and_signs_out_elsewhere() {
         here.fill("password-new", new).await;
         here.fill("password-again", again).await;
         here.click("password-save").await;
-        says(&world, &here, "password-told", told).await;
+        here.says("password-told", told).await;
     }
     here.looks_good("account").await;
     here.fill("password-again", "another good one").await;
     here.click("password-save").await;
-    says(&world, &here, "password-told", "Changed").await;
+    here.says("password-told", "Changed").await;
     world.until("no other browser is left", async || here.run(ends).await == json!(0)).await;
     there.reload().await;
     there.appears("sign-in-login").await;
@@ -400,7 +392,7 @@ async fn everybody_changes_the_own_password_and_signs_out_elsewhere() {
     world.until("signed out there", async || here.run(ends).await == json!(0)).await;
     there.appears("sign-in-login").await;
     here.click("theme-dark").await;
-    assert_eq!(here.run("return document.documentElement.dataset.theme").await, json!("dark"));
+    here.reads("return document.documentElement.dataset.theme", "dark").await;
     here.click("account-everywhere").await;
     here.click("confirm-yes").await;
     here.appears("sign-in-login").await;

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tandem_loadtest::measure;
 use tandem_loadtest::sound::Sound;
 use tandem_loadtest::whatsapp::{Config, InboundCall, Step};
+use tokio::process::Command;
 
 use crate::world::{Gateway, NINO, SOON, World};
 
@@ -66,6 +67,92 @@ async fn agents_who_do_not_come_back_after_a_kill_are_not_rung() {
     drop(back);
 }
 
+/// Enough to be in the middle of.
+const CUSTOMERS: usize = 40;
+
+on_both!(what_was_answered_outlives_a_kill_and_what_was_not_is_done_whole_or_not_at_all);
+async fn what_was_answered_outlives_a_kill_and_what_was_not_is_done_whole_or_not_at_all(mut world: World) {
+    for (id, role) in [("agt_a", "teammate"), ("agt_b", "teammate"), ("agt_o", "owner")] {
+        world.put(&format!("agents/{id}"), json!({"name": id, "role": role})).await;
+    }
+    for n in 0..CUSTOMERS {
+        world.put(&format!("contacts/wa:99555501{n:04}"), json!({"name": "N", "assignee_id": "agt_a"})).await;
+    }
+    let cookie = session(&world, "agt_o").await;
+    let mut customers_of = "agt_a";
+    // From before anything is begun to after all of it.
+    for after_ms in [0, 2, 4, 8, 16, 32, 500] {
+        let heir = if customers_of == "agt_a" { "agt_b" } else { "agt_a" };
+        let (http, base) = (reqwest::Client::new(), format!("{}/v1", world.gateway.base));
+        let ask = async |method: &str, path: &str, body: Option<Value>| {
+            let mut request = http.request(method.parse().unwrap(), format!("{base}/{path}"));
+            request = request.header("cookie", &cookie).header("sec-fetch-site", "same-origin");
+            if let Some(body) = body {
+                request = request.json(&body);
+            }
+            let answer = request.send().await.ok()?;
+            assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap());
+            Some(())
+        };
+        let name = format!("Killed after {after_ms} ms");
+        let view = json!({"name": name, "section": "missed", "filter": {"days": 7}});
+        let endpoint = format!("https://updates.push.services.mozilla.com/wpush/v2/{after_ms}");
+        let subscription = json!({"endpoint": endpoint, "device": name, "keys": {"auth": "BTBZMqHH6r4Tts7J_aSIgg",
+            "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"}});
+        let leaving = format!("agents/{customers_of}?customers_to={heir}");
+        let pid = world.gateway.pid.to_string();
+        let kill = async {
+            tokio::time::sleep(Duration::from_millis(after_ms)).await;
+            assert!(Command::new("kill").args(["-KILL", &pid]).status().await.unwrap().success());
+        };
+        let (viewed, subscribed, left, ()) = tokio::join!(
+            ask("POST", "agents/agt_o/views", Some(view)),
+            ask("PUT", "agents/agt_o/push-subscriptions", Some(subscription)),
+            ask("DELETE", &leaving, None),
+            kill
+        );
+        world.kill_and_restart().await;
+
+        for (what, done, list, field) in
+            [("view", viewed, "views", "name"), ("browser", subscribed, "push-subscriptions", "device")]
+        {
+            let kept = world.get(&format!("agents/agt_o/{list}")).await["items"].clone();
+            let kept: Vec<_> = kept.as_array().unwrap().iter().filter(|one| one[field] == name).collect();
+            assert!(kept.len() == 1 || kept.is_empty() && done.is_none(), "{what}, {after_ms} ms: {done:?}, {kept:?}");
+            assert!(what == "browser" || kept.iter().all(|view| view["filter"] == json!({"days": 7})), "{kept:?}");
+            // An agent has five at most.
+            if let ("browser", [one]) = (what, &kept[..]) {
+                let path = format!("agents/agt_o/push-subscriptions?subscription_id={}", one["id"].as_str().unwrap());
+                assert_eq!(world.gateway.request("DELETE", &path, None).await.status, 204);
+            }
+        }
+        let contacts = world.get("contacts?limit=100").await["items"].clone();
+        let of = |agent| contacts.as_array().unwrap().iter().filter(|contact| contact["assignee_id"] == agent).count();
+        let is_gone = world.gateway.request("GET", &format!("agents/{customers_of}"), None).await.status == 404;
+        println!("killed after {after_ms} ms: {viewed:?} {subscribed:?} {left:?}, gone: {is_gone}");
+        assert!(is_gone || left.is_none(), "{after_ms} ms: what was answered is undone");
+        let handed_over = if is_gone { (0, CUSTOMERS) } else { (CUSTOMERS, 0) };
+        assert_eq!((of(customers_of), of(heir)), handed_over, "{after_ms} ms: all or none");
+        if is_gone {
+            world.put(&format!("agents/{customers_of}"), json!({"name": customers_of, "role": "teammate"})).await;
+            customers_of = heir;
+        }
+    }
+}
+
+/// The cookie of somebody who has just chosen a password.
+async fn session(world: &World, id: &str) -> String {
+    let link = world.post(&format!("agents/{id}/invitations"), json!({})).await["url"].as_str().unwrap().to_owned();
+    let (_, secret) = link.split_once("#invitation=").unwrap();
+    let response = reqwest::Client::new()
+        .post(format!("{}/v1/session/invitation", world.gateway.base))
+        .json(&json!({"invitation": secret, "password": "three words and more"}))
+        .send()
+        .await
+        .unwrap();
+    response.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
+}
+
 #[tokio::test]
 async fn a_second_gateway_on_the_same_folder_does_not_start_and_harms_no_call() {
     let world = World::start().await;
@@ -118,7 +205,7 @@ async fn a_second_gateway_on_the_same_database_does_not_start() {
     let says = second_gateway(elsewhere.path(), &world.database.as_ref().unwrap().url()).await;
     assert!(says.contains("in use by another tandem, connected from 127.0.0.1; stop it"), "{says}");
     // A program that only makes a key may run beside it.
-    let made = tokio::process::Command::new(env!("CARGO_BIN_EXE_tandem"))
+    let made = Command::new(env!("CARGO_BIN_EXE_tandem"))
         .args(["key", "create", "--name", "crm", "--scope", "calls:read", "--config"])
         .arg(world.dir.path().join("tandem.toml"))
         .output()

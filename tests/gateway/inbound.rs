@@ -28,7 +28,11 @@ async fn an_answered_call_is_heard_at_both_ends_and_in_both_channels_of_its_reco
     world.until("the phone hears the agent", async || agent_share(&phone.heard().pcm()) > 0.4).await;
 
     // What the caller said arrives whole: not a millisecond of the first word is missing.
-    assert_eq!(measure::beeps_heard(&talk.heard().pcm(), 20), (0..20).collect::<Vec<_>>());
+    world
+        .until("every beep arrives", async || {
+            measure::beeps_heard(&talk.heard().pcm(), 20) == (0..20).collect::<Vec<_>>()
+        })
+        .await;
     let clipped = measure::clipped_ms(caller.pcm(), &talk.heard().pcm());
     assert!(clipped.is_some_and(|ms| ms < 1.0), "{clipped:?} ms of the first word are missing");
     assert_eq!(phone.violations(), []);
@@ -125,7 +129,7 @@ async fn a_ring_nobody_hears_goes_on_to_the_next_and_ends_as_missed() {
 async fn a_caller_who_hangs_up_while_it_rings_takes_the_offer_away() {
     let world = World::start().await;
     let agent = world.agent("agt_a").await;
-    let call = InboundCall::from(NINO).hangs_up_ringing(Duration::from_millis(400));
+    let call = InboundCall::from(NINO).hangs_up_ringing(Duration::from_millis(1500));
     let phone = world.wa.call(call).await.unwrap();
     let offer = agent.next_offer(SOON).await.unwrap();
     phone.ended(SOON).await.unwrap();
@@ -153,6 +157,26 @@ async fn nobody_online_is_refused_at_once_with_a_trace_of_why() {
     assert!(trace["trace"].to_string().contains("agt_a"), "{trace}");
     let from = (&call["cta_payload"], &call["deeplink_payload"]);
     assert_eq!(from, (&json!("order-7781"), &json!("site-footer")), "where the customer pressed call");
+}
+
+#[tokio::test]
+async fn who_is_rung_or_in_a_call_is_not_removed_until_it_is_over() {
+    let world = World::start().await;
+    let agent = world.agent("agt_a").await;
+    let phone = world.wa.call(InboundCall::from(NINO)).await.unwrap();
+    let offer = agent.next_offer(SOON).await.unwrap();
+    let remove = async || world.gateway.request("DELETE", "agents/agt_a", None).await;
+    remove().await.problem(409, "wrong_state");
+    let talk = offer.accept().await.unwrap();
+    phone.answered(SOON).await.unwrap();
+    let refused = remove().await.problem(409, "wrong_state");
+    assert!(refused["detail"].as_str().unwrap().contains("in a call"), "{refused}");
+    assert!(!phone.is_ended());
+    talk.hang_up().await.unwrap();
+    phone.ended(SOON).await.unwrap();
+    world.settled(&talk.call_id).await;
+    world.until("it may be removed", async || remove().await.status == 204).await;
+    world.gateway.request("GET", "agents/agt_a", None).await.problem(404, "not_found");
 }
 
 #[tokio::test]

@@ -77,6 +77,7 @@ impl World {
         );
         // Only those stories pay for a recogniser that are about it.
         let config = if config.contains("[asr]") { config } else { format!("{config}[asr]\nengine = \"off\"\n") };
+        let config = if config.contains("[calls]") { config } else { format!("{config}{}", crate::CALLS) };
         let config =
             if config.contains("[media]") { config } else { format!("{config}[media]\nlisten = \"127.0.0.1:0\"\n") };
         let gateway = Gateway::start(dir.path(), &config).await;
@@ -185,6 +186,13 @@ impl World {
             assert!(tokio::time::Instant::now() < deadline, "in vain: {what}\n{}", self.gateway.log_tail());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Changes in the database what else only time would.
+    pub(crate) async fn alter(&self, sql: &str) {
+        let file = self.dir.path().join("data/tandem.sqlite3");
+        let sqlite = || format!("sqlite://{}?mode=rw", file.display());
+        Database::run_at(&self.database.as_ref().map_or_else(sqlite, Database::url), sql).await;
     }
 
     /// kill -9, then the same program on the same data.

@@ -92,7 +92,11 @@ on('rights', () => {
 // A page kept in the back-forward cache has lost its stream and its audio: start afresh.
 addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
 // A phone stops the page when another program comes to the front. It shows nothing then: who wants pushes is rung by them.
-document.addEventListener('freeze', () => { if (signedIn && pushWanted()) stream?.stop(); });
+document.addEventListener('freeze', () => {
+  if (!signedIn || !pushWanted()) return;
+  stream?.stop();
+  setLink('down'); // so that going on is news, and the gateway is told anew whether this browser is ready
+});
 document.addEventListener('resume', () => { if (signedIn && stream?.stopped) listen(state.agent.id); });
 
 void bringIcons();

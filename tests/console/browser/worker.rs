@@ -117,6 +117,19 @@ impl Worker {
         self.run(&script).await
     }
 
+    /// The browser has given itself another address, as browsers do when theirs grows old.
+    pub(crate) async fn moves(&mut self, subscription: &Value) {
+        let script = format!(
+            "new Promise((resolve, reject) => {{
+               const event = new Event('pushsubscriptionchange');
+               Object.assign(event, {{ oldSubscription: null, newSubscription: {{ toJSON: () => ({subscription}) }} }});
+               event.waitUntil = (work) => Promise.resolve(work).then(resolve, reject);
+               dispatchEvent(event);
+             }})"
+        );
+        self.run(&script).await;
+    }
+
     /// A session with the worker, which is started if it sleeps.
     async fn awake(&mut self) -> String {
         let ours = format!("{}/sw.js", self.origin);
