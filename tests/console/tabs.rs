@@ -56,7 +56,7 @@ async fn eight_tabs_show_a_call_before_and_after_the_gateway_was_away() {
         browser.turn_to(&tabs[1]).await;
         world.until("it says so", async || browser.text("call-quality").await == "Sound plays in another tab").await;
         let loud = "return Math.min(...[...document.querySelectorAll('.call-sound .meter-fill')].map((bar) => parseInt(bar.style.getPropertyValue('--level')) || 0)) > 20";
-        world.until("its meters move", async || browser.run(loud).await == json!(true)).await;
+        browser.reads(loud, true).await;
         browser.turn_to(&tabs[0]).await;
         browser.click("call-hangup").await;
         phone.ended(SOON).await.unwrap();

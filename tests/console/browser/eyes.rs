@@ -98,7 +98,7 @@ impl Browser {
     }
 
     /// Nothing scrolls but the page, and that up and down alone.
-    async fn fits(&self, name: &str) {
+    pub(crate) async fn fits(&self, name: &str) {
         let too_wide = "const view = document.getElementById('view') ?? document.body; return Math.max(document.scrollingElement.scrollWidth - innerWidth, view.scrollWidth - view.clientWidth)";
         assert!(self.run(too_wide).await.as_f64().unwrap() <= 0.0, "{name}: the page scrolls sideways");
         let too_high =
