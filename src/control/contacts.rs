@@ -14,7 +14,7 @@ use super::openapi::Problems;
 use super::problem::{Code, Problem};
 use super::{Control, Shared, notes};
 use crate::billing::Quote;
-use crate::model::directory::{Asker, Contact, ContactRef, Permission};
+use crate::model::directory::{Asker, Contact, Permission};
 use crate::model::id::{AgentId, NumberId, TeamId};
 use crate::model::money::Micros;
 use crate::model::note::Note;
@@ -93,6 +93,7 @@ struct ContactView {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "Nino", "assignee_id": "agt_a", "owner_id": null}))]
 struct ContactBody {
+    /// Stands before the name that the customer has in WhatsApp; `null` gives that one back.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<String>)]
     name: Option<Option<String>>,
@@ -107,8 +108,9 @@ struct ContactBody {
 
 /// Creates or changes a contact
 ///
-/// `wa:<digits>` and `user:<id>` create the contact if there is none; `con_…` must exist. An agent may say whose a contact is, and
-/// no more: any if it manages agents, within its own team if its role leads that (`assign`).
+/// `wa:<digits>` and `user:<id>` create the contact if there is none; `con_…` must exist. An agent may say
+/// whose a contact is and what it is called: any if it manages agents, within its own team if its role leads that (`assign`).
+/// The agent a chat is assigned to may set the `name`.
 #[utoipa::path(put, path = "/v1/contacts/{ref}", tag = "contacts",
     params(("ref" = String, Path, description = "`con_…`, `wa:<digits>` or `user:<id>`", example = "wa:995555010203")),
     request_body = ContactBody,
@@ -119,9 +121,14 @@ async fn put(
     Who(who): Who,
     Json(body): Json<ContactBody>,
 ) -> Result<Answer<Contact>, Problem> {
-    if caller.agent().is_some() && body.name.is_none() {
-        let teams = teams_of(&control, &who, [&body.assignee_id, &body.owner_id]).await?;
-        caller.may(Action::Assign, Resource::Ownership { teams: &teams })?;
+    if caller.agent().is_some() {
+        let held = control.store.contact(&who).await?;
+        let assignee = held.as_ref().and_then(|contact| contact.assignee_id.as_ref());
+        let names = body.name.is_some() && body.assignee_id.is_none() && body.owner_id.is_none();
+        if !(names && caller.can(Action::Rename, Resource::Chat { assignee })) {
+            let teams = teams_of(&control, held.as_ref(), [&body.assignee_id, &body.owner_id]).await?;
+            caller.may(Action::Assign, Resource::Ownership { teams: &teams })?;
+        }
     } else {
         caller.may(Action::Change, Resource::Contact)?;
     }
@@ -138,11 +145,10 @@ async fn put(
 /// The teams of everybody whom it concerns whose the contact is: now, and as wished.
 async fn teams_of(
     control: &Control,
-    who: &ContactRef,
+    held: Option<&Contact>,
     wished: [&Option<Option<AgentId>>; 2],
 ) -> Result<Vec<Option<TeamId>>, Problem> {
-    let held = control.store.contact(who).await?;
-    let held = held.into_iter().flat_map(|contact| [contact.assignee_id, contact.owner_id]).flatten();
+    let held = held.cloned().into_iter().flat_map(|contact| [contact.assignee_id, contact.owner_id]).flatten();
     let mut teams = Vec::new();
     for agent in held.chain(wished.into_iter().flatten().flatten().cloned()) {
         // Nobody knows of what team an agent is who does not exist.

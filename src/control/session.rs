@@ -56,7 +56,7 @@ struct GrantsView {
     calls: Sight,
     configure_calls: bool,
     wallet: bool,
-    /// Whether it changes agents and teams, and invites them.
+    /// Whether it changes agents, teams and numbers, and invites agents.
     manage: bool,
     /// Whose customers it gives to whom.
     assign: Assigning,

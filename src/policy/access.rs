@@ -2,7 +2,7 @@
 //!
 //! API keys may what their scopes say. Agents may run their own presence, offers and calls, dial as themselves, ask their
 //! own customers for permission, and read what their role may see. How far a role sees, whether it configures calls,
-//! sees and fills the wallet, manages agents and gives customers away is data of the policy pack ([`Grants`]), widened by the agent's switches and never narrowed.
+//! sees and fills the wallet, manages agents and numbers and gives customers away is data of the policy pack ([`Grants`]), widened by the agent's switches and never narrowed.
 //! What no pack can give: an agent never acts as somebody else and never administers.
 
 use crate::model::directory::Agent;
@@ -54,8 +54,10 @@ pub enum Action {
     Dial,
     /// Ask the customer for permission to call.
     Request,
-    /// Say whose a customer is: who may call, and who rings first.
+    /// Say whose a customer is: who may call, and who rings first. Contains [`Action::Rename`].
     Assign,
+    /// Say what a customer is called.
+    Rename,
     /// Set this agent online or offline.
     SetPresence,
     /// Set this agent offline.
@@ -220,7 +222,7 @@ fn agent_may(rules: &Rules, agent: &Agent, action: Action, resource: Resource<'_
         (Action::Annotate, Resource::Call(call)) => sees_call(rules, agent, call),
         (Action::Annotate, Resource::Contact) => true,
         (Action::Change, Resource::Note { author }) => author == Some(&agent.id) || grants(rules, agent).manage,
-        (Action::Request, Resource::Chat { assignee }) => assignee == Some(&agent.id),
+        (Action::Request | Action::Rename, Resource::Chat { assignee }) => assignee == Some(&agent.id),
         (Action::Read, Resource::Calls) => true,
         (Action::Read, Resource::Call(call) | Resource::Recording(call)) => sees_call(rules, agent, call),
         // Names of colleagues, numbers and customers are what every conversation shows; roles narrow the
@@ -231,7 +233,7 @@ fn agent_may(rules: &Rules, agent: &Agent, action: Action, resource: Resource<'_
         ) => true,
         (Action::Read | Action::Change, Resource::Settings) => grants(rules, agent).configure_calls,
         (Action::Read | Action::Change, Resource::Wallet) => grants(rules, agent).wallet,
-        (Action::Change | Action::Invite, Resource::Agent(_)) | (Action::Change, Resource::Team) => {
+        (Action::Change | Action::Invite, Resource::Agent(_)) | (Action::Change, Resource::Team | Resource::Number) => {
             grants(rules, agent).manage
         }
         (Action::Assign, Resource::Ownership { teams }) => assigns(grants(rules, agent), agent, teams),

@@ -55,12 +55,13 @@ impl Store {
     }
 
     /// Creates or changes a contact. Phone, user id and user name are filled in or changed but never cleared: a writer
-    /// that read the contact before an event told us more would erase it.
+    /// that read the contact before an event told us more would erase it. A name that comes back as it was read is no
+    /// wish; any other stands before WhatsApp's, and none gives that one back.
     ///
     /// # Errors
     /// [`StoreError::Missing`] when assignee or owner is unknown, [`StoreError::Taken`] when the phone number or the
     /// user id is another contact's.
-    pub async fn put_contact(&self, c: &Contact) -> Result<()> {
+    pub async fn put_contact(&self, c: &Contact) -> Result<Contact> {
         let mut tx = self.writer.begin().await?;
         identity::lock(&mut tx).await?;
         let row = sqlx::query(
@@ -68,7 +69,9 @@ impl Store {
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '') \
              ON CONFLICT (id) DO UPDATE SET phone = COALESCE(excluded.phone, contacts.phone), \
              user_id = COALESCE(excluded.user_id, contacts.user_id), \
-             username = COALESCE(excluded.username, contacts.username), name = excluded.name, \
+             username = COALESCE(excluded.username, contacts.username), \
+             name = CASE WHEN excluded.name = COALESCE(contacts.name, contacts.profile_name) THEN contacts.name \
+             ELSE excluded.name END, \
              assignee_id = excluded.assignee_id, owner_id = excluded.owner_id \
              WHERE contacts.merged_into IS NULL RETURNING *",
         )
@@ -87,7 +90,8 @@ impl Store {
             Some(row) => row,
             // Folded into another one meanwhile: that one's identity stands, the rest is what was wished.
             None => sqlx::query(
-                "UPDATE contacts SET name = $2, assignee_id = $3, owner_id = $4 \
+                "UPDATE contacts SET name = CASE WHEN $2 = COALESCE(name, profile_name) THEN name ELSE $2 END, \
+                 assignee_id = $3, owner_id = $4 \
                  WHERE id = (SELECT merged_into FROM contacts WHERE id = $1) RETURNING *",
             )
             .bind(c.id.as_str())
@@ -98,9 +102,10 @@ impl Store {
             .await
             .map_err(violation(c))?,
         };
-        index_text(&mut tx, &read_contact(&row)?).await?;
+        let contact = read_contact(&row)?;
+        index_text(&mut tx, &contact).await?;
         tx.commit().await?;
-        Ok(())
+        Ok(contact)
     }
 }
 
@@ -143,7 +148,7 @@ pub(super) fn read_contact(row: &AnyRow) -> Result<Contact> {
         id: row.word("id")?,
         phone: row.parsed_opt("phone", Phone::parse)?,
         user_id: row.text_opt("user_id")?,
-        name: row.text_opt("name")?,
+        name: row.text_opt("name")?.map_or_else(|| row.text_opt("profile_name"), |name| Ok(Some(name)))?,
         username: row.text_opt("username")?,
         assignee_id: row.word_opt("assignee_id")?,
         owner_id: row.word_opt("owner_id")?,

@@ -16,8 +16,8 @@ use crate::model::phone::Phone;
 use crate::model::time::Timestamp;
 
 impl Store {
-    /// Finds by phone, else by user id, else creates; fills in what was unknown (name only if none is set; the user
-    /// name is Meta's, so the newest stands).
+    /// Finds by phone, else by user id, else creates; fills in what was unknown (profile name and user
+    /// name are WhatsApp's, so the newest stands; a name that people gave stands before the profile's).
     ///
     /// - Phone and user id lead to two contacts: they are one person. The phone's contact stays, the other's calls and
     ///   permissions move to it (of two decisions the newer stands), and the other's id leads to it from then on.
@@ -61,7 +61,7 @@ impl Store {
         let known = read_contact(row)?;
         let nothing_new = (who.phone.is_none() || who.phone == known.phone)
             && (who.user_id.is_none() || who.user_id == known.user_id)
-            && (who.name.is_none() || known.name.is_some())
+            && (who.name.is_none() || who.name == row.text_opt("profile_name")?)
             && (who.username.is_none() || who.username == known.username);
         Ok(nothing_new.then_some(known))
     }
@@ -110,7 +110,7 @@ async fn settle(tx: &mut Transaction<'static, Any>, who: &CustomerIdentity, now:
 
 async fn create(tx: &mut Transaction<'static, Any>, who: &CustomerIdentity, now: Timestamp) -> Result<Contact> {
     let row: AnyRow = sqlx::query(
-        "INSERT INTO contacts (id, phone, user_id, name, username, created_at, search_text) \
+        "INSERT INTO contacts (id, phone, user_id, profile_name, username, created_at, search_text) \
          VALUES ($1, $2, $3, $4, $5, $6, '') RETURNING *",
     )
     .bind(ContactId::generate().as_str())
@@ -131,20 +131,22 @@ async fn fill(
     who: &CustomerIdentity,
     folded: Option<&Contact>,
 ) -> Result<Contact> {
-    let name = folded.and_then(|f| f.name.as_deref()).or(who.name.as_deref());
     let username = who.username.as_deref().or_else(|| folded.and_then(|f| f.username.as_deref()));
     let row = sqlx::query(
         "UPDATE contacts SET phone = COALESCE($2, phone), user_id = COALESCE($3, user_id), \
-         name = COALESCE(name, $4), username = COALESCE($5, username), \
+         name = COALESCE(name, (SELECT f.name FROM contacts f WHERE f.id = $8)), \
+         profile_name = COALESCE($4, profile_name, (SELECT f.profile_name FROM contacts f WHERE f.id = $8)), \
+         username = COALESCE($5, username), \
          assignee_id = COALESCE(assignee_id, $6), owner_id = COALESCE(owner_id, $7) WHERE id = $1 RETURNING *",
     )
     .bind(id.as_str())
     .bind(who.phone.as_ref().map(Phone::wa_id))
     .bind(who.user_id.as_deref())
-    .bind(name)
+    .bind(who.name.as_deref())
     .bind(username)
     .bind(folded.and_then(|f| f.assignee_id.as_ref()).map(|a| a.as_str()))
     .bind(folded.and_then(|f| f.owner_id.as_ref()).map(|a| a.as_str()))
+    .bind(folded.map(|f| f.id.as_str()))
     .fetch_one(&mut **tx)
     .await?;
     read_contact(&row)
@@ -217,10 +219,32 @@ mod tests {
         );
         let other_name = CustomerIdentity { name: Some("Nini".into()), ..who(None, Some("GE.1")) };
         let hidden = t.store.identify(&other_name, at(2)).await.unwrap();
-        assert_eq!((&hidden.id, hidden.name.as_deref()), (&first.id, Some("Nino")), "a name that is set stays");
+        assert_eq!((&hidden.id, hidden.name.as_deref()), (&first.id, Some("Nini")), "as the customer is called by now");
         let empty = CustomerIdentity { user_id: Some(String::new()), ..CustomerIdentity::default() };
         assert!(matches!(t.store.identify(&empty, at(3)).await, Err(StoreError::Missing(_))));
         assert_eq!(count(&t).await, 1);
+    }
+
+    on_both!(a_name_that_people_gave_stands_before_the_profiles_until_it_is_emptied);
+    async fn a_name_that_people_gave_stands_before_the_profiles_until_it_is_emptied(t: Fixture) {
+        t.seed().await;
+        let profile = |name: &str| CustomerIdentity { name: Some(name.into()), ..who(Some("995555010203"), None) };
+        let told = t.store.identify(&profile("~nino~"), T0).await.unwrap();
+        // Assigning writes back the name as it was read: that is no name that people gave.
+        let assigned = Contact { assignee_id: Some(fixture::agent_id("a")), ..told.clone() };
+        t.store.put_contact(&assigned).await.unwrap();
+        let told = t.store.identify(&profile("nino 🌸"), at(1)).await.unwrap();
+        assert_eq!(told.name.as_deref(), Some("nino 🌸"));
+
+        let given = Contact { name: Some("Nino Beridze".into()), ..told.clone() };
+        t.store.put_contact(&given).await.unwrap();
+        let after = t.store.identify(&profile("Nini"), at(2)).await.unwrap();
+        assert_eq!(after.name.as_deref(), Some("Nino Beridze"));
+        assert_eq!(t.store.contacts(Some("beridze"), 10, None).await.unwrap().items.len(), 1);
+
+        let emptied = t.store.put_contact(&Contact { name: None, ..after }).await.unwrap();
+        assert_eq!(emptied.name.as_deref(), Some("Nini"));
+        assert_eq!(t.store.contacts(Some("nini"), 10, None).await.unwrap().items.len(), 1);
     }
 
     on_both!(sixty_four_webhooks_at_once_create_one_contact);

@@ -30,6 +30,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (10, "push", include_str!("migrations/0010_push.sql")),
     (11, "views", include_str!("migrations/0011_views.sql")),
     (12, "team", include_str!("migrations/0012_team.sql")),
+    (13, "profile_names", include_str!("migrations/0013_profile_names.sql")),
 ];
 
 /// SQLite: lists and single look-ups, a few milliseconds each: more connections than cores only trade places.

@@ -147,7 +147,7 @@ impl Switchboard {
         if let Some(owner) = change.owner_id {
             contact.owner_id = owner;
         }
-        store.put_contact(&contact).await?;
+        let contact = store.put_contact(&contact).await?;
         let data = serde_json::to_value(&contact).expect("a contact is plain data");
         self.0.announce(vec![NewEvent { kind: "contact.updated", call_id: None, agent_id: None, data }]).await?;
         Ok(contact)

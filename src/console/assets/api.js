@@ -11,11 +11,13 @@ const ANSWER_MS_MAX = 20_000;
 
 /** A refusal of the gateway, or its absence, in words that can be shown as they are. */
 export class Problem extends Error {
-  constructor({ status = 0, code = 'unreachable', detail, blockers = [], errors = [], clearsAt = null }) {
+  constructor({ status = 0, code = 'unreachable', detail, field = null, blockers = [], errors = [], clearsAt = null }) {
     super(detail);
     this.name = 'Problem';
     this.status = status;
     this.code = code;
+    /** Which field of the request is meant, if one is. */
+    this.field = field;
     this.blockers = blockers;
     /** Of a file: every mistake, by line. */
     this.errors = errors;
@@ -138,6 +140,7 @@ export async function problemOf(response) {
     status: response.status,
     code: told.code ?? `http_${response.status}`,
     detail: inWords(told) || sentenceFor(response.status),
+    field: ABOUT_FIELDS.includes(told.code) ? FIELD.exec(told.detail)?.[1] : null,
     blockers: Array.isArray(told.blockers) ? told.blockers : [],
     errors: Array.isArray(told.errors) ? told.errors : [],
     clearsAt: told.clears_at ?? null,
@@ -147,10 +150,13 @@ export async function problemOf(response) {
   return problem;
 }
 
+const ABOUT_FIELDS = ['invalid_field', 'invalid_parameter'];
+const FIELD = /^([a-z_.[\]\d]+): /;
+
 /** The form shows which field is meant; a sentence begins without its name. */
 function inWords({ code, detail, title }) {
-  if (!detail || !['invalid_field', 'invalid_parameter'].includes(code)) return detail || title;
-  const sentence = detail.replace(/^[a-z_.[\]\d]+: /, '');
+  if (!detail || !ABOUT_FIELDS.includes(code)) return detail || title;
+  const sentence = detail.replace(FIELD, '');
   return sentence[0].toUpperCase() + sentence.slice(1);
 }
 

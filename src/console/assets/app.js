@@ -43,6 +43,7 @@ const ROUTES = [
   ['/settings', lazy(() => import('./views/settings.js'), 'settingsView'), 'settings'],
   ['/settings/channels', lazy(() => import('./views/settings.js'), 'channelsView'), 'settings'],
   ['/settings/channels/voice-calling', lazy(() => import('./views/voice.js'), 'voiceView'), 'settings'],
+  ['/settings/channels/number', lazy(() => import('./views/number.js'), 'numberView'), 'settings'],
   ['/settings/routing', lazy(() => import('./views/routing.js'), 'routingView'), 'settings'],
   ['/settings/people', lazy(() => import('./views/people.js'), 'peopleView'), 'settings'],
   ['/settings/people/new', lazy(() => import('./views/person.js'), 'newPersonView'), 'settings'],

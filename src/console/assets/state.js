@@ -99,6 +99,12 @@ export function noteAgent(agent) {
   state.former.delete(agent.id);
 }
 
+/** A number was connected or changed. */
+export function noteNumber(number) {
+  state.numbers = [...state.numbers.filter(({ id }) => id !== number.id), number].sort((one, other) => (one.id < other.id ? -1 : 1));
+  emit('numbers');
+}
+
 /** Somebody left. */
 export function noteFormer(agent) {
   state.agents.delete(agent.id);

@@ -32,7 +32,7 @@ pub(super) const CONFIGURES: [(Role, [bool; 2]); 4] = [
 pub(super) const SEES_WALLET: [(Role, bool); 4] =
     [(Role::Owner, true), (Role::SalesLead, false), (Role::Admin, false), (Role::Teammate, false)];
 
-/// Who changes agents and teams, whatever the switches.
+/// Who changes agents, teams and numbers, whatever the switches.
 pub(super) const MANAGES: [(Role, bool); 4] =
     [(Role::Owner, true), (Role::SalesLead, false), (Role::Admin, false), (Role::Teammate, false)];
 
@@ -198,7 +198,7 @@ pub(super) const ROWS: &[Row] = &[
     // 409: agents are in it, which one learns who may.
     row("DELETE /v1/teams/{id}", Nothing, Answers(409), Agents::Manages, &[SettingsWrite]),
     row("GET /v1/numbers", Nothing, Answers(200), Agents::All, READERS),
-    row("PUT /v1/numbers/{id}", Json("{}"), Answers(200), Agents::NoneOpenly, &[SettingsWrite]),
+    row("PUT /v1/numbers/{id}", Json("{}"), Answers(200), Agents::Manages, &[SettingsWrite]),
     row("GET /v1/contacts", Nothing, Answers(200), Agents::All, READERS),
     row("GET /v1/contacts/{ref}", Nothing, Answers(200), Agents::All, READERS),
     row("PUT /v1/contacts/{ref}", Json("{}"), Answers(200), Agents::Assigns, &[CallsWrite, SettingsWrite]),

@@ -102,7 +102,7 @@ const fn deed(words: &'static str, action: Action, on: On) -> Deed {
     Deed { words, action, on }
 }
 
-const AGENT_DEEDS: [Deed; 18] = [
+const AGENT_DEEDS: [Deed; 19] = [
     deed("See calls, their recordings and exports", Action::Read, On::Recording),
     deed("Steer live calls", Action::Control, On::Call),
     deed("Write notes, tags and dispositions of calls", Action::Annotate, On::Call),
@@ -117,6 +117,7 @@ const AGENT_DEEDS: [Deed; 18] = [
     deed("Change agents and teams, invite agents", Action::Change, On::Fixed(Resource::Team)),
     deed("Change numbers", Action::Change, On::Fixed(Resource::Number)),
     deed("Say whose customers are", Action::Assign, On::Customer),
+    deed("Name customers", Action::Rename, On::Chat),
     deed("Change contacts", Action::Change, On::Fixed(Resource::Contact)),
     deed("Configure calls", Action::Change, On::Fixed(Resource::Settings)),
     deed("See the wallet", Action::Read, On::Fixed(Resource::Wallet)),

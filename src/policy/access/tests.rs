@@ -196,7 +196,6 @@ fn an_agent_may_never_administer() {
         Resource::Calls,
         Resource::Contact,
         Resource::Permission,
-        Resource::Number,
         Resource::PolicyPack,
         Resource::Events,
         Resource::Admin,
@@ -209,6 +208,19 @@ fn an_agent_may_never_administer() {
         assert!(!may(&rules(), &owner, Action::Read, resource), "{resource:?}");
     }
     assert!(!may(&rules(), &owner, Action::MintToken, Resource::Agent(&mine)));
+}
+
+#[test]
+fn who_manages_connects_numbers_and_the_assignee_names_the_customer() {
+    let mine = id("agt_mate");
+    let other = id("agt_other");
+    for role in Role::ALL {
+        let me = Actor::Agent(Agent { role: *role, ..find("agt_mate") });
+        assert_eq!(may(&rules(), &me, Action::Change, Resource::Number), *role == Role::Owner, "{role}");
+        for (assignee, want) in [(Some(&mine), true), (Some(&other), false), (None, false)] {
+            assert_eq!(may(&rules(), &me, Action::Rename, Resource::Chat { assignee }), want, "{role} {assignee:?}");
+        }
+    }
 }
 
 #[test]
@@ -413,9 +425,10 @@ fn the_matrix_for_people_says_what_the_rules_say() {
         "| Configure calls | yes | – | – | – |",
         "| See the wallet | yes | – | – | – |",
         "| Change agents and teams, invite agents | yes | – | – | – |",
-        "| Change numbers | – | – | – | – |",
+        "| Change numbers | yes | – | – | – |",
         "| Ask for permission to call | own | own | own | own |",
         "| Say whose customers are | everybody's | own team's | – | – |",
+        "| Name customers | own | own | own | own |",
         "### With both switches",
         "| See calls, their recordings and exports | everybody's | everybody's | everybody's | everybody's |",
         "| Configure calls | yes | yes | yes | yes |",

@@ -17,6 +17,11 @@ function among(contact) {
   return ours(contact.assignee_id) && ours(contact.owner_id) ? all.filter((agent) => agent.team_id === team) : null;
 }
 
+/** Whether this agent says whose the customer is. */
+export function mayAssign(contact) {
+  return among(contact) !== null;
+}
+
 /** `field`: `assignee_id` or `owner_id`. */
 export function assignment(contact, field, label) {
   const held = contact[field];

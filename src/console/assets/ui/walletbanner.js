@@ -23,6 +23,7 @@ export function walletBanner() {
     element.dataset.said = '';
   };
   async function look() {
+    if (state.numbers.length === 0) return; // there is nothing yet to call from
     try {
       const { available_micros: available, balance_micros: balance, low, currency } = await api.get('/v1/wallet');
       if (scope.gone) return;
@@ -38,5 +39,6 @@ export function walletBanner() {
   const soon = scope.gathered(GATHER_MS, look);
   scope.on('wallet', soon);
   scope.on('resync', soon);
+  scope.on('numbers', soon);
   return { element, close: () => scope.close() };
 }

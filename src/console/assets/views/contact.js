@@ -10,6 +10,7 @@ import { callCard } from '../ui/callcard.js';
 import { callabilityPath, numberSelect, openCallDialog } from '../ui/calldialog.js';
 import { bdi, fill, h, icon } from '../ui/dom.js';
 import { contactName, contactNumber, when } from '../ui/format.js';
+import { naming } from '../ui/naming.js';
 import { showNotes } from '../ui/notes.js';
 import { avatar, empty, facts, failed, skeleton } from '../ui/parts.js';
 import { drawPermission, permissionChip } from '../ui/permission.js';
@@ -42,12 +43,19 @@ export function contactView(root, scope, { id, alongside = false }) {
         h('section', { class: 'card' }, h('div', { class: 'card-head' }, h('h2', null, 'Notes')), notesBox))));
   fill(root, page);
 
+  const title = naming((named) => {
+    contact = { ...contact, ...named };
+    drawn = null;
+    draw();
+  });
   const drawHead = () => {
     name(contactName(contact));
+    if (title.editing) return; // drawn when the writing is over
+    title.draw(contact);
     const button = mayShowButton(contact, callability) && h('button', { type: 'button', class: 'btn btn-go', testid: 'call-button', onclick: () => openCallDialog(contact, numberId) }, icon('phone'), 'WhatsApp Call');
-    const hadFocus = head.contains(document.activeElement) && document.activeElement.matches('button');
+    const hadFocus = head.contains(document.activeElement) && document.activeElement.matches('.btn-go');
     fill(head, h('div', { class: 'head-who' }, avatar(contact, 'avatar-l'),
-      h('div', null, h('h1', { tabindex: -1, title: contactName(contact) }, bdi(contactName(contact))),
+      h('div', null, title.element,
         h('div', { class: 'head-sub' }, h('span', { class: 'num' }, bdi(contactNumber(contact))), permissionChip(callability?.permission)))),
     button);
     if (hadFocus) (button || head.querySelector('h1')).focus({ preventScroll: true });

@@ -3,6 +3,7 @@
 import { api, query } from '../api.js';
 import { setTitle } from '../router.js';
 import { agentName } from '../state.js';
+import { addContact } from '../ui/addcontact.js';
 import { bdi, fill, h, icon } from '../ui/dom.js';
 import { contactName, contactNumber } from '../ui/format.js';
 import { avatar, empty, failed, skeleton } from '../ui/parts.js';
@@ -74,7 +75,7 @@ export function contactsView(root, scope, _parameters, search) {
   });
 
   fill(root, h('div', { class: 'page' },
-    h('div', { class: 'page-head' }, h('h1', { tabindex: -1 }, 'Contacts')),
+    h('div', { class: 'page-head' }, h('h1', { tabindex: -1 }, 'Contacts'), addContact()),
     h('section', { class: 'card' }, h('div', { class: 'card-head' }, h('div', { class: 'search contact-search' }, icon('search'), input)), body, moreBox)));
   void load(true);
 }

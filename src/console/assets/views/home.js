@@ -12,6 +12,7 @@ import { clockTime, duration, when, words } from '../ui/format.js';
 import { flipOnline, flipping } from '../ui/online.js';
 import { avatar, empty, failed, skeleton, whoCell } from '../ui/parts.js';
 import { toast, toastError } from '../ui/toast.js';
+import { todoCard } from '../ui/todo.js';
 
 /** Several events of one call arrive together. */
 const GATHER_MS = 400;
@@ -35,7 +36,7 @@ export function homeView(root, scope) {
   const trouble = h('div');
   fill(root, h('div', { class: 'page' },
     h('div', { class: 'page-head' }, h('h1', { tabindex: -1 }, 'Today')),
-    h('div', { class: 'home' },
+    h('div', { class: 'home' }, todoCard(scope),
       h('section', { class: 'card home-today', ariaLabel: 'Today' }, trouble, numbers),
       readyCard(scope),
       h('div', { class: 'home-waits' },

@@ -1,5 +1,6 @@
 // Settings: where to find what, for those who configure calls.
 
+import { query } from '../api.js';
 import { setTitle } from '../router.js';
 import { state } from '../state.js';
 import { fill, h, icon } from '../ui/dom.js';
@@ -16,6 +17,15 @@ const CHANNELS = [
   ['/settings/channels/voice-calling', 'headset', 'WhatsApp Voice Calling', 'Call buttons, callback permission, call hours, closed dates, links.'],
 ];
 
+/** For those who connect numbers: each of them, and one more. */
+function connections() {
+  if (!state.session.grants?.manage) return [];
+  return [
+    ...state.numbers.map(({ id, display_phone_number: shown }) => [query('/settings/channels/number', { id }), 'phone', shown, 'Number and token: plan, add-ons, messaging limit, Graph token.']),
+    ['/settings/channels/number', 'plus', 'Connect a number', 'A WhatsApp number that is to take calls here.'],
+  ];
+}
+
 export function settingsView(root) {
   const grants = state.session.grants ?? {};
   if (!grants.manage && !mayConfigure(root)) return;
@@ -28,13 +38,20 @@ export function channelsView(root) {
   if (!mayConfigure(root)) return;
   setTitle('Channel Settings');
   fill(root, h('div', { class: 'page page-narrow' },
-    h('div', { class: 'page-head' }, h('div', null, crumbs(['/settings', 'Settings']), h('h1', { tabindex: -1 }, 'Channel Settings'))), list(CHANNELS)));
+    h('div', { class: 'page-head' }, h('div', null, crumbs(['/settings', 'Settings']), h('h1', { tabindex: -1 }, 'Channel Settings'))), list([...CHANNELS, ...connections()])));
 }
 
 /** Draws a refusal and answers false for a role that does not configure calls; the gateway would refuse it all the same. */
 export function mayConfigure(root) {
   if (state.session.grants?.configure_calls) return true;
   refuse(root, 'Your role does not configure calls', 'The owner can switch it on for you: “Allow access to configure WhatsApp Call settings”.');
+  return false;
+}
+
+/** The same for a role that does not connect numbers. */
+export function mayConnect(root) {
+  if (state.session.grants?.manage) return true;
+  refuse(root, 'Your role does not connect numbers', 'The owner does, and can give you a role that does.');
   return false;
 }
 

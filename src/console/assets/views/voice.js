@@ -34,7 +34,9 @@ export function voiceView(root, scope, _parameters, search) {
       number && numberChoice(number)),
     body));
   if (!number) {
-    fill(body, h('div', { class: 'card' }, empty('phone', 'No number yet', 'Register your WhatsApp number with PUT /v1/numbers/{phone_number_id}; then it is set up here.')));
+    fill(body, h('div', { class: 'card' }, state.session.grants?.manage
+      ? [empty('phone', 'No number yet', 'Connect your WhatsApp number; then it is set up here.'), h('div', { class: 'more' }, h('a', { class: 'btn btn-primary', href: '/settings/channels/number', testid: 'connect-number' }, 'Connect a number'))]
+      : empty('phone', 'No number yet', 'The owner connects your WhatsApp number; then it is set up here.')));
     return;
   }
   new VoicePage(number, body, scope).open();
