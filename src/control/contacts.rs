@@ -9,12 +9,13 @@ use utoipa_axum::routes;
 
 use super::auth::Caller;
 use super::extract::{Json, NAME_CHARS_MAX, Params, Who, limit, nullable, plain_text};
-use super::named::{NO_SUCH_NUMBER, Named};
+use super::named::Named;
 use super::openapi::Problems;
-use super::problem::{Code, Problem};
+use super::permissions::shown;
+use super::problem::Problem;
 use super::{Control, Shared, notes};
 use crate::billing::Quote;
-use crate::model::directory::{Asker, Contact, Permission};
+use crate::model::directory::{Asker, Contact, ContactRef, Permission};
 use crate::model::id::{AgentId, NumberId, TeamId};
 use crate::model::money::Micros;
 use crate::model::note::Note;
@@ -25,11 +26,7 @@ use crate::policy::permission::Risk;
 use crate::switchboard::ContactChange;
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(read, put))
-        .routes(routes!(callability))
-        .routes(routes!(permissions))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read, put)).routes(routes!(callability))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -254,67 +251,4 @@ async fn callability(
         risk: found.risk,
         rate: RateView { quote: found.quote, available_micros: found.available },
     }))
-}
-
-#[derive(Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct PermissionsQuery {
-    #[param(value_type = String)]
-    number_id: NumberId,
-    /// 1 to 200, else 50.
-    limit: Option<u32>,
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-}
-
-/// What one customer permits, and who that is.
-#[derive(Serialize, ToSchema)]
-struct PermissionItem {
-    #[serde(flatten)]
-    permission: Permission,
-    contact: Contact,
-}
-
-/// A page of permissions.
-#[derive(Serialize, ToSchema)]
-struct Permissions {
-    items: Vec<PermissionItem>,
-    next_cursor: Option<String>,
-}
-
-/// Lists who permits calls from a number
-///
-/// Everybody who was asked or decided, the latest change first. Roles narrow it like calls: an agent sees the customers
-/// that are assigned to or owned by somebody whose calls it sees, and those of nobody only if it sees every call.
-#[utoipa::path(get, path = "/v1/permissions", tag = "permissions", params(PermissionsQuery),
-    responses((status = 200, description = "A page of permissions, as they are worth now", body = Permissions), Problems))]
-async fn permissions(
-    State(control): State<Shared>,
-    caller: Caller,
-    Params(query): Params<PermissionsQuery>,
-) -> Result<Answer<Permissions>, Problem> {
-    caller.may(Action::Read, Resource::Permission)?;
-    let number = control.store.number(&query.number_id).await?;
-    number.ok_or_else(|| Problem::new(Code::NotFound, NO_SUCH_NUMBER))?;
-    let (limit, now) = (limit(query.limit)?, control.clock.now().wall);
-    let visible = caller.visible_agents(&control).await?;
-    // A key sees every customer, but not who asked them.
-    let seen_by = caller.agent().and(visible.as_deref());
-    let page = control.store.permissions(&query.number_id, seen_by, limit, query.cursor.as_deref(), now).await?;
-    let items = page
-        .items
-        .into_iter()
-        .map(|(permission, contact)| PermissionItem { permission: shown(permission, visible.as_ref()), contact });
-    Ok(Answer(Permissions { items: items.collect(), next_cursor: page.next_cursor }))
-}
-
-/// Roles narrow what is seen of others' work: a request by somebody whose calls are hidden was sent by nobody known.
-fn shown(permission: Permission, visible: Option<&Vec<AgentId>>) -> Permission {
-    let requested_by = permission.requested_by.filter(|asker| match (visible, asker) {
-        (None, _) => true,
-        (Some(visible), Asker::Agent { agent_id }) => visible.contains(agent_id),
-        (Some(_), Asker::Key { .. }) => false,
-    });
-    Permission { requested_by, ..permission }
 }

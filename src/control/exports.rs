@@ -113,7 +113,10 @@ async fn zip_archive(
 
 /// Who took what out of the house, in the log.
 async fn note(control: &Shared, caller: &Caller, format: &str, asked: Option<String>) -> Result<(), Problem> {
-    Ok(control.switchboard.note_export(caller.asker(), format, asked.as_deref().unwrap_or("")).await?)
+    Ok(control
+        .switchboard
+        .note_export(caller.asker(), "calls.exported", format, asked.as_deref().unwrap_or(""))
+        .await?)
 }
 
 /// All pages of a list, each as bytes.

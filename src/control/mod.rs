@@ -36,6 +36,7 @@ mod openapi;
 mod owners;
 mod passwords;
 mod permission_requests;
+mod permissions;
 mod policy;
 mod problem;
 mod push_subscriptions;
@@ -172,6 +173,7 @@ fn api() -> OpenApiRouter<Shared> {
         .merge(devices::routes())
         .merge(contacts::routes())
         .merge(permission_requests::routes())
+        .merge(permissions::routes())
         .merge(policy::routes())
         .merge(calls::routes())
         .merge(marks::routes())

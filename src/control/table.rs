@@ -1,8 +1,11 @@
 //! Tables and other files to take home.
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, stream};
+
+use crate::store::StoreError;
 
 /// An answer that a browser saves under this name.
 pub(super) fn file(kind: &'static str, name: &str, body: Body) -> Response {
@@ -13,6 +16,24 @@ pub(super) fn file(kind: &'static str, name: &str, body: Body) -> Response {
         (CACHE_CONTROL, "private, no-store".to_owned()),
     ];
     (headers, body).into_response()
+}
+
+/// A table that is read page by page while it is sent: `page` answers the rows behind a cursor, and the next cursor.
+pub(super) fn csv<F, P>(name: &str, header: &[&str], page: F) -> Response
+where
+    F: Fn(Option<String>) -> P + Send + 'static,
+    P: Future<Output = Result<(Vec<u8>, Option<String>), StoreError>> + Send + 'static,
+{
+    let rows = stream::try_unfold(Some(None), move |at| {
+        let page = at.map(&page);
+        async move {
+            let Some(page) = page else { return Ok(None) };
+            let (rows, next) = page.await.inspect_err(|error| tracing::error!(%error, "an export broke off"))?;
+            Ok::<_, StoreError>(Some((Bytes::from(rows), next.map(Some))))
+        }
+    });
+    let header = stream::iter([Ok(Bytes::from(row(header)))]);
+    file("text/csv; charset=utf-8", name, Body::from_stream(header.chain(rows)))
 }
 
 /// One line of a table (RFC 4180).

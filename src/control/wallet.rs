@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use axum::Json as Answer;
-use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -23,7 +21,7 @@ use crate::model::money::{Currency, Micros};
 use crate::model::reason::EntryKind;
 use crate::model::time::Timestamp;
 use crate::policy::access::{Action, Resource};
-use crate::store::{Entry, EntryFilter, StoreError, TopUp, Wallet};
+use crate::store::{Entry, EntryFilter, TopUp, Wallet};
 
 /// A payment's number or a short note.
 const REFERENCE_CHARS_MAX: usize = 200;
@@ -183,19 +181,15 @@ async fn csv(
         return Err(Problem::parameter("limit", "an export has no pages: leave `limit` and `cursor` out"));
     }
     let filter = query.filter();
-    let pages = stream::try_unfold(Some(None), move |at: Option<Option<String>>| {
+    let pages = move |cursor: Option<String>| {
         let (control, filter) = (Arc::clone(&control), filter.clone());
         async move {
-            let Some(cursor) = at else { return Ok(None) };
-            let page = control.store.entries(&filter, TABLE_PAGE, cursor.as_deref()).await.inspect_err(|error| {
-                tracing::error!(%error, "an export broke off");
-            })?;
-            let rows: Vec<u8> = page.items.iter().flat_map(|entry| table::row(&cells(entry))).collect();
-            Ok::<_, StoreError>(Some((Bytes::from(rows), page.next_cursor.map(Some))))
+            let page = control.store.entries(&filter, TABLE_PAGE, cursor.as_deref()).await?;
+            let rows = page.items.iter().flat_map(|entry| table::row(&cells(entry)));
+            Ok((rows.collect(), page.next_cursor))
         }
-    });
-    let header = stream::iter([Ok(Bytes::from(table::row(&HEADER)))]);
-    Ok(table::file("text/csv; charset=utf-8", "wallet.csv", Body::from_stream(header.chain(pages))))
+    };
+    Ok(table::csv("wallet.csv", &HEADER, pages))
 }
 
 const HEADER: [&str; 11] = [

@@ -47,6 +47,7 @@ pub use marks::Mark;
 pub use notes::Subject;
 pub use open::check_url;
 pub use paging::{Page, Section};
+pub use permissions::PermissionFilter;
 pub use prune::Pruned;
 pub use push_subscriptions::{PUSH_SUBSCRIPTIONS_MAX, PushWish};
 pub use rate_cards::IMPORTED;

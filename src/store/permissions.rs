@@ -11,14 +11,14 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
 use super::again::again;
-use super::contacts::read_contact;
+use super::contacts::{match_text, read_contact};
 use super::error::{Result, StoreError};
 use super::identity::folded_into;
 use super::paging::{Cursor, Page, page, page_limit};
 use super::sql::{Columns, Select, clean, json_text, millis};
 use super::terms::kept_pack;
 use super::{Store, Terms, events};
-use crate::model::directory::{Contact, Permission};
+use crate::model::directory::{Asker, Contact, Permission};
 use crate::model::event::{Event as Logged, NewEvent};
 use crate::model::id::{AgentId, ContactId, NumberId};
 use crate::model::reason::PermissionStatus;
@@ -37,6 +37,63 @@ const DUE_MAX: u32 = 100;
 /// From five minutes to five hours: a customer WhatsApp never tells of is still asked about, now and then.
 const PAUSE_DOUBLINGS: i64 = 6;
 
+/// A page of them looks at so many rows, then says how far it came: some 10 ms of folds.
+const READ_MAX: usize = 2_000;
+
+/// Which permissions of a number; all other fields narrow them.
+#[derive(Clone, Debug)]
+pub struct PermissionFilter {
+    pub number: NumberId,
+    /// Only of customers who are assigned to or owned by one of these agents.
+    pub seen_by: Option<Vec<AgentId>>,
+    /// Part of a name, user name, number or user id.
+    pub text: Option<String>,
+    /// As it reads at the moment of asking.
+    pub status: Option<PermissionStatus>,
+    /// Of customers whom this agent has asked, or who are assigned to it.
+    pub agent: Option<AgentId>,
+    /// Whoever reads is not told that the agent has asked: only the assignment counts.
+    pub hides_asker: bool,
+}
+
+impl PermissionFilter {
+    pub fn of(number: NumberId) -> Self {
+        Self { number, seen_by: None, text: None, status: None, agent: None, hides_asker: false }
+    }
+
+    /// The next rows that the database alone can tell to be candidates.
+    fn select(&self, after: Option<Cursor>, rows: u32) -> Select {
+        let mut select = Select::new(
+            "SELECT c.*, p.state AS state, p.touched_at AS touched_at FROM permissions p \
+             JOIN contacts c ON c.id = p.contact_id",
+        );
+        // A row that was only locked or checked belongs to a stranger.
+        select.and("p.number_id = ").text(self.number.as_str()).and("p.touched_at > 0");
+        if let Some(agents) = &self.seen_by {
+            let ids = || agents.iter().map(AgentId::as_str);
+            select.and("(c.assignee_id IN ").list(ids()).push(" OR c.owner_id IN ").list(ids()).push(")");
+        }
+        if let Some(text) = &self.text {
+            match_text(&mut select, text, |_| ());
+        }
+        if let Some(Cursor { at, id }) = after {
+            select.and("(p.touched_at, p.contact_id) < (").int(at.as_millis()).push(", ").text(id).push(")");
+        }
+        select.push(" ORDER BY p.touched_at DESC, p.contact_id DESC LIMIT ").int(i64::from(rows));
+        select
+    }
+
+    /// What the clock and the fold decide.
+    fn fits(&self, permission: &Permission, contact: &Contact) -> bool {
+        let asked = |agent: &AgentId| {
+            let by = permission.requested_by.as_ref().filter(|_| !self.hides_asker);
+            matches!(by, Some(Asker::Agent { agent_id }) if agent_id == agent)
+        };
+        self.status.is_none_or(|status| status == permission.status)
+            && self.agent.as_ref().is_none_or(|agent| contact.assignee_id.as_ref() == Some(agent) || asked(agent))
+    }
+}
+
 impl Store {
     /// The state of one permission; of a pair nobody has heard of, the empty one.
     pub async fn permission(&self, n: &NumberId, c: &ContactId) -> Result<Ledger> {
@@ -46,57 +103,49 @@ impl Store {
         Ok(ledger)
     }
 
-    /// The permissions of a number as they read at `now`, the latest change first, in pages. `seen_by`: only those of
-    /// customers who are assigned to or owned by one of these agents.
+    /// The permissions of a number as they read at `now`, the latest change first, in pages. A page may hold fewer than
+    /// `limit` though there is a next one: what a permission is worth is read row by row, and only so many at a time.
     ///
     /// # Errors
     /// [`StoreError::BadCursor`].
     pub async fn permissions(
         &self,
-        n: &NumberId,
-        seen_by: Option<&[AgentId]>,
+        filter: &PermissionFilter,
         limit: u32,
         cursor: Option<&str>,
         now: Timestamp,
     ) -> Result<Page<(Permission, Contact)>> {
-        if seen_by.is_some_and(<[_]>::is_empty) {
+        let mut after = cursor.map(|cursor| Cursor::decode(cursor, &self.key, LIST)).transpose()?;
+        if filter.seen_by.as_ref().is_some_and(Vec::is_empty) {
             return Ok(Page { items: Vec::new(), next_cursor: None });
         }
         let limit = page_limit(limit);
-        let mut select = Select::new(
-            "SELECT c.*, p.state AS state, p.touched_at AS touched_at FROM permissions p \
-             JOIN contacts c ON c.id = p.contact_id",
-        );
-        // A row that was only locked or checked belongs to a stranger.
-        select.and("p.number_id = ").text(n.as_str()).and("p.touched_at > 0");
-        if let Some(agents) = seen_by {
-            let ids = || agents.iter().map(AgentId::as_str);
-            select.and("(c.assignee_id IN ").list(ids()).push(" OR c.owner_id IN ").list(ids()).push(")");
-        }
-        if let Some(cursor) = cursor {
-            let after = Cursor::decode(cursor, &self.key, LIST)?;
-            select
-                .and("(p.touched_at, p.contact_id) < (")
-                .int(after.at.as_millis())
-                .push(", ")
-                .text(after.id)
-                .push(")");
-        }
-        select.push(" ORDER BY p.touched_at DESC, p.contact_id DESC LIMIT ").int(i64::from(limit) + 1);
         let terms = self.terms();
+        let (mut found, mut read) = (Vec::new(), 0);
         let mut tx = self.reader.begin().await?;
-        let mut found = Vec::new();
-        for row in select.query().fetch_all(&mut *tx).await? {
-            let contact = read_contact(&row)?;
-            let ledger = folded(&mut tx, n, &contact.id, &row, &terms).await?;
-            found.push((row.time("touched_at")?, ledger.view(n, &contact.id, now), contact));
+        while found.len() <= limit as usize && read < READ_MAX {
+            let rows = filter.select(after.take(), limit + 1).query().fetch_all(&mut *tx).await?;
+            read += rows.len();
+            for row in &rows {
+                let contact = read_contact(row)?;
+                let permission = folded(&mut tx, &filter.number, &contact.id, row, &terms).await?;
+                let permission = permission.view(&filter.number, &contact.id, now);
+                let place = Cursor { at: row.time("touched_at")?, id: contact.id.as_str().to_owned() };
+                if filter.fits(&permission, &contact) {
+                    found.push((place.clone(), permission, contact));
+                }
+                after = Some(place);
+            }
+            if rows.len() <= limit as usize {
+                after = None;
+                break;
+            }
         }
         tx.commit().await?;
-        let page = page(found, limit, |(at, _, contact)| {
-            Cursor { at: *at, id: contact.id.as_str().to_owned() }.encode(&self.key, LIST)
-        });
+        let place = |place: &Cursor| place.encode(&self.key, LIST);
+        let page = page(found, limit, |(last, ..)| place(last));
         let items = page.items.into_iter().map(|(_, permission, contact)| (permission, contact)).collect();
-        Ok(Page { items, next_cursor: page.next_cursor })
+        Ok(Page { items, next_cursor: page.next_cursor.or_else(|| after.as_ref().map(place)) })
     }
 
     /// Takes in what was said or done between a number and a customer; logs what it changed. Empty if nothing did.

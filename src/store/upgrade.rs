@@ -85,7 +85,7 @@ async fn calls_of_the_first_release_count_as_if_they_had_been_made_today(t: Fixt
         }
     }
     assert_eq!(
-        new.permissions(&number_id(), None, 9, None, at(0)).await.unwrap().items.len(),
+        new.permissions(&super::PermissionFilter::of(number_id()), 9, None, at(0)).await.unwrap().items.len(),
         0,
         "nobody decided anything"
     );

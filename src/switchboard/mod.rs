@@ -276,13 +276,19 @@ impl Switchboard {
         cut
     }
 
-    /// Somebody takes a list of calls out: an audit wants to know who, and which. `asked`: the query.
+    /// Somebody takes a list out, as `what` tells: an audit wants to know who, and which. `asked`: the query.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be written down; nothing may leave then.
-    pub async fn note_export(&self, by: Asker, format: &str, asked: &str) -> Result<(), StoreError> {
+    pub async fn note_export(
+        &self,
+        by: Asker,
+        what: &'static str,
+        format: &str,
+        asked: &str,
+    ) -> Result<(), StoreError> {
         let data = serde_json::json!({"by": by, "format": format, "query": asked});
-        self.0.announce(vec![NewEvent { kind: "calls.exported", call_id: None, agent_id: None, data }]).await
+        self.0.announce(vec![NewEvent { kind: what, call_id: None, agent_id: None, data }]).await
     }
 
     /// What shards report; `app` feeds it.

@@ -64,7 +64,7 @@ fn body_of(path: &str) -> (&'static str, &'static str) {
 
 fn query_of(path: &str) -> &'static str {
     match path {
-        "/v1/permissions" => "?number_id=1",
+        "/v1/permissions" | "/v1/permissions.csv" => "?number_id=1",
         _ if path.ends_with("/callability") => "?number_id=1",
         _ if path.ends_with("/push-subscriptions") => "?subscription_id=push_1",
         _ => "",

@@ -207,6 +207,7 @@ pub(super) const ROWS: &[Row] = &[
     row("POST /v1/contacts/{ref}/notes", Json(r#"{"text":"Called back."}"#), Answers(201), Agents::All, &[CallsWrite]),
     row("GET /v1/contacts/{ref}/callability", Query("number_id={number}&agent_id={agent}"), Answers(200), Agents::Own, READERS),
     row("GET /v1/permissions", Query("number_id={number}&limit=200"), ListsCustomers, Agents::All, &[CallsRead, PermissionsWrite]),
+    row("GET /v1/permissions.csv", Query("number_id={number}"), ListsCustomers, Agents::All, &[CallsRead, PermissionsWrite]),
     row("POST /v1/routing/simulate", Json(r#"{"number_id":"{number}","contact":"{contact}"}"#), Answers(200), Agents::Configures, &[CallsRead, SettingsWrite]),
     row("GET /v1/events", Nothing, Answers(200), Agents::NoneOpenly, &[EventsRead]),
     row("GET /v1/events/stream", Nothing, Streams, Agents::NoneOpenly, &[EventsRead]),

@@ -3,6 +3,10 @@ use crate::model::reason::{GrantSource, RequestKind};
 use crate::policy::pack::{BUILT_IN, Pack};
 use crate::store::fixture::{self, Fixture, T0, agent_id, at, declined, granted, number_id, on_both};
 
+fn all() -> PermissionFilter {
+    PermissionFilter::of(number_id())
+}
+
 async fn status(t: &Fixture, c: &ContactId, secs: i64) -> PermissionStatus {
     t.store.permission(&number_id(), c).await.unwrap().read(at(secs)).status
 }
@@ -35,9 +39,9 @@ async fn what_was_said_stands_in_every_order_of_arrival_and_is_told_once(t: Fixt
         assert_eq!(status(&t, &contact.id, 20).await, PermissionStatus::Temporary, "{order:?}");
     }
     let t = t.restart().await;
-    let page = t.store.permissions(&number_id(), None, 2, None, at(20)).await.unwrap();
+    let page = t.store.permissions(&all(), 2, None, at(20)).await.unwrap();
     assert_eq!(page.items.len(), 2);
-    let rest = t.store.permissions(&number_id(), None, 2, page.next_cursor.as_deref(), at(20)).await.unwrap();
+    let rest = t.store.permissions(&all(), 2, page.next_cursor.as_deref(), at(20)).await.unwrap();
     assert_eq!((rest.items.len(), rest.next_cursor), (1, None));
 }
 
@@ -67,8 +71,8 @@ async fn a_narrowed_list_holds_the_customers_of_these_agents_page_by_page(t: Fix
     ] {
         let (mut listed, mut cursor) = (Vec::new(), None);
         loop {
-            let page =
-                t.store.permissions(&number_id(), agents.as_deref(), 1, cursor.as_deref(), at(20)).await.unwrap();
+            let filter = PermissionFilter { seen_by: agents.clone(), ..all() };
+            let page = t.store.permissions(&filter, 1, cursor.as_deref(), at(20)).await.unwrap();
             assert!(page.items.len() <= 1);
             listed.extend(page.items.into_iter().map(|(_, contact)| contact.id));
             cursor = page.next_cursor;
@@ -78,6 +82,85 @@ async fn a_narrowed_list_holds_the_customers_of_these_agents_page_by_page(t: Fix
         }
         assert_eq!(listed.iter().collect::<Vec<_>>(), want, "{agents:?}");
     }
+}
+
+on_both!(a_list_is_narrowed_by_what_a_permission_is_worth_now_by_who_asked_and_by_name);
+async fn a_list_is_narrowed_by_what_a_permission_is_worth_now_by_who_asked_and_by_name(t: Fixture) {
+    t.seed().await;
+    let (ana, beka) = (agent_id("a"), agent_id("b"));
+    let mut ids = Vec::new();
+    for (i, (name, said)) in [
+        ("Nino", temporary("a", 1, 99)),
+        ("Gia", granted("a", at(2))),
+        ("Lali", Event::requested("r", RequestKind::Template, None, at(3)).by(Asker::Agent { agent_id: ana.clone() })),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let customer = t.customer(&format!("99555500000{i}")).await;
+        let assignee_id = (name == "Gia").then(|| beka.clone());
+        let customer = Contact { name: Some(name.to_owned()), assignee_id, ..customer };
+        t.store.put_contact(&customer).await.unwrap();
+        say(&t, &customer.id, &[said], i64::try_from(i).unwrap() + 1).await;
+        ids.push(customer.id);
+    }
+    let by = |agent: &AgentId| PermissionFilter { agent: Some(agent.clone()), ..all() };
+    let text = |text: &str| PermissionFilter { text: Some(text.to_owned()), ..all() };
+    let status = |status| PermissionFilter { status: Some(status), ..all() };
+    for (filter, secs, want) in [
+        (status(PermissionStatus::Temporary), 99, &[0][..]),
+        (status(PermissionStatus::Temporary), 100, &[]),
+        (status(PermissionStatus::Expired), 100, &[0]),
+        (status(PermissionStatus::Permanent), 100, &[1]),
+        (status(PermissionStatus::Requested), 100, &[2]),
+        (by(&ana), 100, &[2]),
+        (by(&beka), 100, &[1]),
+        (PermissionFilter { hides_asker: true, ..by(&ana) }, 100, &[]),
+        (PermissionFilter { hides_asker: true, ..by(&beka) }, 100, &[1]),
+        (text("ni"), 100, &[0]),
+        (text("+995 555 000 001"), 100, &[1]),
+        (text("%"), 100, &[]),
+        (PermissionFilter { status: Some(PermissionStatus::Expired), ..text("gia") }, 100, &[]),
+    ] {
+        // A page of one: whoever fits lies behind rows that do not.
+        let (mut found, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = t.store.permissions(&filter, 1, cursor.as_deref(), at(secs)).await.unwrap();
+            found.extend(page.items.into_iter().map(|(_, contact)| contact.id));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, want.iter().map(|i: &usize| ids[*i].clone()).collect::<Vec<_>>(), "{filter:?}");
+    }
+}
+
+on_both!(a_list_goes_on_behind_more_rows_than_are_read_at_once);
+async fn a_list_goes_on_behind_more_rows_than_are_read_at_once(t: Fixture) {
+    let oldest = t.seed().await;
+    say(&t, &oldest.id, &[granted("a", at(1))], 1).await;
+    let mut tx = t.store.writer.begin().await.unwrap();
+    for i in 0..READ_MAX + 5 {
+        for sql in [
+            "INSERT INTO contacts (id, created_at, search_text) VALUES ($1, 0, '')",
+            "INSERT INTO permissions (number_id, contact_id, revision, state, touched_at) \
+             SELECT number_id, $1, 0, '{}', 9000000000000 FROM permissions LIMIT 1",
+        ] {
+            sqlx::query(sql).bind(format!("con_{i:05}")).execute(&mut *tx).await.unwrap();
+        }
+    }
+    sqlx::query("UPDATE permissions SET state = $1 WHERE state = '{}'")
+        .bind(json_text(&Ledger::default()))
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let filter = PermissionFilter { status: Some(PermissionStatus::Permanent), ..all() };
+    let first = t.store.permissions(&filter, 500, None, at(2)).await.unwrap();
+    assert!(first.items.is_empty() && first.next_cursor.is_some(), "so far nothing fits, and there is more");
+    let rest = t.store.permissions(&filter, 500, first.next_cursor.as_deref(), at(2)).await.unwrap();
+    assert_eq!((rest.items.len(), &rest.items[0].1.id, rest.next_cursor), (1, &oldest.id, None));
 }
 
 on_both!(a_permission_that_ran_out_is_told_once_by_our_own_clock);
@@ -203,7 +286,8 @@ async fn a_question_without_an_answer_is_asked_again_ever_later_and_looks_do_not
 on_both!(a_stranger_whom_somebody_only_looked_at_is_in_no_list);
 async fn a_stranger_whom_somebody_only_looked_at_is_in_no_list(t: Fixture) {
     let (contact, n) = (t.seed().await, number_id());
-    let listed = async || t.store.permissions(&n, None, 10, None, at(9)).await.unwrap().items.len();
+    let listed =
+        async || t.store.permissions(&PermissionFilter::of(n.clone()), 10, None, at(9)).await.unwrap().items.len();
     t.store.check_permission_at(&n, &contact.id, at(0), true).await.unwrap();
     assert_eq!(listed().await, 0);
     say(&t, &contact.id, &[Event::checked(PermissionStatus::None, None, at(1))], 1).await;
