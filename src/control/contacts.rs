@@ -15,7 +15,7 @@ use super::permissions::shown;
 use super::problem::Problem;
 use super::{Control, Shared, notes};
 use crate::billing::Quote;
-use crate::model::directory::{Asker, Contact, ContactRef, Permission};
+use crate::model::directory::{Contact, Permission};
 use crate::model::id::{AgentId, NumberId, TeamId};
 use crate::model::money::Micros;
 use crate::model::note::Note;
