@@ -5,8 +5,10 @@ import { Scope } from './ui/scope.js';
 import { fill, h } from './ui/dom.js';
 import { empty } from './ui/parts.js';
 
-/** A list that takes longer to come back is scrolled by hand. */
-const RETURN_MS = 3_000;
+/** A list that has not come back when its requests end is scrolled by hand. */
+const RETURN_MS = 20_000;
+/** Whoever does one of these has found another place. */
+const HANDS = ['wheel', 'touchstart', 'pointerdown', 'keydown'];
 
 let table = [];
 let scope = null;
@@ -70,8 +72,10 @@ function returnTo(top) {
   const { signal } = scope;
   const view = document.getElementById('view');
   const until = performance.now() + RETURN_MS;
+  let moved = false;
+  for (const hand of HANDS) addEventListener(hand, () => { moved = true; }, { once: true, passive: true, signal });
   const step = () => {
-    if (signal.aborted) return;
+    if (signal.aborted || moved) return;
     view.scrollTop = top;
     if (view.scrollTop < top - 1 && performance.now() < until) requestAnimationFrame(step);
   };
