@@ -111,7 +111,7 @@ async fn a_person_is_added_comes_in_by_the_link_and_gets_pages_while_it_watches(
     nana.reads(LINKS, "Home Live Calls Contacts Analytics Wallet Devices More").await;
     choose(&owner, "person-role", "teammate").await;
     owner.click("person-save").await;
-    nana.reads(LINKS, "Home Calls Contacts Analytics Devices").await;
+    nana.reads(LINKS, "Home Live Calls Contacts Analytics Devices More").await;
     assert_eq!(nana.run("return globalThis.sameDocument").await, json!(true), "nothing was loaded anew");
 
     // Who has no access any more is out at once, and knows why.
