@@ -142,7 +142,7 @@ impl PermissionsQuery {
         let hides = |agent: &AgentId| visible.is_some_and(|visible| !visible.contains(agent));
         Ok(PermissionFilter {
             // A key sees every customer, but not who asked them.
-            seen_by: caller.agent().and(visible.cloned()),
+            seen_by: visible.filter(|_| caller.agent().is_some()).cloned(),
             text: self.text.filter(|text| !text.trim().is_empty()),
             status: self.status,
             hides_asker: self.agent_id.as_ref().is_some_and(hides),

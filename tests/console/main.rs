@@ -14,6 +14,7 @@ mod desk;
 mod door;
 mod ground;
 mod hostile;
+mod house;
 mod incall;
 mod ledger;
 mod live;
