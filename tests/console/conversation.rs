@@ -179,7 +179,7 @@ async fn who_manages_says_whose_a_customer_is_and_nobody_else_is_offered_to() {
     browser.press(thirtyfour::Key::Enter + "").await;
     browser.vanishes("call-button").await;
     assert_eq!(browser.run("return document.activeElement.dataset.testid").await, "choose-assignee_id");
-    let token = world.token("agt_o").await;
+    // Who is neither the assignee nor gives customers away renames none.
     let refused = world.gateway.request_as(&token, "PUT", PATH, Some(json!({"name": "Other"}))).await;
     refused.problem(403, "forbidden");
     assert_eq!(browser.errors().await, Vec::<String>::new());
