@@ -232,8 +232,7 @@ async fn a_closed_console_rings_and_the_call_is_rejected_or_answered_from_the_sy
     let said = opened(&browser, &over, &keys, &service).await;
     assert_eq!((&said["kind"], &said["cause"]), (&json!("over"), &json!("rejected")));
     worker.push(&said.to_string()).await;
-    let rejected = json!([["Call rejected", "Nino Beridze"]]);
-    world.until("it rings there no more", async || worker.notifications().await == rejected).await;
+    worker.shows("Call rejected", "Nino Beridze").await;
     worker.wipe().await;
 
     // The caller hangs up while it rings.
@@ -245,8 +244,7 @@ async fn a_closed_console_rings_and_the_call_is_rejected_or_answered_from_the_sy
     let said = opened(&browser, &service.next(&world, "that it is over").await, &keys, &service).await;
     assert_eq!(said["cause"], "caller_cancelled");
     worker.push(&said.to_string()).await;
-    let missed = json!([["Missed WhatsApp call", "Nino Beridze"]]);
-    world.until("it says so", async || worker.notifications().await == missed).await;
+    worker.shows("Missed WhatsApp call", "Nino Beridze").await;
     worker.wipe().await;
     assert_eq!(agent(&world, "agt_a").await["status"], "online", "it was shown to her");
 

@@ -11,6 +11,16 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::{Browser, SOON};
 
+/// Writes down what the worker has handed to the system.
+const LISTEN: &str = "if (!self.handed) {
+  self.handed = [];
+  const show = registration.showNotification.bind(registration);
+  registration.showNotification = async (title, options) => {
+    await show(title, options);
+    self.handed.push(title);
+  };
+}";
+
 /// The worker of one origin.
 pub(crate) struct Worker {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
@@ -73,7 +83,12 @@ impl Worker {
         let done = loop {
             let session = match self.session.take() {
                 Some(session) => session,
-                None => self.awake().await,
+                None => {
+                    let session = self.awake().await;
+                    let what = json!({"expression": LISTEN});
+                    self.ask(Some(&session), "Runtime.evaluate", what).await.ok();
+                    session
+                }
             };
             if let Ok(done) = self.ask(Some(&session), "Runtime.evaluate", what.clone()).await {
                 self.session = Some(session);
@@ -92,9 +107,22 @@ impl Worker {
         .await
     }
 
+    /// Waits until the worker has handed this to the system, and then until the system shows it and nothing else. The system is
+    /// not asked before: while it is about to show something, Chromium takes the question for news that nothing is shown and
+    /// forgets it.
+    pub(crate) async fn shows(&mut self, title: &str, body: &str) {
+        let handed = format!("self.handed.some((title) => title === {title:?})");
+        let deadline = tokio::time::Instant::now() + SOON;
+        while self.run(&handed).await != true {
+            assert!(tokio::time::Instant::now() < deadline, "the worker does not show {title:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(self.notifications().await, json!([[title, body]]));
+    }
+
     /// Waves away everything that is shown.
     pub(crate) async fn wipe(&mut self) {
-        self.run("registration.getNotifications().then((all) => all.forEach((each) => each.close()))").await;
+        self.run("registration.getNotifications().then((all) => all.forEach((each) => each.close())).then(() => { self.handed = []; })").await;
     }
 
     /// A click on the notification that carries this tag, or on one of its buttons. Where the console would be opened is
