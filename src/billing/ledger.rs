@@ -27,6 +27,16 @@ impl Transfer {
         Self { kind: EntryKind::TopUp, debit: Account::Funding, credit: Account::Wallet, micros }
     }
 
+    /// Money that was booked wrongly: put into the wallet, or taken out where `micros` is negative. `None` for 0.
+    pub fn correction(micros: Micros) -> Option<Self> {
+        let (debit, credit) = match micros.cmp(&0) {
+            Ordering::Greater => (Account::Funding, Account::Wallet),
+            Ordering::Less => (Account::Wallet, Account::Funding),
+            Ordering::Equal => return None,
+        };
+        Some(Self { kind: EntryKind::Adjustment, debit, credit, micros: micros.checked_abs()? })
+    }
+
     /// What it does to the wallet: negative when money leaves it.
     pub const fn wallet_micros(&self) -> Micros {
         match (self.debit, self.credit) {
@@ -74,6 +84,16 @@ mod tests {
         check(Some(9500), 0, Some((Adjustment, 9500)));
         check(Some(0), 0, None);
         check(Some(0), 7, Some((Adjustment, -7)));
+    }
+
+    #[test]
+    fn a_correction_goes_either_way_between_the_wallet_and_outside() {
+        for micros in [5, -5] {
+            let transfer = Transfer::correction(micros).unwrap();
+            assert_eq!((transfer.kind, transfer.micros, transfer.wallet_micros()), (EntryKind::Adjustment, 5, micros));
+            assert!(![transfer.debit, transfer.credit].contains(&Account::Calls), "{transfer:?}");
+        }
+        assert_eq!((Transfer::correction(0), Transfer::correction(Micros::MIN)), (None, None));
     }
 
     #[test]

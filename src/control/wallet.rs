@@ -21,7 +21,7 @@ use crate::model::money::{Currency, Micros};
 use crate::model::reason::EntryKind;
 use crate::model::time::Timestamp;
 use crate::policy::access::{Action, Resource};
-use crate::store::{Entry, EntryFilter, TopUp, Wallet};
+use crate::store::{Adjustment, Entry, EntryFilter, TopUp, Wallet};
 
 /// A payment's number or a short note.
 const REFERENCE_CHARS_MAX: usize = 200;
@@ -30,6 +30,7 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(read, change))
         .routes(routes!(top_up))
+        .routes(routes!(adjust))
         .routes(routes!(entries))
         .routes(routes!(csv))
 }
@@ -105,11 +106,47 @@ async fn top_up(
     caller.may(Action::Change, Resource::Wallet)?;
     let reference =
         body.reference.as_deref().map(|text| plain_text("reference", text, REFERENCE_CHARS_MAX)).transpose()?;
-    // Beneath the layer that replays answers: a crash between the booking and the answer must not book twice.
-    let key = headers.get("idempotency-key").and_then(|value| value.to_str().ok());
-    let key = key.map(|key| format!("{}:{key}", caller.name));
-    let top_up = TopUp { micros: body.micros, currency: body.currency, reference, key };
+    let top_up = TopUp { micros: body.micros, currency: body.currency, reference, key: kept_key(&caller, &headers) };
     Ok((StatusCode::CREATED, Answer(control.switchboard.top_up(top_up).await?)))
+}
+
+/// Beneath the layer that replays answers: a crash between the booking and the answer must not book twice.
+fn kept_key(caller: &Caller, headers: &HeaderMap) -> Option<String> {
+    let key = headers.get("idempotency-key").and_then(|value| value.to_str().ok());
+    key.map(|key| format!("{}:{key}", caller.name))
+}
+
+/// A correction of what was booked wrongly.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"micros": -450_000_000, "currency": "USD", "reason": "A zero too many in invoice 2026-117"}))]
+struct AdjustmentBody {
+    /// Millionths of a unit of the currency, negative to take out, not 0.
+    micros: Micros,
+    /// The wallet's.
+    currency: Currency,
+    /// Why: it stands in the ledger.
+    reason: String,
+}
+
+/// Corrects the balance
+///
+/// Nothing in the ledger is ever changed: a wrong top-up stays, and an `adjustment` stands beside it with its reason and who
+/// booked it. `wallet.adjusted` tells of it. Send an `Idempotency-Key`: the same key corrects once, for ever.
+#[utoipa::path(post, path = "/v1/wallet/adjustments", tag = "wallet", request_body = AdjustmentBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key corrects once")),
+    responses((status = 201, description = "As it stands in the ledger", body = Entry), Problems))]
+async fn adjust(
+    State(control): State<Shared>,
+    caller: Caller,
+    headers: HeaderMap,
+    Json(body): Json<AdjustmentBody>,
+) -> Result<(StatusCode, Answer<Entry>), Problem> {
+    caller.may(Action::Change, Resource::Wallet)?;
+    let reason = plain_text("reason", &body.reason, REFERENCE_CHARS_MAX)?;
+    let (by, key) = (caller.asker(), kept_key(&caller, &headers));
+    let adjustment = Adjustment { micros: body.micros, currency: body.currency, reason, by, key };
+    Ok((StatusCode::CREATED, Answer(control.switchboard.adjust(adjustment).await?)))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -148,7 +185,7 @@ struct Entries {
 /// Lists what was booked
 ///
 /// Newest first. A call has one `call_charge`; when WhatsApp's last word on its duration differs, an `adjustment` books the
-/// difference.
+/// difference; so does what somebody corrected, with `by` and its reason as `reference`.
 #[utoipa::path(get, path = "/v1/wallet/entries", tag = "wallet", params(EntriesQuery),
     responses((status = 200, description = "A page of entries", body = Entries), Problems))]
 async fn entries(

@@ -31,6 +31,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (11, "views", include_str!("migrations/0011_views.sql")),
     (12, "team", include_str!("migrations/0012_team.sql")),
     (13, "profile_names", include_str!("migrations/0013_profile_names.sql")),
+    (14, "corrections", include_str!("migrations/0014_corrections.sql")),
 ];
 
 /// SQLite: lists and single look-ups, a few milliseconds each: more connections than cores only trade places.

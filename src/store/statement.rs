@@ -98,6 +98,7 @@ pub(super) fn read_entry(row: &AnyRow) -> Result<Entry> {
         call_id: row.word_opt("call_id")?,
         pulses: row.int_opt("pulses")?,
         reference: row.text_opt("reference")?,
+        by: row.json_opt("asked_by")?,
         explanation: row.json("explanation")?,
         created_at: row.time("created_at")?,
     })

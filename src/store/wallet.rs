@@ -12,8 +12,7 @@ use sqlx::{Any, AnyConnection, Transaction};
 use utoipa::ToSchema;
 
 use super::error::{Result, StoreError};
-use super::sql::{Columns, clean_opt, damaged, json_text};
-use super::statement::{entry_with_key, read_entry};
+use super::sql::{Columns, damaged, json_text};
 use super::{Store, events};
 use crate::billing::ledger::{Account, Transfer, settle};
 use crate::billing::{Customer, Quote, RateCard, pulses};
@@ -25,10 +24,8 @@ use crate::model::money::{Charge, Currency, Micros};
 use crate::model::reason::{CallState, Direction, EntryKind};
 use crate::model::time::Timestamp;
 
-/// The most that is paid in at once: a thousand million units. More is a typing error.
-const TOP_UP_MICROS_MAX: Micros = 1_000_000_000_000_000;
 /// The most a wallet holds; far enough from the end of an i64 that no sum of balances and reserves reaches it.
-const BALANCE_MICROS_MAX: Micros = 1_000_000_000_000_000_000;
+pub(super) const BALANCE_MICROS_MAX: Micros = 1_000_000_000_000_000_000;
 
 /// A call of a year. More is a fault of whoever measured it, and must not get into the books.
 const PULSES_MAX: i64 = 366 * 24 * 3600 / 6;
@@ -67,9 +64,12 @@ pub struct Entry {
     /// Six-second pulses of the whole call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pulses: Option<i64>,
-    /// As whoever paid in called it.
+    /// As whoever paid in called it, or why the balance was corrected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
+    /// Who paid in or corrected the balance; absent for calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Asker>,
     /// How the price came about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Explanation>,
@@ -89,16 +89,6 @@ pub struct Explanation {
     pub pulses_before: i64,
     /// SHA-256 of the rate card.
     pub rate_card: String,
-}
-
-/// Money paid in.
-#[derive(Clone, Debug)]
-pub struct TopUp {
-    pub micros: Micros,
-    pub currency: Currency,
-    pub reference: Option<String>,
-    /// The same key pays in once, for ever.
-    pub key: Option<String>,
 }
 
 /// A call as it was settled.
@@ -122,15 +112,7 @@ impl Charged {
     pub fn events(&self) -> Vec<NewEvent> {
         let Some(entry) = &self.entry else { return Vec::new() };
         let mut events = vec![about_entry("wallet.debited", entry, self.balance_micros)];
-        let mut data = serde_json::json!({"balance_micros": self.balance_micros, "currency": entry.currency});
-        let fell_to = |bound| self.balance_before > bound && self.balance_micros <= bound;
-        if fell_to(0) {
-            events.push(NewEvent { kind: "wallet.negative", call_id: None, agent_id: None, data: data.clone() });
-        }
-        if let Some(low) = self.low_micros.filter(|low| fell_to(*low)) {
-            data["low_micros"] = low.into();
-            events.push(NewEvent { kind: "wallet.low", call_id: None, agent_id: None, data });
-        }
+        events.extend(fallen(self.balance_before, self.balance_micros, self.low_micros, entry.currency));
         events
     }
 }
@@ -219,52 +201,21 @@ impl Store {
         tx.commit().await?;
         Ok(logged)
     }
+}
 
-    /// Pays into the wallet and logs `wallet.topped_up`. A key that has paid in already gives its entry back, without events.
-    ///
-    /// # Errors
-    /// [`StoreError::Refused`] naming the field; [`StoreError::Taken`] when the key paid in something else.
-    pub async fn top_up(&self, top_up: &TopUp, now: Timestamp) -> Result<(Entry, Vec<Event>)> {
-        let refused = |field, reason: String| Err(StoreError::Refused { field, reason });
-        if !(1..=TOP_UP_MICROS_MAX).contains(&top_up.micros) {
-            return refused("micros", format!("1 to {TOP_UP_MICROS_MAX}, not {}", top_up.micros));
-        }
-        let mut tx = self.writer.begin().await?;
-        let accounts = lock(&mut tx, top_up.currency).await?;
-        if accounts.currency != top_up.currency {
-            return refused("currency", format!("the wallet is in {}", accounts.currency));
-        }
-        let id = EntryId::generate();
-        let key = format!("top_up:{}", top_up.key.as_deref().unwrap_or(id.as_str()));
-        let reference = clean_opt(top_up.reference.as_deref());
-        if let Some(row) = entry_with_key(&mut tx, &key).await? {
-            let entry = read_entry(&row)?;
-            if entry.micros == top_up.micros && entry.reference == reference {
-                return Ok((entry, Vec::new()));
-            }
-            return Err(StoreError::Taken(
-                "the key of this top-up, by one with another amount or reference,".to_owned(),
-            ));
-        }
-        if accounts.balance > BALANCE_MICROS_MAX - top_up.micros {
-            return refused("micros", format!("the wallet would hold more than {BALANCE_MICROS_MAX}"));
-        }
-        let entry = Entry {
-            id,
-            kind: EntryKind::TopUp,
-            micros: top_up.micros,
-            currency: accounts.currency,
-            call_id: None,
-            pulses: None,
-            reference,
-            explanation: None,
-            created_at: now,
-        };
-        let balance = post(&mut tx, &accounts, &key, &Transfer::top_up(top_up.micros), &entry).await?;
-        let logged = events::append(&mut tx, vec![about_entry("wallet.topped_up", &entry, balance)], now).await?;
-        tx.commit().await?;
-        Ok((entry, logged))
+/// What a balance that fell is told as: `wallet.negative` when this left nothing, `wallet.low` when this made it low.
+pub(super) fn fallen(before: Micros, after: Micros, low: Option<Micros>, currency: Currency) -> Vec<NewEvent> {
+    let mut data = serde_json::json!({"balance_micros": after, "currency": currency});
+    let fell_to = |bound| before > bound && after <= bound;
+    let mut events = Vec::new();
+    if fell_to(0) {
+        events.push(NewEvent { kind: "wallet.negative", call_id: None, agent_id: None, data: data.clone() });
     }
+    if let Some(low) = low.filter(|low| fell_to(*low)) {
+        data["low_micros"] = low.into();
+        events.push(NewEvent { kind: "wallet.low", call_id: None, agent_id: None, data });
+    }
+    events
 }
 
 /// What new calls may use; locks the wallet until the transaction ends, so that two calls never spend the same money.
@@ -377,6 +328,7 @@ pub(super) async fn charge(
             call_id: Some(call.clone()),
             pulses: Some(pulses),
             reference: None,
+            by: None,
             explanation: Some(Explanation {
                 quote: price.quote,
                 talked_ms: i64::try_from(talked.as_millis()).unwrap_or(i64::MAX),
@@ -408,9 +360,9 @@ pub(super) async fn charge(
 /// The wallet's account under lock.
 pub(super) struct Accounts {
     pub(super) currency: Currency,
-    balance: Micros,
+    pub(super) balance: Micros,
     reserved: Micros,
-    low: Option<Micros>,
+    pub(super) low: Option<Micros>,
 }
 
 impl Accounts {
@@ -419,7 +371,7 @@ impl Accounts {
     }
 
     /// The balance once this is posted.
-    fn after(&self, transfer: &Transfer) -> Result<Micros> {
+    pub(super) fn after(&self, transfer: &Transfer) -> Result<Micros> {
         let balance = self.balance.checked_add(transfer.wallet_micros()).filter(|b| b.abs() <= BALANCE_MICROS_MAX);
         balance.ok_or_else(|| too_large("balance"))
     }
@@ -466,7 +418,7 @@ async fn anything_booked(tx: &mut Transaction<'static, Any>) -> Result<bool> {
 }
 
 /// Writes a transfer and both balances; gives the wallet's.
-async fn post(
+pub(super) async fn post(
     tx: &mut Transaction<'static, Any>,
     accounts: &Accounts,
     key: &str,
@@ -476,7 +428,7 @@ async fn post(
     let balance = accounts.after(transfer)?;
     sqlx::query(
         "INSERT INTO transfers (id, key, kind, debit_account, credit_account, micros, call_id, pulses, explanation, \
-         reference, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+         reference, created_at, asked_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(entry.id.as_str())
     .bind(key)
@@ -489,6 +441,7 @@ async fn post(
     .bind(json_text(&entry.explanation))
     .bind(entry.reference.as_deref())
     .bind(entry.created_at.as_millis())
+    .bind(entry.by.as_ref().map(json_text))
     .execute(&mut **tx)
     .await
     .map_err(StoreError::on_write(|| format!("the posting {key}")))?;
@@ -575,7 +528,7 @@ async fn count(tx: &mut Transaction<'static, Any>, month: &str, market: &str, pu
     Ok(())
 }
 
-fn about_entry(kind: &'static str, entry: &Entry, balance_micros: Micros) -> NewEvent {
+pub(super) fn about_entry(kind: &'static str, entry: &Entry, balance_micros: Micros) -> NewEvent {
     let data = serde_json::json!({"entry": entry, "balance_micros": balance_micros, "currency": entry.currency});
     NewEvent { kind, call_id: None, agent_id: None, data }
 }

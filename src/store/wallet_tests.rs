@@ -6,8 +6,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::fixture::{self, Fixture, T0, at, on_both};
+use super::paying_in::{Adjustment, TopUp};
 use super::sql::Columns;
-use super::wallet::{self, Charged, Entry, TopUp, available, charge, release, reserve};
+use super::wallet::{self, Charged, Entry, available, charge, release, reserve};
 use super::{EntryFilter, Store, StoreError};
 use crate::billing::{Customer, RateCard};
 use crate::model::directory::Asker;
@@ -434,6 +435,39 @@ async fn a_key_pays_in_once_however_many_come_with_it_and_whenever(t: Fixture) {
     t.store.top_up(&usd(5, None), T0).await.unwrap();
     t.store.top_up(&usd(5, None), T0).await.unwrap();
     assert_eq!(audited(&t.store).await, 15);
+}
+
+on_both!(a_wrong_top_up_is_taken_back_once_and_says_why_and_by_whom);
+async fn a_wrong_top_up_is_taken_back_once_and_says_why_and_by_whom(t: Fixture) {
+    t.store.top_up(&usd(500, None), T0).await.unwrap();
+    t.store.set_low(Some(60), Currency::USD, &by(), T0).await.unwrap();
+    let correction = |micros, key: Option<&str>| Adjustment {
+        micros,
+        currency: Currency::USD,
+        reason: "A zero too many".to_owned(),
+        by: by(),
+        key: key.map(str::to_owned),
+    };
+    let (entry, events) = t.store.adjust(&correction(-450, Some("k")), at(1)).await.unwrap();
+    assert_eq!((entry.kind, entry.micros, &entry.by), (EntryKind::Adjustment, -450, &Some(by())));
+    let kinds: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, ["wallet.adjusted", "wallet.low"]);
+    let (again, events) = t.store.adjust(&correction(-450, Some("k")), at(2)).await.unwrap();
+    assert_eq!((&again, events.len()), (&entry, 0), "the same key corrects once");
+    assert!(matches!(t.store.adjust(&correction(-451, Some("k")), at(2)).await, Err(StoreError::Taken(_))));
+    assert_eq!(t.store.adjust(&correction(-60, None), at(3)).await.unwrap().1[1].kind, "wallet.negative");
+    t.store.adjust(&correction(7, None), at(4)).await.unwrap();
+    assert_eq!(audited(&t.store).await, -3);
+    let listed = t.store.entries(&EntryFilter::default(), 10, None).await.unwrap().items;
+    assert_eq!(listed[2], entry);
+    for micros in [0, Micros::MIN, 1_000_000_000_000_001, -1_000_000_000_000_001] {
+        let error = t.store.adjust(&correction(micros, None), T0).await.unwrap_err().to_string();
+        assert!(error.starts_with("micros: -1000000000000000 to 1000000000000000, and not 0"), "{error}");
+    }
+}
+
+fn by() -> Asker {
+    Asker::Key { name: "books".to_owned() }
 }
 
 #[tokio::test]

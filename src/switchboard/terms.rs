@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{Desk, Refusal, Switchboard};
 use crate::billing::RateCard;
 use crate::model::directory::Asker;
-use crate::model::money::Micros;
-use crate::store::{Entry, StoreError, Terms, TopUp};
+use crate::model::money::{Currency, Micros};
+use crate::store::{Adjustment, Entry, StoreError, Terms, TopUp};
 
 impl Switchboard {
     /// The terms in force. A decision takes them once and keeps to them to its end.
@@ -36,12 +36,21 @@ impl Switchboard {
     pub async fn top_up(&self, top_up: TopUp) -> Result<Entry, Refusal> {
         let desk = &self.0;
         let _one_at_a_time = desk.parts.store.terms_change().await;
-        let wallet = desk.parts.store.wallet(desk.terms().card.currency()).await?;
-        if top_up.currency != wallet.currency {
-            let reason = format!("the wallet is in {}, not {}", wallet.currency, top_up.currency);
-            return Err(StoreError::Refused { field: "currency", reason }.into());
-        }
+        desk.in_the_wallets(top_up.currency).await?;
         let (entry, logged) = desk.parts.store.top_up(&top_up, desk.parts.clock.now().wall).await?;
+        desk.publish(logged);
+        Ok(entry)
+    }
+
+    /// Corrects the balance, and tells.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] names the field that cannot be taken.
+    pub async fn adjust(&self, adjustment: Adjustment) -> Result<Entry, Refusal> {
+        let desk = &self.0;
+        let _one_at_a_time = desk.parts.store.terms_change().await;
+        desk.in_the_wallets(adjustment.currency).await?;
+        let (entry, logged) = desk.parts.store.adjust(&adjustment, desk.parts.clock.now().wall).await?;
         desk.publish(logged);
         Ok(entry)
     }
@@ -60,6 +69,16 @@ impl Switchboard {
 }
 
 impl Desk {
+    /// Money in another currency than the wallet's belongs to none of its books.
+    async fn in_the_wallets(&self, currency: Currency) -> Result<(), StoreError> {
+        let wallet = self.parts.store.wallet(self.terms().card.currency()).await?;
+        if wallet.currency == currency {
+            return Ok(());
+        }
+        let reason = format!("the wallet is in {}, not {currency}", wallet.currency);
+        Err(StoreError::Refused { field: "currency", reason })
+    }
+
     pub(super) fn terms(&self) -> Arc<Terms> {
         self.parts.store.terms()
     }

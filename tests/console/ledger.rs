@@ -21,25 +21,24 @@ async fn a_call_that_makes_the_wallet_low_is_told_on_every_page() {
     let ana = world.agent("agt_a").await;
     world.nino_of("agt_a").await;
     let browser = Browser::start(world.dir.path(), MICROPHONE_HZ).await;
+    // A twentieth of a thousandth is left above what is low.
+    world.post("wallet/adjustments", json!({"micros": -9_950, "currency": "USD", "reason": "Rounding"})).await;
     sign_in_at(&world, &browser, "agt_o", "/wallet").await;
     browser.click("low-change").await;
-    browser.fill("low-amount", "12,50").await;
-    browser.click("low-save").await;
-    assert!(
-        browser
-            .run("return document.querySelector('#low-wrong').textContent")
-            .await
-            .as_str()
-            .unwrap()
-            .starts_with("Write an amount")
-    );
+    for wrong in ["12,50", "99.9999"] {
+        browser.run("document.querySelector('#low-wrong').textContent = ''").await;
+        browser.fill("low-amount", wrong).await;
+        browser.click("low-save").await;
+        let said = browser.run("return document.querySelector('#low-wrong').textContent").await;
+        assert!(said.as_str().unwrap().starts_with("Write an amount"), "{wrong}: {said}");
+    }
     browser.looks_good("wallet-low-dialog").await;
-    browser.fill("low-amount", "99.9999").await;
+    browser.fill("low-amount", "99.99").await;
     browser.click("low-save").await;
     let words = async || browser.text("low-words").await;
-    world.until("it says when", async || words().await.contains("$99.9999")).await;
-    assert_eq!(world.get("wallet").await["low_micros"], 99_999_900);
-    assert!(!browser.is_there("wallet-low").await, "there is a hundred");
+    world.until("it says when", async || words().await.contains("$99.99.")).await;
+    assert_eq!(world.get("wallet").await["low_micros"], 99_990_000);
+    assert!(!browser.is_there("wallet-low").await, "there is more");
 
     browser.open(&format!("{}/contacts", world.gateway.base)).await;
     browser.appears("status-switch").await;
@@ -55,7 +54,7 @@ async fn a_call_that_makes_the_wallet_low_is_told_on_every_page() {
     let log = world.get("events?limit=200").await;
     let low: Vec<_> = log["items"].as_array().unwrap().iter().filter(|event| event["type"] == "wallet.low").collect();
     assert_eq!(low.len(), 1);
-    assert_eq!(low[0]["data"]["low_micros"], 99_999_900);
+    assert_eq!(low[0]["data"]["low_micros"], 99_990_000);
     browser.looks_good("wallet-banner-low").await;
     browser.click("wallet-hush").await;
     world.until("it can be put off", async || browser.run(hidden).await == true).await;
@@ -104,6 +103,34 @@ async fn the_ledger_is_narrowed_paged_and_taken_home() {
     browser.reload().await;
     browser.appears("ledger-reference").await;
     browser.reads("return document.querySelector('[data-testid=ledger-kind]').value", "call_charge").await;
+
+    // A wrong top-up is taken back, and much money is asked about once more.
+    browser.open(&format!("{}/wallet", world.gateway.base)).await;
+    world.until("what there is", async || browser.text("balance").await == "$1,830.00").await;
+    browser.click("adjust").await;
+    browser.fill("adjust-amount", "29.999").await;
+    browser.click("adjust-next").await;
+    browser.says("adjust-wrong", "Write an amount above 0").await;
+    browser.fill("adjust-amount", "29.99").await;
+    browser.click("adjust-next").await;
+    browser.says("adjust-wrong", "Say why").await;
+    browser.fill("adjust-reason", "Invoice 30 came twice").await;
+    browser.looks_good("wallet-adjust").await;
+    browser.click("adjust-next").await;
+    browser.says("confirm", "The balance is $1,830.00 and will be $1,800.01.").await;
+    browser.looks_good("wallet-adjust-confirm").await;
+    browser.click("confirm-yes").await;
+    world.until("it is booked", async || browser.text("balance").await == "$1,800.01").await;
+    let first = async || browser.text("entry").await;
+    world.until("the ledger says why", async || first().await.contains("Invoice 30 came twice by Olga")).await;
+    let entry = first().await;
+    assert!(entry.contains("Adjustment") && entry.contains("-$29.99"), "{entry}");
+    browser.click("top-up").await;
+    browser.fill("top-up-amount", "1000.01").await;
+    browser.click("top-up-save").await;
+    browser.says("confirm", "and will be $2,800.02.").await;
+    browser.click("confirm-yes").await;
+    world.until("it is paid in", async || browser.text("balance").await == "$2,800.02").await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
 }

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tandem::call::CallRecord;
-use tandem::model::directory::ContactRef;
+use tandem::model::directory::{Asker, ContactRef};
 use tandem::model::id::{AgentId, CallId, NumberId};
-use tandem::model::reason::{CallState, Direction, EndReason};
+use tandem::model::reason::{CallState, Direction, EndReason, PermissionStatus, RequestKind};
 use tandem::model::rtp::Side;
 use tandem::model::time::Clock;
 use tandem::model::transcript::Segment;
+use tandem::policy::permission::Event;
 use tandem::store::Store;
 use tandem_loadtest::sound::Sound;
 use tandem_loadtest::whatsapp::{InboundCall, Step};
@@ -232,6 +233,41 @@ async fn a_list_is_narrowed_linked_reloaded_and_exported() {
     browser.click("filters-clear").await;
     shows("nothing narrows", &[&missed, &other, &parcel]).await;
     browser.reads("return location.search", "?section=all").await;
+
+    // Permissions alike: one who agreed, and one whom an agent asked.
+    let store = store(&world).await;
+    let (number, now) = (NumberId::parse(NUMBER).unwrap(), Clock.now().wall);
+    let ana = Asker::Agent { agent_id: AgentId::parse("agt_a").unwrap() };
+    for (customer, said) in [
+        ("wa:995555040401", Event::checked(PermissionStatus::Permanent, None, now)),
+        ("wa:995555040402", Event::requested("req_1", RequestKind::Template, None, now).by(ana)),
+    ] {
+        let contact = store.contact(&customer.parse().unwrap()).await.unwrap().unwrap();
+        store.record_permission(&number, &contact.id, &[said], now).await.unwrap();
+    }
+    store.close().await;
+    browser.click("section-permissions").await;
+    let statuses = async || {
+        let script = "return [...document.querySelectorAll('[data-testid=permission-row]')].map((row) => row.dataset.status).sort().join()";
+        browser.run(script).await
+    };
+    world.until("both are listed", async || statuses().await == "permanent,requested").await;
+    browser.click("filters-open").await;
+    browser.click_css("#filter-status option[value=requested]").await;
+    world.until("by status", async || statuses().await == "requested").await;
+    browser.looks_good("manage-permissions-filters").await;
+    browser.reads("return location.search", "?section=permissions&status=requested").await;
+    browser.reload().await;
+    world.until("the same after a reload", async || statuses().await == "requested").await;
+    browser.says("filter-chips", "Status:\nRequested").await;
+    let table = exported(&world, &browser, "csv").await;
+    assert!(table.lines().count() == 2 && table.contains("995555040402") && table.contains(",agt_a,"), "{table}");
+    browser.fill("filter-text", "040401").await;
+    world.until("nobody fits", async || statuses().await == "").await;
+    browser.click("filters-clear").await;
+    world.until("both again", async || statuses().await == "permanent,requested").await;
+    browser.open(&format!("{}/calls?section=permissions&agent_id=agt_a", world.gateway.base)).await;
+    world.until("whom an agent asked", async || statuses().await == "requested").await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
     browser.quit().await;
 }
@@ -351,7 +387,8 @@ pub(crate) async fn exported_bytes(world: &World, browser: &Browser, kind: &str)
     let told = browser.text("export-status").await;
     let day = |file: &str| file.strip_suffix(&format!(".{kind}")).map(|stem| stem.rsplitn(4, '-').take(3).count());
     let file = told.split("saved as ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
-    assert!(file.contains("-calls-20") && day(file) == Some(3), "it says which calls, and of which day: {told}");
+    let section = ["-calls-20", "-permissions-20"].iter().any(|section| file.contains(section));
+    assert!(section && day(file) == Some(3), "it says which section, and of which day: {told}");
     last_download(browser).await
 }
 

@@ -61,7 +61,8 @@ export const api = {
   get: (path, signal) => asJson(send('GET', path, { signal })),
   put: (path, body) => asJson(send('PUT', path, json(body))),
   delete: (path) => asJson(send('DELETE', path)),
-  post: (path, body) => asJson(send('POST', path, body === undefined ? {} : json(body))),
+  /** `key`: where the same wish may be sent again later, by hand; else each call is a wish of its own. */
+  post: (path, body, key = randomKey()) => asJson(send('POST', path, { ...(body !== undefined && json(body)), key })),
 
   /** As `get`, with the tag that names this version: `{ value, etag }`. */
   tagged: (path, signal) => asTagged(send('GET', path, { signal })),
@@ -185,7 +186,7 @@ async function asJson(pending) {
   }
 }
 
-async function send(method, path, { body, headers = {}, signal } = {}) {
+async function send(method, path, { body, headers = {}, signal, key = randomKey() } = {}) {
   const request = {
     method,
     body,
@@ -195,7 +196,7 @@ async function send(method, path, { body, headers = {}, signal } = {}) {
     headers: { Accept: 'application/json, */*;q=0.5', ...headers, ...authorization() },
   };
   // The same key on the second try: the gateway does the thing once, however often it is asked.
-  if (method === 'POST') request.headers['Idempotency-Key'] = randomKey();
+  if (method === 'POST') request.headers['Idempotency-Key'] = key;
   const response = await reach(path, request);
   noteServerDate(response.headers.get('Date'));
   if (!response.ok) throw await problemOf(response);
@@ -232,7 +233,7 @@ async function answered(path, request) {
 }
 
 // randomUUID exists only in secure contexts, and sign-in should work far enough to say so.
-function randomKey() {
+export function randomKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 

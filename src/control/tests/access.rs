@@ -54,6 +54,7 @@ fn body_of(path: &str) -> (&'static str, &'static str) {
             ("application/json", r#"{"number_id":"1","contact":"wa:995555010203","kind":"template"}"#)
         }
         "top-ups" => ("application/json", r#"{"micros":1,"currency":"USD"}"#),
+        "adjustments" => ("application/json", r#"{"micros":1,"currency":"USD","reason":"x"}"#),
         "reconciliations" => ("application/json", r#"{"waba_id":"1","day":"2026-01-01"}"#),
         "rate-card" => ("text/csv", "market\n"),
         "simulate" => ("application/json", r#"{"number_id":"1","contact":"wa:995555010203"}"#),
@@ -223,7 +224,26 @@ async fn who_asked_a_customer_is_shown_to_those_who_see_that_agents_calls() {
     let wide = Pack::parse("wide.toml", &BUILT_IN.replace(own, r#"teammate = { calls = "all""#)).unwrap();
     house.store.set_terms(Terms { pack: wide, ..Terms::built_in() });
     assert_eq!(shown(&house.beka).await, ana);
+
+    // Narrowed by who asked, and as a table: what is hidden finds nothing either.
     house.store.set_terms(Terms::built_in());
+    let (status, body) = house.put(&format!("/v1/contacts/{nino}"), serde_json::json!({"assignee_id": "agt_a"})).await;
+    assert_eq!(status, 200, "{body}");
+    let list = "/v1/permissions.csv?number_id=100000000000001&agent_id=agt_a&status=requested&text=995555";
+    for (secret, rows) in [(&house.admin, 1), (&house.ana, 1), (&house.beka, 0)] {
+        let response = house.get(list, secret).await;
+        let disposition = response.headers()["content-disposition"].to_str().unwrap().to_owned();
+        assert!(disposition.contains("\"permissions-2") && disposition.ends_with(".csv\""), "{disposition}");
+        let table = response.text().await.unwrap();
+        assert!(table.starts_with("contact_id,customer_name,customer_phone,"), "{table}");
+        assert_eq!(table.lines().count(), 1 + rows, "{table}");
+        assert!(rows == 0 || table.lines().nth(1).unwrap().ends_with(",agt_a,Ana"), "{table}");
+    }
+    let log = house.store.events_after(0, 200).await.unwrap();
+    let told: Vec<_> = log.iter().filter(|event| event.kind == "permissions.exported").collect();
+    assert_eq!(told.len(), 3);
+    assert_eq!(told[1].data["by"], ana);
+    assert!(told[1].data["query"].as_str().unwrap().contains("status=requested"));
 
     asked("req_2", Asker::Key { name: "crm".to_owned() }).await;
     assert_eq!(shown(&house.admin).await, serde_json::json!({"kind": "key", "name": "crm"}));

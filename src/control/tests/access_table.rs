@@ -225,6 +225,7 @@ pub(super) const ROWS: &[Row] = &[
     // 404: there is no such account, which one learns who may.
     row("POST /v1/wallet/reconciliations", Json(r#"{"waba_id":"1","day":"2026-01-01"}"#), Answers(404), Agents::SeesWallet, &[SettingsWrite]),
     row("POST /v1/wallet/top-ups", Json(r#"{"micros":-1,"currency":"USD","reference":"x"}"#), Answers(422), Agents::SeesWallet, &[SettingsWrite]),
+    row("POST /v1/wallet/adjustments", Json(r#"{"micros":0,"currency":"USD","reason":"x"}"#), Answers(422), Agents::SeesWallet, &[SettingsWrite]),
     row("GET /v1/rate-card", Nothing, Answers(200), Agents::SeesWallet, &[CallsRead, SettingsWrite]),
     row("GET /v1/reports/calls", Nothing, Answers(200), Agents::All, &[CallsRead]),
     row("GET /v1/reports/agents", Nothing, Answers(200), Agents::All, &[CallsRead]),

@@ -1,4 +1,4 @@
-// What narrows the list of calls. The address is the only place where it is kept: a narrowed list can
+// What narrows a list of Call Management. The address is the only place where it is kept: a narrowed list can
 // be linked, bookmarked and reloaded.
 
 import { api, everyItem } from '../api.js';
@@ -31,14 +31,26 @@ const FITS = {
   since: (value) => dayStart(value) !== null,
   until: (value) => dayStart(value) !== null,
   direction: (value) => ['user_initiated', 'business_initiated'].includes(value),
-  status: (value) => STATUSES.includes(value),
   recorded: (value) => Object.hasOwn(RECORDED, value),
   talked: (value) => /^(\d+-\d*|-\d+)$/.test(value),
 };
 
+/** What a list can be narrowed by, which statuses it knows, and what its search looks in. `one`: it is always of one number. */
+export const CALLS = { names: NAMES, statuses: STATUSES.map((status) => [status, status]), looksIn: 'name, number, or words that were said' };
+export const PERMISSIONS = {
+  names: ['text', 'status', 'agent_id', 'number_id'],
+  statuses: ['requested', 'temporary', 'permanent', 'rejected', 'expired', 'revoked', 'none'].map((status) => [status, words.permission(status)]),
+  looksIn: 'name or number',
+  one: true,
+};
+
+/** Calls of a section are narrowed like all calls, by the statuses that they can have. */
+export const callsOf = (section) => ({ ...CALLS, statuses: CALLS.statuses.filter(([status]) => OF_SECTION[section]?.includes(status) ?? true) });
+
 /** Reads the address: `{ name: value }`, only known names with a value that fits. */
-export function readFilters(search) {
-  return Object.fromEntries(NAMES.map((name) => [name, search.get(name)?.trim()]).filter(([name, value]) => value && (FITS[name]?.(value) ?? true)));
+export function readFilters(search, { names, statuses }) {
+  const fits = { ...FITS, status: (value) => statuses.some(([status]) => status === value) };
+  return Object.fromEntries(names.map((name) => [name, search.get(name)?.trim()]).filter(([name, value]) => value && (fits[name]?.(value) ?? true)));
 }
 
 /** What the API is asked with: days become moments of this browser's time zone, the last one included. */
@@ -64,16 +76,16 @@ function between(talked) {
 }
 
 /**
- * The bar of a section: search, a button that opens the rest, and a chip for each filter in force.
+ * The bar of a list: search, a button that opens the rest, and a chip for each filter in force.
  * `tools` stand at its end; `onChange(filters)` is called when somebody changes something.
  */
-export function filterBar(scope, section, filters, tools, onChange) {
+export function filterBar(scope, kind, filters, tools, onChange) {
   let now = { ...filters };
   const fields = h('div', { class: 'filters', id: 'filters', testid: 'filters', hidden: true });
   const chips = h('ul', { class: 'filter-chips', testid: 'filter-chips', ariaLabel: 'Filters in force' });
   const count = h('span');
   const toggle = h('button', { type: 'button', class: 'btn', testid: 'filters-open', ariaExpanded: false, ariaControls: 'filters', onclick: open }, icon('filter'), 'Filters', count);
-  const text = h('input', { type: 'search', class: 'input', testid: 'filter-text', value: now.text ?? '', placeholder: 'Name, number, or words that were said', ariaLabel: 'Search name, number, or words that were said', maxlength: 200, autocomplete: 'off' });
+  const text = h('input', { type: 'search', class: 'input', testid: 'filter-text', value: now.text ?? '', placeholder: kind.looksIn[0].toUpperCase() + kind.looksIn.slice(1), ariaLabel: `Search ${kind.looksIn}`, maxlength: 200, autocomplete: 'off' });
   let typed = null;
   text.addEventListener('input', () => {
     clearTimeout(typed);
@@ -88,7 +100,7 @@ export function filterBar(scope, section, filters, tools, onChange) {
     since: ['From', shownDay],
     until: ['To', shownDay],
     direction: ['Type', words.direction],
-    status: ['Status', (status) => status],
+    status: ['Status', (status) => kind.statuses.find(([known]) => known === status)?.[1] ?? status],
     agent_id: ['Agent', (id) => state.agents.get(id)?.name ?? id],
     team_id: ['Team', (id) => lists.teams?.find((team) => team.id === id)?.name ?? id],
     number_id: ['Number', (id) => state.numbers.find((number) => number.id === id)?.display_phone_number ?? id],
@@ -155,20 +167,23 @@ export function filterBar(scope, section, filters, tools, onChange) {
     const sight = state.session.grants?.calls;
     const agents = [...state.agents.values()].filter((agent) => sight === 'all' || agent.team_id === state.agent.team_id)
       .sort((a, b) => a.name.localeCompare(b.name)).map((agent) => [agent.id, agent.name]);
-    fill(fields,
-      choice('days', 'Any time', Object.entries(PERIODS)),
-      field('since', h('input', { type: 'date', class: 'input' })),
-      field('until', h('input', { type: 'date', class: 'input' })),
-      choice('direction', 'All types', [['user_initiated', 'Incoming'], ['business_initiated', 'Outbound']]),
-      choice('status', 'Any status', (OF_SECTION[section] ?? STATUSES).map((status) => [status, status])),
+    const numbers = state.numbers.map((number) => [number.id, number.display_phone_number]);
+    const draw = {
+      days: () => choice('days', 'Any time', Object.entries(PERIODS)),
+      since: () => field('since', h('input', { type: 'date', class: 'input' })),
+      until: () => field('until', h('input', { type: 'date', class: 'input' })),
+      direction: () => choice('direction', 'All types', [['user_initiated', 'Incoming'], ['business_initiated', 'Outbound']]),
+      status: () => choice('status', 'Any status', kind.statuses),
       // Who sees the own calls alone has nobody to choose.
-      sight !== 'own' && choice('agent_id', 'All agents', agents),
-      sight === 'all' && (lists.teams?.length ?? 0) > 0 && choice('team_id', 'All teams', lists.teams.map((team) => [team.id, team.name])),
-      state.numbers.length > 1 && choice('number_id', 'All numbers', state.numbers.map((number) => [number.id, number.display_phone_number])),
-      (lists.dispositions?.length ?? 0) > 0 && choice('disposition', 'Any disposition', lists.dispositions.map((word) => [word, word])),
-      field('tag', h('input', { class: 'input', maxlength: 40, placeholder: 'e.g. vip', autocomplete: 'off' })),
-      choice('recorded', 'Any', Object.entries(RECORDED)),
-      choice('talked', 'Any length', Object.entries(TALKED)));
+      agent_id: () => sight !== 'own' && choice('agent_id', 'All agents', agents),
+      team_id: () => sight === 'all' && (lists.teams?.length ?? 0) > 0 && choice('team_id', 'All teams', lists.teams.map((team) => [team.id, team.name])),
+      number_id: () => numbers.length > 1 && (kind.one ? choice('number_id', numbers[0][1], numbers.slice(1)) : choice('number_id', 'All numbers', numbers)),
+      disposition: () => (lists.dispositions?.length ?? 0) > 0 && choice('disposition', 'Any disposition', lists.dispositions.map((word) => [word, word])),
+      tag: () => field('tag', h('input', { class: 'input', maxlength: 40, placeholder: 'e.g. vip', autocomplete: 'off' })),
+      recorded: () => choice('recorded', 'Any', Object.entries(RECORDED)),
+      talked: () => choice('talked', 'Any length', Object.entries(TALKED)),
+    };
+    fill(fields, kind.names.map((name) => draw[name]?.()));
   }
 
   drawFields();
@@ -182,8 +197,10 @@ export function filterBar(scope, section, filters, tools, onChange) {
     drawChips();
     if (focused?.startsWith('filter-')) document.getElementById(focused)?.focus();
   }
-  scope.on('resync', bringLists);
-  void bringLists();
+  if (kind.names.includes('team_id')) {
+    scope.on('resync', bringLists);
+    void bringLists();
+  }
 
   return h('search', { class: 'filter-bar' },
     h('div', { class: 'filter-row' }, h('div', { class: 'search' }, icon('search'), text), toggle, tools),

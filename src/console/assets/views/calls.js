@@ -4,9 +4,9 @@ import { api, query } from '../api.js';
 import { setTitle } from '../router.js';
 import { fill, h } from '../ui/dom.js';
 import { CallTable, MISSED, SIX } from '../ui/calltable.js';
-import { exporter } from '../ui/exporter.js';
+import { callsTable, exporter } from '../ui/exporter.js';
 import { savedViews } from '../ui/savedviews.js';
-import { asQuery, filterBar, readFilters } from '../ui/filters.js';
+import { CALLS, asQuery, callsOf, filterBar, readFilters } from '../ui/filters.js';
 import { empty, failed, skeleton } from '../ui/parts.js';
 import { showPermissions } from '../ui/permissionlist.js';
 import { toastError } from '../ui/toast.js';
@@ -35,10 +35,11 @@ export function callsView(root, scope, _parameters, search) {
     h('section', { class: 'card', ariaLabel: label }, tabs, body)));
   // A filter goes along to the next section.
   const drawTabs = (filters) => fill(tabs, Object.entries(SECTIONS).map(([name, { label: text }]) => h('a', { href: query('/calls', { section: name, ...filters }), testid: `section-${name}`, ariaCurrent: name === section ? 'true' : null }, text)));
-  drawTabs(readFilters(search));
+  drawTabs(readFilters(search, CALLS));
   tabs.querySelector('[aria-current]').scrollIntoView({ block: 'nearest', inline: 'nearest' });
-  if (section === 'permissions') showPermissions(body, scope, search.get('number_id'));
-  else showCalls(body, scope, section, readFilters(search), drawTabs);
+  // Its statuses are others than those of calls.
+  if (section === 'permissions') showPermissions(body, scope, search, (filters) => drawTabs({ ...filters, status: undefined }));
+  else showCalls(body, scope, section, readFilters(search, CALLS), drawTabs);
 }
 
 function showCalls(root, scope, section, first, onFilters) {
@@ -53,9 +54,9 @@ function showCalls(root, scope, section, first, onFilters) {
   let narrowing = 0;
 
   const parameters = () => ({ section, ...asQuery(filters) });
-  const exports_ = exporter(scope, label.toLowerCase().replaceAll(' ', '-'), parameters);
+  const exports_ = exporter(scope, callsTable(label.toLowerCase().replaceAll(' ', '-')), parameters);
   const views = savedViews(scope, () => ({ section, filters }));
-  const bar = filterBar(scope, section, filters, [views, exports_.element], (changed) => {
+  const bar = filterBar(scope, callsOf(section), filters, [views, exports_.element], (changed) => {
     filters = changed;
     history.replaceState(null, '', query('/calls', { section, ...filters }));
     onFilters(filters);

@@ -6,6 +6,7 @@ import { state } from '../state.js';
 import { fill, h, icon, setText } from '../ui/dom.js';
 import { money } from '../ui/format.js';
 import { empty, failed, notice, skeleton } from '../ui/parts.js';
+import { adjustDialog } from './wallet/adjust.js';
 import { ledger } from './wallet/ledger.js';
 import { lowDialog } from './wallet/low.js';
 import { rates } from './wallet/rates.js';
@@ -28,7 +29,8 @@ export function walletView(root, scope, _parameters, search) {
   const warns = h('p', { class: 'dim small', testid: 'low-words' });
   const trouble = h('div', { ariaLive: 'polite' });
   const body = h('div', null, skeleton(6));
-  const topUp = h('button', { type: 'button', class: 'btn btn-primary', testid: 'top-up', disabled: true, onclick: () => topUpDialog(wallet.currency, refresh) }, icon('plus', 'icon-s'), 'Top up');
+  const topUp = h('button', { type: 'button', class: 'btn btn-primary', testid: 'top-up', disabled: true, onclick: () => topUpDialog(() => wallet, refresh) }, icon('plus', 'icon-s'), 'Top up');
+  const correct = h('button', { type: 'button', class: 'btn', testid: 'adjust', disabled: true, onclick: () => adjustDialog(() => wallet, refresh) }, 'Correct the balance');
   const [, draw] = TABS[tab];
   let wallet = null;
   let refreshBody = () => {};
@@ -41,6 +43,7 @@ export function walletView(root, scope, _parameters, search) {
       return;
     }
     topUp.disabled = false;
+    correct.disabled = false;
     fill(warns, wallet.low_micros === null ? 'Nobody is told when it gets low. ' : `You are told at ${money(wallet.low_micros, wallet.currency)}. `,
       h('button', { type: 'button', class: 'link', testid: 'low-change', onclick: () => lowDialog(wallet, refresh) }, wallet.low_micros === null ? 'Tell me when it is low' : 'Change'));
     const sum = (micros) => money(micros, wallet.currency);
@@ -60,7 +63,7 @@ export function walletView(root, scope, _parameters, search) {
 
   fill(root, h('div', { class: 'page' },
     h('div', { class: 'page-head' }, h('h1', { tabindex: -1 }, 'Wallet')),
-    h('section', { class: 'card balance-card' }, h('div', null, h('span', { class: 'label' }, 'Balance'), balance, parts, warns), topUp),
+    h('section', { class: 'card balance-card' }, h('div', null, h('span', { class: 'label' }, 'Balance'), balance, parts, warns), h('div', { class: 'row' }, correct, topUp)),
     trouble,
     h('section', { class: 'card' }, h('nav', { class: 'tabs', ariaLabel: 'Parts of the wallet' }, Object.entries(TABS).map(([name, [label]]) => h('a', { href: `/wallet?tab=${name}`, ariaCurrent: name === tab ? 'true' : null }, label))), body)));
   refreshBody = draw(body, scope, search) ?? refreshBody;

@@ -2,6 +2,7 @@
 
 import { api, query } from '../../api.js';
 import { dayStart } from '../../ui/days.js';
+import { agentName } from '../../state.js';
 import { bdi, fill, h, icon } from '../../ui/dom.js';
 import { countryName, duration, money, when, words } from '../../ui/format.js';
 import { empty, failed, skeleton } from '../../ui/parts.js';
@@ -130,7 +131,8 @@ function entryRow(entry) {
 }
 
 function entryFor(entry) {
-  if (!entry.call_id) return entry.reference ? bdi(entry.reference) : h('span', { class: 'dim' }, 'No reference');
+  const by = entry.by && (agentName(entry.by.agent_id) ?? entry.by.name ?? entry.by.agent_id);
+  if (!entry.call_id) return h('div', null, entry.reference ? bdi(entry.reference) : h('span', { class: 'dim' }, 'No reference'), by && h('span', { class: 'dim small' }, ' by ', bdi(by)));
   const { explanation } = entry;
   const price = explanation && `${explanation.country ? countryName(explanation.country) : explanation.market}, ${duration(explanation.talked_ms)} at ${money(explanation.micros_per_minute, explanation.currency)} a minute`;
   return h('div', null, h('a', { href: `/calls/${encodeURIComponent(entry.call_id)}` }, 'Call'), price && h('span', { class: 'dim small' }, ` ${price}`));
