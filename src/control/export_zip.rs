@@ -9,7 +9,7 @@ use zip::CompressionMethod;
 use zip::write::{SimpleFileOptions, StreamWriter, ZipWriter};
 
 use super::Shared;
-use super::exports::{HEADER, cells};
+use super::exports::{HEADER, Names, cells};
 use super::table::row;
 use super::transcripts;
 use crate::call::record::CallRecord;
@@ -49,12 +49,13 @@ pub(super) fn write_archive(
     out: impl Write,
 ) -> io::Result<()> {
     let mut zip = ZipWriter::new_stream(out);
+    let names = runtime.block_on(Names::of(&control.store)).map_err(io::Error::other)?;
     let (mut table, mut index) = (row(&HEADER), Vec::new());
     let mut rest = filter;
     while let Some(filter) = rest {
         let page = runtime.block_on(control.store.calls(&filter)).map_err(io::Error::other)?;
         for call in &page.items {
-            table.extend(row(&cells(call)));
+            table.extend(row(&cells(call, &names)));
             let mut folder = Folder { zip: &mut zip, control, runtime, call, files: Vec::new() };
             folder.add("call.json", &serde_json::to_vec_pretty(call)?)?;
             folder.add_notes()?;

@@ -1,5 +1,6 @@
 //! All calls of a list at once: as a table, as lines of JSON, or with all that was said in them.
 
+use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ use super::openapi::Problems;
 use super::problem::{Code, Problem};
 use super::table::{file, harmless, row};
 use crate::call::record::CallRecord;
-use crate::store::{CallFilter, StoreError};
+use crate::model::id::{AgentId, NumberId};
+use crate::store::{CallFilter, Store, StoreError};
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(csv)).routes(routes!(ndjson)).routes(routes!(zip_archive))
@@ -30,7 +32,7 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
 /// Exports calls as a table
 ///
 /// The calls that `GET /v1/calls` lists with the same filters, newest first, all of them: RFC 4180 with a header line, in
-/// UTF-8. What others wrote never begins like a formula.
+/// UTF-8. What others wrote never begins like a formula. `team_name` is the team that the agent is in now.
 #[utoipa::path(get, path = "/v1/calls.csv", tag = "calls", params(ListQuery),
     responses((status = 200, description = "The table", content_type = "text/csv", body = String), Problems))]
 async fn csv(
@@ -41,8 +43,9 @@ async fn csv(
 ) -> Result<Response, Problem> {
     let filter = query.whole(&control, &caller).await?;
     note(&control, &caller, "csv", asked).await?;
+    let names = Names::of(&control.store).await?;
     let header = stream::iter([Ok(Bytes::from(row(&HEADER)))]);
-    let rows = pages(control, filter, |calls| calls.iter().flat_map(|call| row(&cells(call))).collect());
+    let rows = pages(control, filter, move |calls| calls.iter().flat_map(|call| row(&cells(call, &names))).collect());
     Ok(file("text/csv; charset=utf-8", "calls.csv", Body::from_stream(futures_util::StreamExt::chain(header, rows))))
 }
 
@@ -123,24 +126,24 @@ async fn note(control: &Shared, caller: &Caller, format: &str, asked: Option<Str
 fn pages(
     control: Shared,
     filter: Option<CallFilter>,
-    write: fn(&[CallRecord]) -> Vec<u8>,
+    write: impl Fn(&[CallRecord]) -> Vec<u8>,
 ) -> impl Stream<Item = Result<Bytes, StoreError>> {
-    stream::unfold((control, filter), move |(control, filter)| async move {
+    stream::unfold((control, filter, write), |(control, filter, write)| async move {
         let filter = filter?;
         Some(match control.store.calls(&filter).await {
             Ok(page) => {
                 let next = page.next_cursor.map(|cursor| CallFilter { cursor: Some(cursor), ..filter });
-                (Ok(Bytes::from(write(&page.items))), (control, next))
+                (Ok(Bytes::from(write(&page.items))), (control, next, write))
             }
             Err(error) => {
                 tracing::error!(%error, "an export broke off");
-                (Err(error), (control, None))
+                (Err(error), (control, None, write))
             }
         })
     })
 }
 
-const COLUMNS: usize = 25;
+const COLUMNS: usize = 29;
 
 pub(super) const HEADER: [&str; COLUMNS] = [
     "id",
@@ -168,9 +171,35 @@ pub(super) const HEADER: [&str; COLUMNS] = [
     "opted_out_at",
     "disposition",
     "tags",
+    "number",
+    "agent_name",
+    "team_name",
+    "summary",
 ];
 
-pub(super) fn cells(call: &CallRecord) -> [String; COLUMNS] {
+/// What people call those that a table names.
+pub(super) struct Names {
+    numbers: HashMap<NumberId, String>,
+    /// With the team's name; also of those who have left.
+    agents: HashMap<AgentId, (String, Option<String>)>,
+}
+
+impl Names {
+    pub(super) async fn of(store: &Store) -> Result<Self, StoreError> {
+        let teams: HashMap<_, _> = store.teams().await?.into_iter().map(|team| (team.id, team.name)).collect();
+        let numbers = store.numbers().await?.into_iter();
+        let agents = store.agents_ever().await?.into_iter();
+        Ok(Self {
+            numbers: numbers.map(|number| (number.id, number.display_phone_number.e164())).collect(),
+            agents: agents
+                .map(|agent| (agent.id, (agent.name, agent.team_id.and_then(|team| teams.get(&team).cloned()))))
+                .collect(),
+        })
+    }
+}
+
+pub(super) fn cells(call: &CallRecord, names: &Names) -> [String; COLUMNS] {
+    let agent = call.agent_id.as_ref().and_then(|agent| names.agents.get(agent));
     let time = |at: Option<crate::model::time::Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
     let (contact, consent) = (&call.contact, call.recording.consent.as_ref());
     [
@@ -199,6 +228,10 @@ pub(super) fn cells(call: &CallRecord) -> [String; COLUMNS] {
         time(consent.and_then(|consent| consent.opted_out_at)),
         harmless(call.disposition.as_deref()),
         harmless(Some(&call.tags.join("; "))),
+        names.numbers.get(&call.number_id).cloned().unwrap_or_default(),
+        harmless(agent.map(|(name, _)| name.as_str())),
+        harmless(agent.and_then(|(_, team)| team.as_deref())),
+        harmless(call.summary.text.as_deref()),
     ]
 }
 

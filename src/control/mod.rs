@@ -61,6 +61,7 @@ mod verification;
 mod views;
 mod wallet;
 mod webhooks;
+mod wrap_up;
 
 #[cfg(test)]
 mod tests;
@@ -186,6 +187,7 @@ fn api() -> OpenApiRouter<Shared> {
         .merge(exports::routes())
         .merge(offers::routes())
         .merge(readiness::routes())
+        .merge(wrap_up::routes())
         .merge(push_subscriptions::routes())
         .merge(templates::routes())
         .merge(day::routes())

@@ -17,19 +17,14 @@ use super::openapi::Problems;
 use super::problem::Problem;
 use crate::model::id::AgentId;
 use crate::model::readiness::{Checks, Readiness};
-use crate::model::time::Timestamp;
 use crate::policy::access::Action;
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new()
-        .routes(routes!(put))
-        .routes(routes!(media))
-        .routes(routes!(ring))
-        .routes(routes!(wrap_up, end_wrap_up))
+    OpenApiRouter::new().routes(routes!(put)).routes(routes!(media)).routes(routes!(ring))
 }
 
 /// Whether the caller may speak for this agent's client, and there is such an agent.
-async fn own_line(control: &Shared, caller: &Caller, id: &AgentId) -> Result<(), Problem> {
+pub(super) async fn own_line(control: &Shared, caller: &Caller, id: &AgentId) -> Result<(), Problem> {
     caller.may_for(Action::SetPresence, id)?;
     control.store.agent(id).await?.ok_or_else(Problem::not_found)?;
     Ok(())
@@ -95,41 +90,4 @@ async fn ring(
     own_line(&control, &caller, &id).await?;
     control.switchboard.test_ring(&id).await?;
     Ok(StatusCode::ACCEPTED)
-}
-
-/// An agent's wrap-up.
-#[derive(Serialize, ToSchema)]
-struct WrapUp {
-    /// Until when the agent is busy with writing up the last call; `null`: it is not.
-    until: Option<Timestamp>,
-}
-
-/// Tells until when an agent writes up the last call
-///
-/// No calls are offered to the agent so long; how long that is, the policy pack says.
-#[utoipa::path(get, path = "/v1/agents/{id}/wrap-up", tag = "agents", params(("id" = String, Path, example = "agt_a")),
-    responses((status = 200, description = "The wrap-up", body = WrapUp), Problems))]
-async fn wrap_up(
-    State(control): State<Shared>,
-    caller: Caller,
-    Id(id): Id<AgentId>,
-) -> Result<Answer<WrapUp>, Problem> {
-    own_line(&control, &caller, &id).await?;
-    Ok(Answer(WrapUp { until: control.switchboard.wrap_up_until(&id).await? }))
-}
-
-/// Ends an agent's wrap-up
-///
-/// The last call is written up; the next one may be offered at once.
-#[utoipa::path(delete, path = "/v1/agents/{id}/wrap-up", tag = "agents", params(("id" = String, Path, example = "agt_a")),
-    responses((status = 204, description = "Ended"), Problems))]
-async fn end_wrap_up(
-    State(control): State<Shared>,
-    caller: Caller,
-    Id(id): Id<AgentId>,
-    _: NoBody,
-) -> Result<StatusCode, Problem> {
-    own_line(&control, &caller, &id).await?;
-    control.switchboard.end_wrap_up(&id).await?;
-    Ok(StatusCode::NO_CONTENT)
 }

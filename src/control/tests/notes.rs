@@ -90,8 +90,8 @@ async fn a_call_is_marked_with_words_of_the_pack_and_found_and_exported_by_them(
         assert_eq!(ids, [house.call.as_str()], "{filter}");
         let csv = house.get(&format!("/v1/calls.csv?{filter}"), &house.ana).await.text().await.unwrap();
         let lines: Vec<_> = csv.lines().collect();
-        assert!(lines[0].ends_with(",disposition,tags") && lines.len() == 2, "{csv}");
-        assert!(lines[1].ends_with(",Resolved,'=vip; refund"), "what begins like a formula is text: {csv}");
+        assert!(lines[0].contains(",disposition,tags,") && lines.len() == 2, "{csv}");
+        assert!(lines[1].contains(",Resolved,'=vip; refund,"), "what begins like a formula is text: {csv}");
     }
     assert_eq!(put("disposition", json!({"disposition": null})).await.1["disposition"], Value::Null);
     assert_eq!(get(&house, "/v1/calls?disposition=Resolved", &house.ana).await["items"], json!([]));

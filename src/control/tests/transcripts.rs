@@ -4,7 +4,8 @@ use std::io::Read;
 
 use serde_json::{Value, json};
 
-use super::fixture::{House, answer, now};
+use super::fixture::{House, agent, answer, now};
+use crate::model::directory::{Agent, Team};
 use crate::model::id::RecordingId;
 use crate::model::reason::RecordingState;
 use crate::model::rtp::Side;
@@ -111,6 +112,10 @@ async fn exports_hold_the_calls_of_the_list_and_what_was_said_for_those_who_may_
     house.store.put_recording(&house.call, &recording).await.unwrap();
     let mut call = house.store.call(&house.call).await.unwrap().unwrap();
     call.recording.state = RecordingState::Ready;
+    call.agent_id = Some("agt_a".parse().unwrap());
+    let team = Team { id: "team_sales".parse().unwrap(), name: "=Sales".to_owned() };
+    house.store.put_team(&team).await.unwrap();
+    house.store.put_agent(&Agent { team_id: Some(team.id), ..agent("agt_a", "Ana") }).await.unwrap();
     house.store.save_call(&call, vec![], now()).await.unwrap();
 
     let response = house.get("/v1/calls.csv", &house.ana).await;
@@ -121,6 +126,8 @@ async fn exports_hold_the_calls_of_the_list_and_what_was_said_for_those_who_may_
     assert!(rows[0].starts_with("id,direction,status,customer_name,"), "{table}");
     let begins = format!("{},user_initiated,Missed by Agent,Nino,+995555010203,,", house.call);
     assert!(rows[1].starts_with(&begins) && rows[1].contains(",ready,,pending,"), "{table}");
+    assert!(rows[0].ends_with(",number,agent_name,team_name,summary"), "{table}");
+    assert!(rows[1].ends_with(",+995322000111,Ana,'=Sales,"), "{table}");
     assert_eq!(rows[2..], [""]);
     let none = house.get("/v1/calls.csv?status=Completed", &house.ana).await.text().await.unwrap();
     assert_eq!(none, format!("{}\r\n", rows[0]));
