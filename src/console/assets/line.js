@@ -94,6 +94,7 @@ export async function resync() {
   const gone = [...mine].filter((id) => !heard.has(id));
   for (const id of gone) callChanged(await api.get(`/v1/calls/${id}`), 'resync');
   await reconcileOffers(ringing.items, startedAt);
+  phone.tryAgain();
   followStatus();
   emit('resync');
 }

@@ -236,6 +236,13 @@ function again(peer) {
   }, wait);
 }
 
+/** The gateway is back: what was given up is tried again. */
+export function tryAgain() {
+  if (!current || view.phase !== 'failed') return;
+  current.tries = 0;
+  again(current.peer);
+}
+
 function listen(peer, silently) {
   if (!peer.remote) return;
   const out = remoteAudio();

@@ -14,14 +14,16 @@ const SETTLED_MS = 6_000;
 
 /**
  * `{ tone, text, action: 'bring' | 'reconnect' | 'unmute' | undefined }`, or null while all is well.
- * `waitedMs`: since the call reached its state; `alarms`: sentences of the gateway's that stand, newest last.
+ * `cutOff`: neither events nor sound come from the gateway; `waitedMs`: since the call reached its state; `alarms`:
+ * sentences of the gateway's that stand, newest last.
  */
-export function soundTrouble({ call, view, here, waitedMs, alarms, talksMuted, micProblem }) {
+export function soundTrouble({ call, view, here, cutOff, waitedMs, alarms, talksMuted, micProblem }) {
   const talking = call.state === 'active' || call.state === 'held';
   const patient = waitedMs < PATIENCE_MS;
   if (talking && !here) {
     return patient ? null : { tone: 'warn', text: 'This call’s sound is not in this browser.', action: 'bring' };
   }
+  if (cutOff) return { tone: 'stop', text: 'This browser has lost the gateway: no sound goes either way. It tries again by itself.' };
   if (here && view.trouble) {
     return { tone: 'stop', text: view.trouble, action: view.phase === 'failed' ? 'reconnect' : undefined };
   }

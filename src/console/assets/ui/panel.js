@@ -206,11 +206,12 @@ function open(root, first) {
       lastPhase = now.state;
       phaseSince = performance.now();
     }
+    const cutOff = here && state.link === 'down' && (view.phase === 'lost' || view.phase === 'failed');
     element.dataset.phase = now.state;
     updateWho(now);
     setText(time, now.answered_at ? duration(msSince(now.answered_at)) : '–:––');
     setText(phase, phaseWords(now));
-    updateTape(now);
+    updateTape(now, cutOff);
     muteKey.set({ pressed: view.muted, label: view.muted ? 'Unmute' : 'Mute', icon: view.muted ? 'mic-off' : 'mic', disabled: !here || dialling });
     if (view.muted || mutedWords.textContent) setText(mutedWords, view.muted ? 'Muted' : 'No longer muted');
     const held = now.state === 'held';
@@ -225,7 +226,7 @@ function open(root, first) {
     facts.update(now);
     tray.update(now);
     updateQuality(view, here);
-    updateAlarm(now, view, here);
+    updateAlarm(now, view, here, cutOff);
   }
 
   let whoKey = '';
@@ -240,8 +241,8 @@ function open(root, first) {
   }
 
   let tapeShown = null;
-  function updateTape({ recording, answered_at: answeredAt }) {
-    const [tone, text] = tapeWords(recording, answeredAt);
+  function updateTape({ recording, answered_at: answeredAt }, cutOff) {
+    const [tone, text] = cutOff ? ['warn', 'Not known whether it is recorded'] : tapeWords(recording, answeredAt);
     const open_ = recording?.state === 'recording' || recording?.state === 'paused';
     const paused = recording?.state === 'paused';
     tapeKey.element.hidden = !open_;
@@ -273,9 +274,9 @@ function open(root, first) {
   }
 
   let alarmKey = null;
-  function updateAlarm(now, view, here) {
+  function updateAlarm(now, view, here, cutOff) {
     const trouble = soundTrouble({
-      call: now, view, here, waitedMs: performance.now() - phaseSince, alarms: [...alarms.values()],
+      call: now, view, here, cutOff, waitedMs: performance.now() - phaseSince, alarms: [...alarms.values()],
       talksMuted: loudFrames > TALKING_FRAMES,
       micProblem: mic.silenced() ? 'The customer cannot hear you: your microphone is switched off at the headset or in the system. Switch it on there.' : null,
     });
