@@ -19,17 +19,17 @@ export function adjustDialog(wallet, onDone) {
     title: 'Correct the balance',
     testid: 'adjust-dialog',
     build: ({ close }) => {
-      const refuse = (field, text) => {
+      const blame = (field, text) => {
         setText(wrong, text);
         for (const one of [amount, reason]) one.setAttribute('aria-invalid', String(one === field));
-        field.focus();
+        field?.focus();
       };
       function next(event) {
         event.preventDefault();
         const sum = microsOf(amount.value);
         const why = reason.value.trim();
-        if (!sum) return refuse(amount, 'Write an amount above 0, such as 50 or 12.50, with a point before the cents.');
-        if (!why) return refuse(reason, 'Say why: it stands in the ledger.');
+        if (!sum) return blame(amount, 'Write an amount above 0, such as 50 or 12.50, with a point before the cents.');
+        if (!why) return blame(reason, 'Say why: it stands in the ledger.');
         const micros = sum * Number(sign.value);
         const key = randomKey();
         return confirm({
@@ -44,7 +44,7 @@ export function adjustDialog(wallet, onDone) {
         });
       }
       return {
-        body: h('form', { id: 'adjust-form', class: 'stack-gap', onsubmit: next, novalidate: true },
+        body: h('form', { id: 'adjust-form', class: 'stack-gap', onsubmit: next, oninput: () => blame(null, ''), novalidate: true },
           h('p', { class: 'dim small' }, 'For what was booked wrongly. What stands in the ledger stays; the correction stands beside it, with its reason and your name.'),
           h('div', { class: 'field' }, h('label', { for: 'adjust-sign' }, 'What to do'), sign),
           h('div', { class: 'field' }, h('label', { for: 'adjust-amount' }, `Amount in ${currency}`), amount),
