@@ -4,6 +4,7 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
 use super::fixture::{House, answer, id};
+use crate::control::stream::BEAT;
 use crate::model::directory::Agent;
 use crate::model::reason::Role;
 
@@ -45,15 +46,24 @@ impl<'a> Browser<'a> {
         answer(ask.send().await.unwrap()).await
     }
 
-    /// What its page follows.
-    pub(super) async fn listens(&self, path: &str) -> Response {
-        self.house.ask(Method::GET, path, "").header("cookie", &self.cookie).send().await.unwrap()
+    /// The events that agt_a's page follows, once they come.
+    pub(super) async fn follows(&self) -> Response {
+        let ask = self.house.ask(Method::GET, "/v1/agents/agt_a/events", "");
+        let mut open = ask.header("cookie", &self.cookie).send().await.unwrap();
+        assert!(open.chunk().await.unwrap().is_some());
+        open
     }
 
     pub(super) async fn who(&self) -> (u16, Value) {
         let (status, session) = self.send(Method::GET, "/v1/session", None, None).await;
         (status, session["agent"]["id"].clone())
     }
+}
+
+/// A page that has lost its right to listen hears so now, not at the next beat.
+pub(super) async fn ends_now(mut open: Response) {
+    let ends = async { while open.chunk().await.unwrap().is_some() {} };
+    tokio::time::timeout(BEAT * 2 / 3, ends).await.expect("its page ends now");
 }
 
 pub(super) async fn post(house: &House, path: &str, body: Value) -> Response {
@@ -233,10 +243,12 @@ async fn signing_out_everywhere_ends_every_browser_and_token_of_that_agent_alone
     let body = json!({"login": "agt_a", "password": GOOD});
     let second = Browser::of(&house, &post(&house, "/v1/session", body).await);
     let path = "/v1/session?everywhere=true";
+    let open = second.follows().await;
     assert_eq!(first.send(Method::DELETE, path, Some("same-origin"), None).await.0, 204);
     assert_eq!((first.who().await.0, second.who().await.0, other.who().await.0), (401, 401, 200));
     assert_eq!(house.get("/v1/session", &house.ana).await.status(), 401, "its tokens, too");
     assert_eq!(house.get("/v1/session", &house.beka).await.status(), 200);
+    ends_now(open).await;
 }
 
 #[tokio::test]

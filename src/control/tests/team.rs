@@ -4,8 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::fixture::{House, agent, answer, id, missed_call, now};
-use super::sign_in::{Browser, GOOD, post, signed_up};
-use crate::control::stream::BEAT;
+use super::sign_in::{Browser, GOOD, ends_now, post, signed_up};
 use crate::model::directory::{Agent, Team};
 use crate::model::id::TeamId;
 use crate::model::reason::Role;
@@ -147,12 +146,10 @@ async fn a_person_sees_where_it_is_signed_in_and_ends_one() {
     assert_eq!(shown, [(Some("Firefox on a phone"), false), (None, true)]);
     let path = format!("/v1/session/devices/{}", items[0]["id"].as_str().unwrap());
     assert_eq!(signed_up(&house, "agt_b").await.does(DELETE, &path, Value::Null).await.0, 404, "not theirs");
-    let mut open = second.listens("/v1/agents/agt_a/events").await;
-    assert!(open.chunk().await.unwrap().is_some());
+    let open = second.follows().await;
     assert_eq!(first.does(DELETE, &path, Value::Null).await.0, 204);
     assert_eq!((first.who().await.0, second.who().await.0), (200, 401));
-    let ends = async { while open.chunk().await.unwrap().is_some() {} };
-    tokio::time::timeout(BEAT * 2 / 3, ends).await.expect("its page ends now, not at the next beat");
+    ends_now(open).await;
 }
 
 #[tokio::test]
