@@ -317,6 +317,14 @@ async fn a_lead_gives_customers_away_within_the_team_and_nobody_else_sees_a_way_
     browser.click_css("[data-testid=choose-assignee_id] option[value=agt_lead]").await;
     let assignee = async || world.get(&format!("contacts/{nino}")).await["assignee_id"].clone();
     world.until("it is the lead's", async || assignee().await == "agt_lead").await;
+    // Keys pass over names: what they stop at holds with Enter.
+    browser.run("document.querySelector('[data-testid=choose-assignee_id]').focus()").await;
+    browser.press(thirtyfour::Key::Down + "").await;
+    let chosen = "const field = document.querySelector('[data-testid=choose-assignee_id]'); return [field.value, 'choosing' in field.dataset]";
+    browser.reads(chosen, json!(["agt_mate", true])).await;
+    assert_eq!(assignee().await, "agt_lead");
+    browser.press(thirtyfour::Key::Enter + "").await;
+    world.until("it is the mate's again", async || assignee().await == "agt_mate").await;
     browser.open(&format!("{}/contacts/{levan}", world.gateway.base)).await;
     browser.appears("permission-chip").await;
     assert!(!browser.is_there("choose-assignee_id").await, "a customer of another team's");
