@@ -119,10 +119,10 @@ fn free_tcp(wished: SocketAddr) -> anyhow::Result<SocketAddr> {
     Ok(any.local_addr()?)
 }
 
-/// Sets up number, team, agents, customers and permissions through the API; returns a sign-in link for each agent.
+/// Sets up what is not there of number, team, agents, customers and permissions, through the API; returns a sign-in link for each agent.
 async fn seed(app: &App, dir: &Path, whatsapp: &FakeWhatsApp) -> anyhow::Result<Vec<(&'static Person, String)>> {
     let api = Api::new(app, dir)?;
-    api.put(
+    api.put_new(
         &format!("numbers/{NUMBER}"),
         &json!({
             "display_phone_number": "+995322000111", "plan": "advanced", "add_ons": [], "messaging_limit": 10_000,
@@ -135,7 +135,7 @@ async fn seed(app: &App, dir: &Path, whatsapp: &FakeWhatsApp) -> anyhow::Result<
     let mut links = Vec::new();
     for person in &AGENTS {
         let agent = json!({"name": person.name, "email": person.email(), "role": person.role, "team_id": "team_care"});
-        api.put(&format!("agents/{}", person.id), &agent).await?;
+        api.put_new(&format!("agents/{}", person.id), &agent).await?;
         api.give_password(person).await?;
         let token = api.post(&format!("agents/{}/tokens", person.id), &json!({})).await?;
         let token = token["token"].as_str().context("a token was made")?;
@@ -143,7 +143,7 @@ async fn seed(app: &App, dir: &Path, whatsapp: &FakeWhatsApp) -> anyhow::Result<
     }
     for customer in customers() {
         let contact = json!({"name": customer.name, "assignee_id": customer.assignee});
-        api.put(&format!("contacts/wa:{}", customer.wa_id), &contact).await?;
+        api.put_new(&format!("contacts/wa:{}", customer.wa_id), &contact).await?;
         whatsapp.set_customer(customer.wa_id, answers());
         if let Some(grant) = customer.grant {
             whatsapp.grant_permission(customer.wa_id, grant).await?;
@@ -230,6 +230,15 @@ impl Api {
 
     async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.send(self.http.post(format!("{}/{path}", self.base)).json(body)).await
+    }
+
+    /// A demo that starts again in its folder finds what was changed there.
+    async fn put_new(&self, path: &str, body: &Value) -> anyhow::Result<()> {
+        let found = self.http.get(format!("{}/{path}", self.base)).bearer_auth(&self.key).send().await?;
+        if found.status() == reqwest::StatusCode::NOT_FOUND {
+            self.put(path, body).await?;
+        }
+        Ok(())
     }
 
     /// A demo that starts again in its folder finds people who have theirs, and may be signed in.

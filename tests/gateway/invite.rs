@@ -1,10 +1,11 @@
 //! How the first people come in: by a link from the command line, and into the demo by what it prints.
 
+use std::path::Path;
 use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::world::{SOON, World};
 
@@ -76,31 +77,56 @@ async fn an_invitation_without_a_configuration_or_a_database_says_what_is_missin
     refused(&ask(&format!("[data]\ndir = {:?}\nurl = {url:?}\n", dir.path().join("data"))).await, "127.0.0.1");
 }
 
-#[tokio::test]
-async fn the_sign_ins_that_the_demo_prints_are_good() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
-    command.args(["demo", "--listen", "127.0.0.1:0"]).current_dir(dir.path());
-    let mut demo = command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
-    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
-    let (mut links, mut emails) = (Vec::new(), Vec::new());
-    let (base, password) = loop {
-        let line =
-            tokio::time::timeout(SOON * 2, lines.next_line()).await.expect("it greets in time").unwrap().unwrap();
-        emails.extend(line.split_whitespace().filter(|word| word.contains('@')).map(str::to_owned));
-        links.extend(line.split_once("#token=").map(|(_, token)| token.to_owned()));
-        if let Some((base, password)) = line.split_once("password of all four: ") {
-            break (base.split_whitespace().last().unwrap().to_owned(), password.trim().to_owned());
+/// What a demo prints when it is ready, and the demo.
+struct Demo {
+    child: Child,
+    base: String,
+    links: Vec<String>,
+    emails: Vec<String>,
+    password: String,
+}
+
+impl Demo {
+    async fn start(dir: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
+        command.args(["demo", "--listen", "127.0.0.1:0", "--dir"]).arg(dir).current_dir(dir);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (mut links, mut emails) = (Vec::new(), Vec::new());
+        loop {
+            let line =
+                tokio::time::timeout(SOON * 2, lines.next_line()).await.expect("it greets in time").unwrap().unwrap();
+            emails.extend(line.split_whitespace().filter(|word| word.contains('@')).map(str::to_owned));
+            links.extend(line.split_once("#token=").map(|(_, token)| token.to_owned()));
+            if let Some((base, password)) = line.split_once("password of all four: ") {
+                let base = base.split_whitespace().last().unwrap().to_owned();
+                return Self { child, base, links, emails, password: password.trim().to_owned() };
+            }
         }
-    };
-    assert_eq!((links.len(), emails.len()), (4, 4), "{emails:?}");
-    for email in &emails {
-        let (status, session) = send(&base, "session", json!({"login": email, "password": password})).await;
-        assert_eq!((status, &session["agent"]["email"]), (201, &json!(email)), "{session}");
     }
-    for token in links {
-        let asked = reqwest::Client::new().get(format!("{base}/v1/session")).bearer_auth(token).send().await.unwrap();
-        assert_eq!(asked.status(), 200);
+}
+
+#[tokio::test]
+async fn the_sign_ins_that_the_demo_prints_are_good_and_what_is_changed_in_it_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["Nino Beridze", "Nino of Batumi"] {
+        let Demo { mut child, base, links, emails, password } = Demo::start(dir.path()).await;
+        assert_eq!((links.len(), emails.len()), (4, 4), "{emails:?}");
+        for email in &emails {
+            let (status, session) = send(&base, "session", json!({"login": email, "password": password})).await;
+            assert_eq!((status, &session["agent"]["email"]), (201, &json!(email)), "{session}");
+        }
+        let http = reqwest::Client::new();
+        for token in &links {
+            let asked = http.get(format!("{base}/v1/session")).bearer_auth(token).send().await.unwrap();
+            assert_eq!(asked.status(), 200);
+        }
+        let nino = format!("{base}/v1/contacts/wa:995555010203");
+        let key = std::fs::read_to_string(dir.path().join("admin.key")).unwrap();
+        let found: Value = http.get(&nino).bearer_auth(key.trim()).send().await.unwrap().json().await.unwrap();
+        assert_eq!(found["name"], name);
+        let renamed = http.put(&nino).bearer_auth(key.trim()).json(&json!({"name": "Nino of Batumi"}));
+        assert_eq!(renamed.send().await.unwrap().status(), 200);
+        child.kill().await.unwrap();
     }
-    demo.kill().await.unwrap();
 }
