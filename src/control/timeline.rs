@@ -23,10 +23,13 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
 /// A call's events.
 #[derive(Serialize, ToSchema)]
 struct Timeline {
-    /// Oldest first, at most 1000. Where an event carries the whole call object, its data is left out: it says what stood
-    /// then, and `/v1/calls/{id}` what stands now.
+    /// Oldest first, at most 1000. Of an event that carries the whole call object `direction`, `agent_id`, `answered_at`
+    /// and `ended_by` are left: the rest says what stood then, and `/v1/calls/{id}` what stands now.
     items: Vec<Event>,
 }
+
+/// What an event tells of its call here.
+const CALL_FIELDS: [&str; 4] = ["direction", "agent_id", "answered_at", "ended_by"];
 
 /// Shows what happened in a call
 #[utoipa::path(get, path = "/v1/calls/{id}/timeline", tag = "calls", params(("id" = String, Path)),
@@ -39,8 +42,10 @@ async fn timeline(
     caller.call(&control, &id, Action::Read, Part::Record).await?;
     let mut items = control.store.events_of_call(&id).await?;
     for event in &mut items {
-        if event.data.get("offers").is_some() {
-            event.data = serde_json::Value::Null;
+        if event.data.get("offers").is_some()
+            && let Some(call) = event.data.as_object_mut()
+        {
+            call.retain(|name, _| CALL_FIELDS.contains(&name.as_str()));
         }
         // Of an offer: with a note that was for the agent who was rung.
         if let Some(told) = event.data.as_object_mut() {

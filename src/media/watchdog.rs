@@ -17,12 +17,14 @@ const NO_RTCP_AFTER: Duration = Duration::from_secs(20);
 /// An alarm ends only when packets came in each of so many looks, so that a stuttering peer does not ring the bell each second.
 const CALM_TICKS: usize = 2;
 
-/// A side that was never heard is suspect sooner than one that may simply be listening.
+/// A side that was never heard is suspect sooner than one that may simply be listening: who is explained something at
+/// length says "yes" at least once a minute.
 const MUTE_NEVER_HEARD_TICKS: usize = 10;
-const MUTE_HEARD_BEFORE_TICKS: usize = 30;
+const MUTE_HEARD_BEFORE_TICKS: usize = 60;
 
 /// In that time the other side must have spoken this many frames (of 20 ms): nobody answers silence.
-const OTHER_SPOKE_FRAMES_MIN: u32 = 150;
+const OTHER_SPOKE_NEVER_HEARD_FRAMES_MIN: u32 = 150;
+const OTHER_SPOKE_HEARD_BEFORE_FRAMES_MIN: u32 = 1_000;
 
 /// Near-silence is marked as voice in about 2 % of its frames.
 const MUTE_PERMILLE_MAX: u32 = 20;
@@ -188,16 +190,16 @@ impl Watch {
     }
 
     fn is_mute(&self, other: Activity) -> bool {
-        let (ticks, other_voiced) = if self.was_heard {
-            (MUTE_HEARD_BEFORE_TICKS, other.voiced_long)
+        let (ticks, other_spoke) = if self.was_heard {
+            (MUTE_HEARD_BEFORE_TICKS, other.voiced_long >= OTHER_SPOKE_HEARD_BEFORE_FRAMES_MIN)
         } else {
-            (MUTE_NEVER_HEARD_TICKS, other.voiced_short)
+            (MUTE_NEVER_HEARD_TICKS, other.voiced_short >= OTHER_SPOKE_NEVER_HEARD_FRAMES_MIN)
         };
         let own = self.sum(ticks);
         self.talk_ticks >= ticks
             && own.packets > 0
             && own.voiced * 1000 <= own.packets * MUTE_PERMILLE_MAX
-            && other_voiced >= OTHER_SPOKE_FRAMES_MIN
+            && other_spoke
     }
 }
 
@@ -239,7 +241,11 @@ mod tests {
         check("qqqqqqqqqqqqqqqq", "qqqqqqqqqqqqqqqq", &[]);
         check("qqqqqqqqqqqq", "ssssssssssss", &[(9, OneWay, true)]);
         check("qqqqqqqqqqqqsss", "sssssssssssssss", &[(9, OneWay, true), (12, OneWay, false)]);
-        check("ssqqqqqqqqqqqqqqqqqqqq", "ssssssssssssssssssssss", &[]);
+        let [listens, explains] = [("q", 61), ("s", 63)].map(|(does, for_s)| does.repeat(for_s));
+        check(&format!("ss{listens}"), &explains, &[(60, OneWay, true)]);
+        check(&format!("ss{}ss{}", &listens[..57], &listens[..2]), &explains, &[]);
+        check(&format!("ss{listens}"), &format!("{}{listens}", &explains[..2]), &[]);
+        check(&format!("ss{listens}"), &format!("{}{}", &explains[..15], "q".repeat(48)), &[]);
         check("s.s.s.s.s.s.s.s.s.", "ssssssssssssssssss", &[]);
         check(
             "s.......sss",

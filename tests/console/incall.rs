@@ -104,7 +104,14 @@ async fn mute_hold_and_keys_are_heard_at_the_far_end_and_shown_here() {
     assert_eq!(browser.run("return document.querySelector('[data-testid=call-note]').value").await, "Papers");
     browser.fits_when_small("in-call-notes", ".call-panel button", &["call-mute", "call-hangup"]).await;
     browser.click("call-notes").await;
-    hears(&world, &phone, "muted, and not heard", |heard| measure::tone_share(heard, MICROPHONE_HZ) < 0.05).await;
+    let unheard = async || {
+        hears(&world, &phone, "muted, and not heard", |heard| measure::tone_share(heard, MICROPHONE_HZ) < 0.05).await;
+    };
+    unheard().await;
+    browser.reload().await;
+    browser.says("call-mute", "Unmute").await;
+    browser.reads("return __tandem.peer?.connectionState", "connected").await;
+    unheard().await;
     browser.click("call-mute").await;
     hear_each_other(&world, &browser, &phone).await;
 
@@ -169,6 +176,8 @@ async fn the_light_tells_what_is_recorded_and_a_pause_leaves_it_out() {
     browser.click("call-recording").await;
     browser.shows("recording-light", "Recording paused").await;
     assert_eq!(world.call(id).await["recording"]["state"], "paused");
+    browser.reads("return document.querySelector('[data-testid=call-recording]').disabled", false).await;
+    assert!(!browser.is_there("toast").await, "it was paused, and nothing else is said");
     browser.looks_good("recording-paused").await;
     // A pause can last over a reload, and the light with it.
     browser.reload().await;

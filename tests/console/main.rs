@@ -119,7 +119,9 @@ async fn a_customer_is_called_from_the_browser_and_both_hear_each_other() {
     browser.open(&format!("{}/contacts/{}", world.gateway.base, contact["id"].as_str().unwrap())).await;
     browser.click("call-button").await;
     browser.appears("call-dialog").await;
-    browser.shows("call-rate", "Estimated rate to Georgia: $0.0095 per minute, charged by started six seconds.").await;
+    browser
+        .shows("call-rate", "Estimated rate to Georgia: $0.0095 per minute, charged for every six seconds begun.")
+        .await;
     assert_eq!(browser.text("call-wallet").await, "Wallet: $100.00 available.");
     browser.screenshot("call-dialog").await;
     browser.click("call-start").await;

@@ -160,7 +160,7 @@ export async function command(callId, verb) {
 }
 
 export async function pauseRecording(callId, wish) {
-  callChanged(await api.post(`/v1/calls/${callId}/recording`, { action: wish ? 'pause' : 'resume' }));
+  callChanged(await api.post(`/v1/calls/${callId}/recording`, { action: wish ? 'pause' : 'resume' }), 'recording');
 }
 
 /** What was to be written down after the call is written, or was left: in every tab. */

@@ -20,6 +20,9 @@ const IDLE = { callId: null, phase: 'idle', muted: false, quality: null, trouble
 const LEVELS_EVERY_MS = 100;
 const SILENT = { mic: 0, voice: 0, far: 0 };
 
+/** The call in which this browser is muted: a reload, or another tab that becomes the phone, must not unmute anybody. */
+const MUTED = 'tandem.muted';
+
 const SILENCED = 'The browser holds the sound back. Click anywhere to hear the customer.';
 
 /** Legs built while their offers ring, by offer id. */
@@ -124,6 +127,7 @@ export function takeOver(offerId, callId) {
 export async function attach(callId, allowed) {
   if (!isLeader()) return;
   const tries = current?.callId === callId ? current.tries : 0;
+  muted ||= mutedCall() === callId;
   const wish = { callId, allowed };
   attaching = wish;
   if (current?.callId !== callId) show({ ...IDLE, callId, phase: 'connecting', muted });
@@ -159,8 +163,20 @@ export function leg() {
 
 export function setMuted(wish) {
   muted = wish;
+  try {
+    if (muted && current) localStorage.setItem(MUTED, current.callId);
+    else localStorage.removeItem(MUTED);
+  } catch { /* nothing can be kept here */ }
   if (current) current.peer.speak(current.allowed && !muted);
   show({ ...view, muted });
+}
+
+function mutedCall() {
+  try {
+    return localStorage.getItem(MUTED);
+  } catch {
+    return null;
+  }
 }
 
 /** The call is over, or its audio moved elsewhere. */

@@ -121,7 +121,8 @@ async fn a_calls_story_leaves_out_what_was_for_others() {
     };
     let told = get(&house, &path, &house.ana).await;
     assert_eq!(kinds(&told), ["call.ended", "note.added", "offer.created", "summary.ready"]);
-    assert_eq!(told["items"][0]["data"], Value::Null);
+    let ended = json!({"direction": "user_initiated", "agent_id": null, "answered_at": null, "ended_by": "system"});
+    assert_eq!(told["items"][0]["data"], ended);
     assert!(!told.to_string().contains("secret"), "{told}");
     let deaf = house.store.create_key("deaf", &[crate::policy::access::Scope::CallsRead], now()).await.unwrap();
     assert_eq!(kinds(&get(&house, &path, &deaf).await), ["call.ended", "note.added", "offer.created"]);

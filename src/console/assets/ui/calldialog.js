@@ -111,7 +111,7 @@ function note(name, text, testid) {
 function priceNotes({ country, micros_per_minute: perMinute, currency, available_micros: available }) {
   const to = country ? ` to ${countryName(country)}` : '';
   return [
-    note('note', `Estimated rate${to}: ${money(perMinute, currency)} per minute, charged by started six seconds.`, 'call-rate'),
+    note('note', `Estimated rate${to}: ${money(perMinute, currency)} per minute, charged for every six seconds begun.`, 'call-rate'),
     note('note', `Wallet: ${money(available, currency)} available.`, 'call-wallet'),
   ];
 }

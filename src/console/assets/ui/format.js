@@ -189,7 +189,7 @@ export function alarmWords(kind, legKind) {
   const customer = legKind !== 'agent';
   if (kind === 'one_way') {
     return customer
-      ? 'You cannot hear the customer, but they hear you: ask them to check their microphone. If it stays so, call again.'
+      ? 'Nothing is heard from the customer: ask them to check their microphone. If it stays so, call again.'
       : 'The customer cannot hear you, but you hear them: check your microphone and its mute switch.';
   }
   if (kind === 'no_rtp') {
@@ -199,6 +199,14 @@ export function alarmWords(kind, legKind) {
   }
   if (kind === 'no_rtcp') return 'The far end has stopped reporting on the line. The call may be about to drop.';
   return `The line reports trouble: ${String(kind).replaceAll('_', ' ')}.`;
+}
+
+/** The same for who is not in the call, or reads of it later. */
+export function alarmNews(kind, legKind) {
+  if (kind === 'one_way') return legKind === 'agent' ? 'Nothing was heard from the agent' : 'Nothing was heard from the customer';
+  if (kind === 'no_rtp') return legKind === 'agent' ? 'No sound came from the agent’s browser' : 'No sound came from the customer’s phone';
+  if (kind === 'no_rtcp') return 'The far end stopped reporting on the line';
+  return `The line reported trouble: ${String(kind).replaceAll('_', ' ')}`;
 }
 
 export function statusTone(status) {

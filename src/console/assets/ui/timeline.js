@@ -3,7 +3,7 @@
 import { api } from '../api.js';
 import { agentName } from '../state.js';
 import { bdi, fill, h } from './dom.js';
-import { alarmWords, clockTime, words } from './format.js';
+import { alarmNews, clockTime, words } from './format.js';
 
 const SENTENCES = {
   'call.created': ({ direction, agent_id: agent }) => (direction === 'business_initiated' ? [name(agent), ' called the customer'] : 'The customer called'),
@@ -12,8 +12,10 @@ const SENTENCES = {
   'call.held': () => 'The customer was put on hold',
   'call.resumed': () => 'The customer was taken off hold',
   'call.ended': ({ ended_by: by, answered_at: answered, agent_id: agent }) => (by === 'customer' ? (answered ? 'The customer hung up' : 'The customer ended the call') : by === 'agent' ? [name(agent), ' hung up'] : 'The call ended'),
+  'call.agent_lost': ({ agent_id: agent }) => ['The connection to ', name(agent), '’s browser was lost'],
+  'call.agent_attached': ({ agent_id: agent }) => [name(agent), '’s browser was connected again'],
   'call.dtmf': ({ digit, leg }) => `Key ${digit} was pressed${leg === 'agent' ? ' by the agent' : ''}`,
-  'call.media_alarm': ({ kind, leg }) => alarmWords(kind, leg),
+  'call.media_alarm': ({ kind, leg }) => alarmNews(kind, leg),
   'call.media_recovered': () => 'The line was good again',
   'call.marked': ({ by, disposition, tags }) => [who(by), tags ? (tags.length > 0 ? ` tagged it: ${tags.join(', ')}` : ' took its tags away') : disposition ? ` said it was: ${disposition}` : ' took the disposition back'],
   'offer.created': ({ agent_id: agent }) => ['It rang at ', name(agent)],

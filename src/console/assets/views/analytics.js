@@ -98,7 +98,7 @@ function headline({ inbound, outbound, answer_speed: speed }) {
   return h('section', { class: 'report-tiles', ariaLabel: 'In short' },
     tile('tile-calls', 'Calls', String(inbound.calls + outbound.calls), `${inbound.calls} incoming, ${outbound.calls} outbound`),
     tile('tile-rate', 'Answer rate', rate(inbound), `${inbound.answered} answered, ${inbound.missed} missed`),
-    tile('tile-speed', 'Speed of answer', wait(speed.p50_ms), speed.calls > 0 ? `half of the calls; 9 in 10 within ${wait(speed.p90_ms)}` : 'no call was answered'),
+    tile('tile-speed', 'Speed of answer', wait(speed.p50_ms), speed.calls > 0 ? `half within this; 9 in 10 within ${wait(speed.p90_ms)}` : 'no call was answered'),
     tile('tile-reached', 'Customers reached', rate(outbound), `${outbound.answered} of ${outbound.calls} outbound`),
     tile('tile-talk', 'Talk time', duration(inbound.talk_ms + outbound.talk_ms), 'both directions'));
 }
@@ -135,7 +135,7 @@ function byHour({ by_hour: found }) {
   return figure({
     title: 'When calls come', testid: 'chart-hours',
     picture: walkable(heatMap({ label: 'Calls by day of the week and hour. The table below has the figures.', days: DAYS.map((day) => dayName(day).slice(0, 3)), value: (day, hour) => at(day, hour)?.calls ?? 0, title: (day, hour) => `${dayName(DAYS[day])} ${span(hour)}: ${at(day, hour)?.calls ?? 0} calls, ${at(day, hour)?.missed ?? 0} missed` }), 'When calls come'),
-    say: busiest && `Busiest: ${dayName(busiest.weekday)} at ${span(busiest.hour)}, ${busiest.calls} calls.`,
+    say: busiest && `Busiest: ${dayName(busiest.weekday)} at ${span(busiest.hour)}, ${busiest.calls} ${busiest.calls === 1 ? 'call' : 'calls'}.`,
     head: ['Hour', 'Calls', 'Answered', 'Missed'],
     rows: found.map((cell) => [`${dayName(cell.weekday)} ${span(cell.hour)}`, cell.calls, cell.answered, cell.missed]),
   });

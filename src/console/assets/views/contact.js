@@ -113,7 +113,7 @@ export function contactView(root, scope, { id, alongside = false }) {
     try {
       contact = await api.get(`/v1/contacts/${encodeURIComponent(id)}`, scope.signal);
     } catch (error) {
-      if (!scope.gone) fill(page, crumb(), h('h1', { tabindex: -1 }, 'Contact'), h('div', { class: 'card' }, failed(error, error.status === 404 ? null : load)));
+      if (!scope.gone) fill(page, crumb(), h('h1', { tabindex: -1 }, 'Contact'), h('div', { class: 'card' }, error.status === 404 || error.status === 400 ? empty('contacts', 'There is no such customer', 'The link may be cut off, or belong to another gateway.') : failed(error, load)));
       return;
     }
     if (scope.gone) return;

@@ -6,7 +6,7 @@ import { CHECKS } from '../readiness.js';
 import { setTitle } from '../router.js';
 import { agentName, isDialling, isTalking, noteCall, state } from '../state.js';
 import { bdi, fill, h, icon, setText } from '../ui/dom.js';
-import { alarmWords, contactName, contactNumber, duration, words } from '../ui/format.js';
+import { alarmNews, contactName, contactNumber, duration, words } from '../ui/format.js';
 import { avatar, directionMark, empty, failed, skeleton } from '../ui/parts.js';
 
 /** Several events of one call arrive together. */
@@ -188,7 +188,7 @@ function callRow(call, clock, alarms) {
       h('div', null, h('a', { href: `/calls/${call.id}` }, bdi(contactName(call.contact))), h('span', { class: 'num' }, bdi(contactNumber(call.contact))))),
     h('div', { class: 'live-with' }, h('strong', null, who),
       tried.length > 0 && !call.answered_at && h('span', { class: 'dim small' }, `before: ${tried.map((offer) => `${agentName(offer.agent_id)} (${words.cause(offer.cause) ?? 'passed on'})`).join(', ')}`),
-      alarms.map(({ kind, leg }) => h('span', { class: 'live-alarm' }, icon('warn', 'icon-s'), alarmWords(kind, leg)))),
+      alarms.map(({ kind, leg }) => h('span', { class: 'live-alarm' }, icon('warn', 'icon-s'), alarmNews(kind, leg)))),
     call.answered_at ? clock(call.answered_at) : clock(call.created_at, LONG_WAIT_MS));
 }
 

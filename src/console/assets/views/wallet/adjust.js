@@ -28,7 +28,7 @@ export function adjustDialog(wallet, onDone) {
         event.preventDefault();
         const sum = microsOf(amount.value);
         const why = reason.value.trim();
-        if (!sum) return blame(amount, 'Write an amount above 0, such as 50 or 12.50, with a point before the cents.');
+        if (!sum) return blame(amount, 'Write an amount above 0, such as 50 or 12.50, with a point before the cents and no comma.');
         if (!why) return blame(reason, 'Say why: it stands in the ledger.');
         const micros = sum * Number(sign.value);
         const key = randomKey();

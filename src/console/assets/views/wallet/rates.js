@@ -78,7 +78,7 @@ export function rates(body, scope) {
         h('button', { type: 'button', class: 'btn btn-s', testid: 'rates-replace', onclick: () => file.click() }, 'Replace the card'))),
     trouble,
     h('p', { class: 'card-pad dim small rates-source' }, `In force: ${card.source}. Months count in ${card.time_zone}.`), list,
-    h('p', { class: 'card-pad dim small' }, 'Outbound calls only, charged by started six seconds. The most exact line counts: the start of a number, then a country, then a group, then everybody else. A card is one file: take the one in force as CSV, change it, and put it here again; later prices stand in it with their date.'));
+    h('p', { class: 'card-pad dim small' }, 'Outbound calls only, charged for every six seconds begun. The most exact line counts: the start of a number, then a country, then a group, then everybody else. A card is one file: take the one in force as CSV, change it, and put it here again; later prices stand in it with their date.'));
     show();
   }
   return load;

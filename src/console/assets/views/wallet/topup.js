@@ -30,7 +30,7 @@ export function topUpDialog(wallet, onDone) {
         const micros = microsOf(amount.value);
         if (!micros) {
           const long = /^\d{10,}(\.\d*)?$/.test(amount.value.trim());
-          setText(wrong, long ? `That is more than one top-up takes: ${money(999_999_999_000_000, currency)} at most. Look whether a point is missing, or pay in parts.` : 'Write an amount above 0, such as 50 or 12.50, with a point before the cents.');
+          setText(wrong, long ? `That is more than one top-up takes: ${money(999_999_999_000_000, currency)} at most. Look whether a point is missing, or pay in parts.` : 'Write an amount above 0, such as 50 or 12.50, with a point before the cents and no comma.');
           amount.setAttribute('aria-invalid', 'true');
           amount.focus();
           return;
